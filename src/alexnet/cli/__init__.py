@@ -1,0 +1,162 @@
+"""The `alexnet` command: what it understands; `commands.py` does it.
+
+Nothing heavy is imported before a command runs, so that `alexnet --help` answers at once.
+"""
+
+import argparse
+import difflib
+import logging
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from alexnet import __version__
+from alexnet.config import CHOICES, RECIPES
+from alexnet.errors import AlexNetError
+
+DATA_HELP = (
+    "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
+    "a packed store; the folder of the ILSVRC-2012 archives; a CIFAR python archive; "
+    "or solar-cells, which comes with the package"
+)
+
+EXAMPLES = """
+examples:
+  alexnet train demo --data solar-cells --out runs/demo
+  alexnet train modern --data ~/pictures --out runs/mine
+  alexnet evaluate runs/mine --data ~/pictures --views 10
+  alexnet predict runs/mine holiday.jpg
+  alexnet summary --variant alexnet-two-tower
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong word in one line, with the nearest right one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the message and exits with 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            close = difflib.get_close_matches(str(value), choices, 1)
+            hint = f"perhaps {close[0]!r}" if close else f"there are {', '.join(choices)}"
+            raise argparse.ArgumentError(action, f"no {value!r} here; {hint}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describes every command."""
+    root = Parser(
+        prog="alexnet",
+        description="AlexNet as published: trained, tested, explained, and fast.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"alexnet {__version__}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
+        made.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        return made
+
+    _summary(command("summary", "print a network's layers: shapes, parameters, multiply-adds"))
+    _pack(command("pack", "decode, resize and pack a source of pictures, once; run it again to resume"))
+    _train(command("train", "train a network on a source of pictures, or resume a run"))
+    _evaluate(command("evaluate", "measure top-1 and top-5 error of one run, or of several averaged"))
+    _predict(command("predict", "name what is on pictures"))
+    report = command("report", "write a run's report: one HTML page that needs nothing else")
+    report.add_argument("run", metavar="RUN", help="run folder")
+    _bench(command("bench", "measure speed beside other implementations and this machine's limits"))
+    _doctor(command("doctor", "say what this machine has, and what would bound training on this data"))
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command.
+
+    Exit codes: 0 done; 2 a mistake a person can mend, said in one line; 130 interrupted.
+    """
+    logging.basicConfig(format="alexnet: %(message)s", level=logging.WARNING)
+    asked = parser().parse_args(arguments)
+    from alexnet.cli import commands
+
+    try:
+        getattr(commands, asked.command)(asked)
+    except AlexNetError as error:
+        sys.exit(_fail(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 130))
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"alexnet: {message}", file=sys.stderr)
+    return code
+
+
+def _summary(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--variant", default="alexnet", metavar="V", help="which network (default alexnet); see README")
+    command.add_argument("--input-size", type=int, metavar="S", help="side of the input, pixels (the variant's own)")
+    command.add_argument("--classes", type=int, default=1000, metavar="C", help="outputs (1000)")
+
+
+def _pack(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", metavar="SOURCE", help=DATA_HELP)
+    command.add_argument("store", metavar="STORE", help="folder to make")
+    command.add_argument("--size", type=int, default=256, metavar="S", help="side of the stored pictures, pixels (256)")
+    command.add_argument("--seed", type=int, default=0, help="of the held-out quarter, if the source has no split (0)")
+    _on_bad_image(command)
+
+
+def _train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", nargs="?", choices=list(RECIPES), metavar="RECIPE", help=", ".join(RECIPES))
+    command.add_argument("--data", metavar="SOURCE", help=DATA_HELP)
+    command.add_argument("--out", metavar="RUN", help="run folder to make")
+    command.add_argument("--resume", metavar="RUN", help="continue this run from its last save")
+    command.add_argument("--variant", metavar="V", help="which network (alexnet); see alexnet summary")
+    length = command.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=float, metavar="E", help="passes over the training pictures")
+    length.add_argument("--steps", type=int, metavar="N", help="updates")
+    command.add_argument("--seed", type=int, metavar="S", help="of everything random (0)")
+    command.add_argument("--input-size", type=int, metavar="S", help="side of the crops the network sees, pixels")
+    command.add_argument("--precision", choices=CHOICES["precision"], help="auto takes bf16 where it is fast")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change any other setting of the recipe"
+    )
+    _on_bad_image(command)
+
+
+def _evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs="+", metavar="RUN", help="run folder; several are averaged")
+    command.add_argument("--data", metavar="SOURCE", help="what to test on (what the run was trained with)")
+    command.add_argument("--split", default=None, help="val, test, ... or several joined by + (val, else test)")
+    command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
+    command.add_argument("--precision", default="auto", choices=CHOICES["precision"], help="numbers (auto)")
+    _on_bad_image(command)
+
+
+def _predict(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", metavar="RUN", help="run folder or weight file")
+    command.add_argument("images", nargs="+", metavar="IMAGE|FOLDER", help="pictures, or folders of them")
+    command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
+    command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
+
+
+def _bench(command: argparse.ArgumentParser) -> None:
+    command.add_argument("what", nargs="?", default="all", choices=("lrn", "train", "data", "predict", "all"))
+    command.add_argument("--per-layer", action="store_true", help="time each layer against its floors")
+    command.add_argument("--data", metavar="SOURCE", help="pictures for `data` (made up where none are given)")
+
+
+def _doctor(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", metavar="SOURCE", help="pictures to measure with")
+    command.add_argument("--variant", default="alexnet", metavar="V", help="network to measure with (alexnet)")
+
+
+def _on_bad_image(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--on-bad-image", choices=("skip", "stop"), default="skip", help="skip lists it in the quarantine (skip)"
+    )

@@ -1,0 +1,242 @@
+"""What each command does: read the arguments, call the library, print."""
+
+import json
+import shlex
+import signal
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from alexnet import config, precision
+from alexnet.cli import render
+from alexnet.config import Train
+from alexnet.errors import BadImage, UsageError
+
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+
+
+def summary(asked: Namespace) -> None:
+    """Prints the layer table."""
+    from alexnet.models.alexnet import AlexNet
+    from alexnet.models.summary import summarise
+
+    model = AlexNet(asked.variant, classes=asked.classes, input_size=asked.input_size, initialisation="none")
+    rows = summarise(model)
+    totals = {"parameters": sum(row.parameters for row in rows), "macs": sum(row.macs for row in rows)}
+    head = {"variant": asked.variant, "input_size": model.input_size, **totals}
+    _print(asked, {**head, "layers": [asdict(row) for row in rows]}, render.layers(rows, head))
+
+
+def pack(asked: Namespace) -> None:
+    """Packs a source."""
+    from alexnet.data.sources import open_source
+    from alexnet.data.store import pack as pack_source
+
+    source = open_source(asked.source, seed=asked.seed)
+    with render.Bar("packing") as bar:
+        store = pack_source(source, asked.store, size=asked.size, on_bad_image=asked.on_bad_image, progress=bar.update)
+    counts = {name: len(split) for name, split in store.splits.items()}
+    facts = {
+        "store": str(store.directory),
+        "classes": list(store.classes),
+        "counts": counts,
+        "ignored": store.ignored,
+        "quarantine": store.quarantine,
+        "hash": store.content_hash,
+    }
+    _print(asked, facts, render.packed(facts))
+
+
+def train(asked: Namespace) -> None:
+    """Trains, tests and reports; or resumes."""
+    precision.keep_memory()
+    from alexnet.training import loop
+
+    folder, settings, source = _what_to_train(asked)
+    store = _open_store(asked, source, settings)
+    for entry in store.quarantine:
+        print(f"alexnet: left out {entry['name']}: {entry['reason']}", file=sys.stderr)
+    with _polite_stop() as stop, render.TrainingDisplay() as display:
+        if asked.resume:
+            done = loop.resume(store, folder, display, stop.is_set)
+        else:
+            done = loop.train(settings, store, source, folder, display, stop.is_set)
+    if not done:
+        again = f"alexnet train --resume {shlex.quote(str(folder))}"
+        _print(asked, {"run": str(folder), "complete": False}, f"stopped and saved; continue with: {again}")
+        return
+    result = _evaluate_run(folder, store, settings)
+    _print(asked, {"run": str(folder), "complete": True, **result}, render.trained(folder, result))
+
+
+def evaluate(asked: Namespace) -> None:
+    """Measures errors."""
+    precision.keep_memory()
+    from alexnet.evaluation.classifier import load
+    from alexnet.evaluation.evaluate import evaluate as measure
+
+    classifiers = [load(run, numbers=asked.precision) for run in asked.runs]
+    source = asked.data or _source_of(classifiers[0].header)
+    settings = replace(config.PAPER, input_size=None)
+    store = _open_store(asked, source, settings, classifiers[0].stored_size)
+    with render.Bar("evaluating") as bar:
+        result, examples = measure(classifiers, store, asked.split or _default_split(store), asked.views, bar.update)
+    if len(asked.runs) == 1 and Path(asked.runs[0]).is_dir() and asked.data is None:
+        _write_evaluation(Path(asked.runs[0]), result, examples)
+    _print(asked, result, render.evaluation(result))
+
+
+def predict(asked: Namespace) -> None:
+    """Names what is on pictures."""
+    from alexnet.evaluation.classifier import load
+
+    classifier = load(asked.run)
+    if asked.top < 1:
+        raise UsageError(f"--top takes 1 or more, got {asked.top}")
+    answers, bad = [], 0
+    for path in _pictures(asked.images):
+        try:
+            probabilities = classifier.probabilities(classifier.read([path]), asked.views)[0]
+        except BadImage as error:
+            bad += 1
+            answers.append({"image": str(path), "error": error.reason})
+        else:
+            best = probabilities.argsort()[::-1][: asked.top]
+            top = [{"class": classifier.classes[i], "probability": float(probabilities[i])} for i in best]
+            answers.append({"image": str(path), "predictions": top})
+        if not asked.json:
+            print(render.prediction(answers[-1]))
+    if asked.json:
+        print(json.dumps({"run": asked.run, "views": asked.views, "images": answers}, indent=1))
+    if bad:
+        raise UsageError(f"{bad} of {len(answers)} pictures could not be read")
+
+
+def report(asked: Namespace) -> None:
+    """Writes the report."""
+    from alexnet.report.page import write_report
+
+    path = write_report(Path(asked.run))
+    _print(asked, {"report": str(path)}, str(path))
+
+
+def bench(asked: Namespace) -> None:
+    """Measures speed."""
+    from alexnet import bench as benches
+
+    result = benches.run(asked.what, data=asked.data, per_layer=asked.per_layer, notice=_notice)
+    _print(asked, result, render.bench(result))
+
+
+def doctor(asked: Namespace) -> None:
+    """Says what bounds training here."""
+    from alexnet import doctor as examination
+
+    findings = examination.examine(asked.data, asked.variant, notice=_notice)
+    _print(asked, findings, render.doctor(findings))
+
+
+def _print(asked: Namespace, value: Any, text: str) -> None:
+    print(json.dumps(value, indent=1) if asked.json else text)
+
+
+def _notice(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _what_to_train(asked: Namespace) -> tuple[Path, Train, str]:
+    if asked.resume:
+        given = [name for name in ("recipe", "data", "out", "variant", "epochs", "steps", "seed") if getattr(asked, name)]
+        if given or asked.set:
+            raise UsageError("--resume takes everything from the run; leave the other settings away")
+        from alexnet.training.run import read_config
+
+        described = read_config(Path(asked.resume))
+        return Path(asked.resume), config.from_json(described["train"]), _source_of(described)
+    for name, example in (("recipe", "modern"), ("data", "--data ~/pictures"), ("out", "--out runs/mine")):
+        if not getattr(asked, name):
+            raise UsageError(f"train needs {name.replace('recipe', 'a RECIPE')}, for instance {example}")
+    flags = {name: getattr(asked, name) for name in ("variant", "epochs", "steps", "seed", "input_size", "precision")}
+    given_flags = {name: value for name, value in flags.items() if value is not None}
+    return Path(asked.out), config.override(replace(config.recipe(asked.recipe), **given_flags), asked.set), asked.data
+
+
+def _source_of(header: dict[str, Any]) -> str:
+    source = header.get("data", {}).get("source")
+    if not source:
+        raise UsageError("the run does not say what it was trained with; give --data")
+    return str(source)
+
+
+def _open_store(asked: Namespace, source: str, settings: Train, size: int | None = None) -> Any:
+    from alexnet.data.store import open_store
+    from alexnet.models.variants import stored_size
+
+    side = size or stored_size(settings.variant, settings.input_size)
+    with render.Bar("packing") as bar:
+        return open_store(
+            source, seed=settings.seed, size=side, on_bad_image=asked.on_bad_image, progress=bar.update
+        )
+
+
+def _default_split(store: Any) -> str:
+    return "val" if "val" in store.splits else "test"
+
+
+def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
+    """Measures a finished run with its best weights and writes its report."""
+    from alexnet.evaluation.classifier import load
+    from alexnet.evaluation.evaluate import evaluate as measure
+    from alexnet.report.page import write_report
+
+    classifier = load(folder, numbers=settings.precision)
+    result, examples = measure([classifier], store, _default_split(store))
+    _write_evaluation(folder, result, examples)
+    write_report(folder)
+    return result
+
+
+def _write_evaluation(folder: Path, result: dict[str, Any], examples: dict[str, Any]) -> None:
+    from alexnet.files import write_text
+
+    write_text(folder / "evaluation.json", json.dumps(result, indent=1) + "\n")
+    write_text(folder / "examples.json", json.dumps(examples) + "\n")
+
+
+def _pictures(arguments: list[str]) -> Iterator[Path]:
+    """Gives the picture files that were named, and those in the folders that were named, in order."""
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+            if not found:
+                raise UsageError(f"there are no pictures in {path}")
+            yield from found
+        elif path.is_file():
+            yield path
+        else:
+            raise UsageError(f"there is no picture {path}")
+
+
+@contextmanager
+def _polite_stop() -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C or SIGTERM into a request to save and stop; a second one interrupts at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        _notice("\nalexnet: saving, then stopping (again to stop at once)")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

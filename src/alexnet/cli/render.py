@@ -1,0 +1,124 @@
+"""How results look in a terminal."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from alexnet.training.loop import Observer
+
+BAR_WIDTH = 30
+
+
+class Bar:
+    """A progress bar on stderr; silent where that is no terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._bar: Any = None
+        self.what = what
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, total: int) -> None:
+        """Shows `done` of `total` pictures."""
+        if self._bar is None:
+            self._bar = tqdm(total=total, desc=self.what, unit=" images", disable=None, smoothing=0.1)
+        self._bar.update(done - self._bar.n)
+
+
+class TrainingDisplay(Observer):
+    """Shows a training run: a bar for the steps, a line for each evaluation."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
+        """Moves the bar."""
+        if self._bar is None:
+            self._bar = tqdm(total=total, initial=step - 1, desc="training", unit=" steps", disable=None)
+        self._bar.set_postfix_str(f"loss {loss:.3f}, {images_per_s:.0f} images/s", refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def evaluated(self, epoch: float, summary: dict[str, Any]) -> None:
+        """Prints the errors."""
+        line = f"epoch {epoch:6.2f}   top-1 error {summary['top1_error']:6.1%}   top-5 error {summary['top5_error']:6.1%}"
+        self.notice(line)
+
+    def notice(self, text: str) -> None:
+        """Prints a line above the bar."""
+        tqdm.write(text, file=sys.stderr)
+
+
+def layers(rows: Sequence[Any], head: dict[str, Any]) -> str:
+    """The layer table."""
+    lines = [f"{head['variant']}, {head['input_size']} x {head['input_size']} pixels", ""]
+    lines.append(f"{'layer':<8}{'output':>16}{'parameters':>14}{'multiply-adds':>16}")
+    for row in rows:
+        shape = " x ".join(map(str, row.output_shape))
+        lines.append(f"{row.name:<8}{shape:>16}{row.parameters:>14,}{row.macs:>16,}")
+    lines.append(f"{'total':<8}{'':>16}{head['parameters']:>14,}{head['macs']:>16,}")
+    return "\n".join(lines)
+
+
+def packed(facts: dict[str, Any]) -> str:
+    """What a store holds."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in facts["counts"].items())
+    lines = [f"{facts['store']}: {len(facts['classes'])} classes; {counts}"]
+    if facts["ignored"]:
+        lines.append(f"{facts['ignored']} files ignored: hidden, or no pictures")
+    lines += [f"left out {entry['name']}: {entry['reason']}" for entry in facts["quarantine"]]
+    return "\n".join(lines)
+
+
+def evaluation(result: dict[str, Any]) -> str:
+    """Errors with their intervals."""
+
+    def percent(name: str) -> str:
+        low, high = result[f"{name}_interval"]
+        return f"{result[f'{name}_error']:.1%} (95 % interval {low:.1%} to {high:.1%})"
+
+    models = f"{result['models']} networks averaged, " if result["models"] > 1 else ""
+    lines = [
+        f"top-1 error {percent('top1')}",
+        f"top-5 error {percent('top5')}",
+        f"{result['n']:,} pictures of {result['split']}, {models}{result['views']} view{'s' * (result['views'] > 1)}",
+    ]
+    if len(result["per_class"]) <= 20:
+        width = max(len(row["name"]) for row in result["per_class"])
+        lines += [
+            f"  {row['name']:<{width}} {row['top1_error']:7.1%} of {row['n']:,}" for row in result["per_class"] if row["n"]
+        ]
+    lines += [f"not counted: {entry['name']}: {entry['reason']}" for entry in result.get("quarantined", [])]
+    return "\n".join(lines)
+
+
+def trained(folder: Path, result: dict[str, Any]) -> str:
+    """The end of a training run."""
+    return f"{evaluation(result)}\nreport: {folder / 'report.html'}"
+
+
+def prediction(answer: dict[str, Any]) -> str:
+    """Names and bars for one picture."""
+    if "error" in answer:
+        return f"{answer['image']}: {answer['error']}"
+    width = max(len(row["class"]) for row in answer["predictions"])
+    lines = [answer["image"]]
+    for row in answer["predictions"]:
+        bar = "█" * round(row["probability"] * BAR_WIDTH)
+        lines.append(f"  {row['class']:<{width}} {row['probability']:6.1%} {bar}")
+    return "\n".join(lines)

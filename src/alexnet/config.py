@@ -1,0 +1,197 @@
+"""Every setting of a training run, and the recipes, each a difference from the paper's."""
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from alexnet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Train:
+    """All that decides what a training run computes; the defaults are the paper's.
+
+    Attributes:
+        recipe: Name of the row of `RECIPES` it started from.
+        variant: Network, a key of `models.variants.VARIANTS`.
+        input_size: Side of the crops the network sees, pixels; None takes the variant's own.
+        activation: `relu` or `tanh`.
+        lrn: Whether local response normalisation is there.
+        pooling: `overlapping` or `2x2`.
+        dropout: Probability of silencing a unit after fc6 and fc7.
+        initialisation: Row of `models.initialise.SCHEMES`; None takes the variant's own.
+        crops: Random crops in training; False takes the centre.
+        smallest_crop: Side of the smallest random crop over the side of the network's input; at 1, the paper's
+            pure translations; below 1, smaller crops are enlarged to the input.
+        flips: Random mirroring left to right.
+        turns: Random quarter turns and upside-down, for pictures without an upright side.
+        colour: Rule of the PCA colour noise: `lecture` (eigenvalues), `source` (their square roots, then a
+            division by 1.1, as the 2012 source computes it) or `none`.
+        colour_strength: Standard deviation of the noise's factors.
+        divide_pixels_by: What pixels (0..255, mean image subtracted) are divided by; the paper does not divide.
+        batch_size: Images a step, over all processes.
+        epochs: Passes over the training split.
+        steps: Updates; None derives them from `epochs`.
+        learning_rate: At its highest.
+        schedule: `plateau` divides by 10 up to three times when validation stops improving (paper);
+            `one-cycle` warms up, then falls to zero along a cosine; `constant` stays.
+        patience: Evaluations without improvement before the plateau rule divides.
+        warm_up: Share of the steps that `one-cycle` takes to rise.
+        bias_rate: Learning rate of biases over that of weights; 2 in the 2012 source and Caffe.
+        momentum: Of stochastic gradient descent.
+        weight_decay: Of weights; times the learning rate inside the update.
+        bias_decay: Whether biases decay too.
+        label_smoothing: Share of the target spread over all classes.
+        precision: `auto` takes bf16 where the processor has instructions for it, else float32.
+        evaluate_every: Epochs between evaluations on the validation split.
+        seed: Of weights, order, crops, colour and dropout.
+    """
+
+    recipe: str = "paper"
+    variant: str = "alexnet"
+    input_size: int | None = None
+    activation: str = "relu"
+    lrn: bool = True
+    pooling: str = "overlapping"
+    dropout: float = 0.5
+    initialisation: str | None = None
+    crops: bool = True
+    smallest_crop: float = 1.0
+    flips: bool = True
+    turns: bool = False
+    colour: str = "lecture"
+    colour_strength: float = 0.1
+    divide_pixels_by: float = 1.0
+    batch_size: int = 128
+    epochs: float = 90
+    steps: int | None = None
+    learning_rate: float = 0.01
+    schedule: str = "plateau"
+    patience: int = 5
+    warm_up: float = 0.25
+    bias_rate: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    bias_decay: bool = False
+    label_smoothing: float = 0.0
+    precision: str = "auto"
+    evaluate_every: float = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"{name} must lie between {low:g} and {high:g}, got {value!r}")
+
+
+CHOICES = {
+    "activation": ("relu", "tanh"),
+    "pooling": ("overlapping", "2x2"),
+    "colour": ("lecture", "source", "none"),
+    "schedule": ("plateau", "one-cycle", "constant"),
+    "precision": ("auto", "bf16", "float32"),
+}
+
+RANGES = {
+    "input_size": (1, 4096),
+    "dropout": (0, 0.99),
+    "smallest_crop": (0.05, 1),
+    "colour_strength": (0, 10),
+    "divide_pixels_by": (1e-3, 1e6),
+    "batch_size": (1, 1 << 20),
+    "epochs": (0, 1e6),
+    "steps": (0, 1 << 40),
+    "learning_rate": (0, 1e3),
+    "warm_up": (0, 1),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 10),
+    "label_smoothing": (0, 0.99),
+    "evaluate_every": (1e-3, 1e6),
+    "seed": (0, 2**63 - 1),
+}
+
+PAPER = Train()
+
+MODERN = replace(
+    PAPER,
+    recipe="modern",
+    initialisation="he",
+    divide_pixels_by=64.0,
+    schedule="one-cycle",
+    learning_rate=0.02,
+    epochs=40,
+    label_smoothing=0.1,
+    smallest_crop=0.6,
+)
+
+DEMO = replace(MODERN, recipe="demo", input_size=131, turns=True, epochs=20, batch_size=64)
+
+RECIPES = {"paper": PAPER, "modern": MODERN, "demo": DEMO}
+
+
+def recipe(name: str) -> Train:
+    """Looks a recipe up by name.
+
+    Raises:
+        UsageError: There is no such recipe.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def override(train: Train, assignments: list[str]) -> Train:
+    """Applies `name=value` assignments as typed on a command line.
+
+    Raises:
+        UsageError: A name is unknown or a value does not fit its type.
+    """
+    changes = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"a setting is written name=value, got {assignment!r}")
+        changes[name] = text
+    return from_json({**to_json(train), **{name: _parse(name, text) for name, text in changes.items()}})
+
+
+def to_json(train: Train) -> dict[str, Any]:
+    """Gives the settings as a flat dictionary of JSON values."""
+    return dataclasses.asdict(train)
+
+
+def from_json(settings: dict[str, Any]) -> Train:
+    """Rebuilds the settings, strictly.
+
+    Raises:
+        UsageError: A key is unknown or a value is of another type.
+    """
+    for name, value in settings.items():
+        _check_type(name, value)
+    return Train(**settings)
+
+
+_TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Train)}
+
+
+def _check_type(name: str, value: Any) -> None:
+    if name not in _TYPES:
+        close = difflib.get_close_matches(name, _TYPES, 1)
+        raise UsageError(f"no setting {name!r}" + (f"; perhaps {close[0]!r}" if close else ""))
+    wanted = (int, float) if _TYPES[name] is float else _TYPES[name]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and _TYPES[name] is not bool):
+        raise UsageError(f"{name} takes {getattr(_TYPES[name], '__name__', _TYPES[name])}, got {value!r}")
+
+
+def _parse(name: str, text: str) -> Any:
+    """Reads a value as JSON, and as plain text where it is none."""
+    try:
+        return json.loads(text.lower() if text in ("True", "False", "None") else text.replace("None", "null"))
+    except json.JSONDecodeError:
+        return text

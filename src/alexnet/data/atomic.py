@@ -1,0 +1,83 @@
+"""Writing so that neither a crash, a full disk nor a second program leaves anything half written."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from alexnet.errors import DataError, UsageError
+
+
+def write(path: Path, content: bytes, work: Path) -> None:
+    """Writes a whole file, or none; see `replacing`."""
+    with replacing(path, work) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path, work: Path) -> Iterator[BinaryIO]:
+    """Gives a file that takes its name only when it is whole and on the disk.
+
+    Args:
+        path: Its name in the end.
+        work: A folder of the same disk for the unfinished file, which an error removes.
+    """
+    unfinished = work / f"{path.name}.tmp"
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    if os.name == "posix":  # elsewhere a directory cannot be opened, nor need be
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Waits until no other program packs into the directory; the system frees the lock of a killed one."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def plain_errors(directory: Path) -> Iterator[None]:
+    """Turns what a user can mend of the disk's errors into one line.
+
+    Raises:
+        DataError: The disk is full.
+        UsageError: The directory cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"the disk of {directory} is full: free some space and pack again, finished shards are kept"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
+            reason = f"cannot be written ({error.strerror})"
+            raise UsageError(f"{directory} {reason}: choose another folder") from error
+        raise

@@ -1,0 +1,186 @@
+"""From the bytes of a picture file to upright RGB pixels: the only decoder and the only resize.
+
+`simplejpeg` decodes ordinary JPEG (it releases the GIL and reports every libjpeg warning); Pillow reads
+the headers and decodes the rest. Damage is an error, never a gray patch: a libjpeg warning counts.
+"""
+
+import io
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image, UnidentifiedImageError
+
+from alexnet.errors import BadImage
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 178_956_970
+"""Larger pictures are refused by their header, before any pixel is decoded (Pillow's own bomb limit)."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""The formats that may be decoded; Pillow's other readers never see the data."""
+
+RESAMPLING = Image.Resampling.BICUBIC
+"""Antialiased by Pillow when it shrinks."""
+
+SPEC = "RGB, upright, over white; shorter side resized by Pillow's antialiased bicubic; centre square"
+"""What a stored picture went through, in words; written into every store."""
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {  # EXIF orientation -> (transpose, reverse rows, reverse columns)
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def load(data: bytes, name: str, size: int) -> Pixels:
+    """Gives the centre square of a picture at one size: `fit(decode(data))`, the fastest way.
+
+    Args:
+        data: The bytes of a picture file.
+        name: What errors call the picture.
+        size: Side of the result in pixels.
+
+    Returns:
+        uint8 (size, size, 3), RGB. A JPEG of at least four times `size` is shrunk by a power of two inside
+        its DCT first, never below twice `size`, so that the antialiased resize still decides every pixel.
+
+    Raises:
+        BadImage: The picture cannot be decoded.
+    """
+    return fit(_decode(data, name, enough=2 * size), size)
+
+
+def decode(data: bytes, name: str) -> Pixels:
+    """Gives the pixels of a picture, upright, in RGB.
+
+    EXIF orientation is honoured and a broken EXIF block ignored; alpha is laid over white; 16-bit gray is
+    scaled, not clipped; of an animation the first frame is taken. Bytes after the end are harmless.
+
+    Args:
+        data: The bytes of a picture file.
+        name: What errors call the picture.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        BadImage: Empty, truncated or damaged data, an unknown format, or more than `MAX_PIXELS` pixels.
+    """
+    return _decode(data, name, enough=0)
+
+
+def fit(image: Pixels, size: int) -> Pixels:
+    """Gives the centre square with the shorter side resized to `size` (up or down).
+
+    Args:
+        image: uint8 (H, W, 3).
+        size: Side of the result in pixels.
+
+    Returns:
+        uint8 (size, size, 3). Only the central box is resized; its filter still sees the pixels around it.
+    """
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    if side == size:
+        return np.ascontiguousarray(image[top : top + side, left : left + side])
+    box = (left, top, left + side, top + side)
+    return np.asarray(Image.fromarray(image).resize((size, size), RESAMPLING, box))
+
+
+def _decode(data: bytes, name: str, enough: int) -> Pixels:
+    if not data:
+        raise BadImage(name, "the file is empty")
+    # A filter for Pillow's modules is safe between threads; `catch_warnings` is not.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    picture = _open(data, name)
+    try:
+        pixels = _jpeg_pixels(data, picture, enough) if picture.format in ("JPEG", "MPO") else None
+        if pixels is None:
+            pixels = _pixels(picture)
+        return _upright(pixels, picture)
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        raise BadImage(name, f"damaged: {_one_line(error)}") from error
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """Reads the header only."""
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise BadImage(name, f"more than {MAX_PIXELS:,} pixels") from error
+    except UnidentifiedImageError as error:
+        raise BadImage(name, _what_else(data)) from error
+    except Exception as error:  # as above
+        raise BadImage(name, f"damaged header: {_one_line(error)}") from error
+    if picture.width * picture.height > MAX_PIXELS:
+        raise BadImage(name, f"more than {MAX_PIXELS:,} pixels")
+    return picture
+
+
+def _what_else(data: bytes) -> str:
+    if data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return "HTML or XML text, not a picture"
+    return f"not a picture in a known format ({', '.join(FORMATS)})"
+
+
+def _jpeg_pixels(data: bytes, picture: Image.Image, enough: int) -> Pixels | None:
+    """Decodes strictly; gives None for the kinds of JPEG that only Pillow turns into RGB."""
+    if picture.mode == "CMYK":
+        simplejpeg.decode_jpeg(data, "cmyk")  # for its verdict: Pillow hides libjpeg's warnings
+        return None
+    try:
+        simplejpeg.decode_jpeg_header(data)
+    except ValueError:  # a subsampling that only Pillow knows
+        return None
+    shrink = {"min_height": enough, "min_width": enough, "min_factor": 2}
+    pixels: Pixels = simplejpeg.decode_jpeg(data, **(shrink if 0 < 2 * enough <= min(picture.size) else {}))
+    return pixels
+
+
+def _pixels(picture: Image.Image) -> Pixels:
+    picture.load()
+    if picture.mode.startswith("I"):
+        return _from_16_bit(np.asarray(picture))
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no stated white")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _from_16_bit(gray: npt.NDArray[np.integer]) -> Pixels:
+    """Scales 0..65535 to 0..255, rounded."""
+    if gray.min() < 0 or gray.max() > 65535:
+        raise ValueError("32-bit pixels have no stated white")
+    scaled = ((gray.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(scaled[..., None], 3, axis=2)
+
+
+def _upright(pixels: Pixels, picture: Image.Image) -> Pixels:
+    transpose, rows, columns = _TURNS.get(_orientation(picture), (False, False, False))
+    if transpose:
+        pixels = pixels.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Reads the EXIF tag; a broken block counts as upright."""
+    try:
+        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # Pillow's EXIF reader lets struct, Syntax, Key and Type errors through
+        return 1
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

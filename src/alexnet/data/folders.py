@@ -1,0 +1,277 @@
+"""A class-per-folder tree, in a folder or in a tar file that is read without unpacking.
+
+    tree -> names of all pictures -> their first folders ("heads") -> split and class of each head
+
+All decisions are made on the few heads; the pictures themselves are only counted into arrays.
+"""
+
+import os
+import posixpath
+import stat
+import tarfile
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from alexnet.data.listing import Integers, Listing, Names, Source, hold_out, read_span, stamp
+from alexnet.errors import DataError
+
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Folder name, in small letters -> split."""
+
+PICTURES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+    + (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+)
+"""What the name of a picture ends in; every other file is ignored and listed."""
+
+_HIDDEN = frozenset({"__MACOSX", "@eaDir"})
+
+Folder = tuple[str, ...]  # the parts of a path
+Place = tuple[str, str]  # split, class
+Inode = tuple[int, int]
+
+
+@dataclass
+class Tree:
+    """What a folder or a tar file holds, before it means anything.
+
+    Attributes:
+        names: Paths of the pictures below the root.
+        folders: Paths of the folders below the root.
+        ignored: Paths of what is hidden or no picture; a hidden folder counts once.
+        fetch: Gives the bytes of a picture.
+        fingerprint: Of names, sizes and times of change.
+    """
+
+    fetch: Callable[[int], bytes]
+    names: Names = field(default_factory=Names)
+    folders: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    fingerprint: str = ""
+
+
+def open_folder(path: Path, seed: int) -> Source:
+    """Reads the names in a class-per-folder tree; nothing is ever written into it.
+
+    Raises:
+        DataError: The tree does not hold at least two classes of pictures, or cannot be read.
+    """
+    return _arrange(_scan_folder(path), path, "folder", seed)
+
+
+def open_tar(path: Path, seed: int) -> Source:
+    """Reads the headers of an uncompressed tar file of a class-per-folder tree.
+
+    Raises:
+        DataError: As `open_folder`; or the file is compressed, damaged or truncated.
+    """
+    return _arrange(_scan_tar(path), path, "tar", seed)
+
+
+def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
+    """Gives the members of a tar file one by one and forgets them.
+
+    Args:
+        path: The tar file, or a file that holds it.
+        start: Where the tar file begins, in bytes.
+
+    Yields:
+        Members whose `offset_data` counts from the start of `path`.
+
+    Raises:
+        DataError: The file is compressed, damaged or truncated.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                while (member := tar.next()) is not None:
+                    tar.members = []  # type: ignore[attr-defined]  # it keeps every member otherwise
+                    yield member
+        except tarfile.TarError as error:
+            raise DataError(f"{path} is no plain tar ({error}): uncompress it or fetch it again") from error
+        file.seek(tar.offset)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish for the end
+            raise DataError(f"{path} is damaged or truncated at byte {tar.offset:,}: fetch it again")
+
+
+def _scan_folder(root: Path) -> Tree:
+    tree = Tree(fetch=lambda row: Path(root, os.fsdecode(tree.names[row])).read_bytes())
+    digest = blake2b(digest_size=16)
+    for path, status in _walk(root, "", frozenset()):
+        if _is_hidden(path) or not status:
+            tree.ignored.append(_printable(path))
+        elif stat.S_ISDIR(status.st_mode):
+            tree.folders.append(path)
+        elif _is_picture(path) and stat.S_ISREG(status.st_mode):
+            tree.names.append(os.fsencode(path))
+            digest.update(os.fsencode(f"{path} {status.st_size} {status.st_mtime_ns}\n"))
+        else:
+            tree.ignored.append(_printable(path))
+    tree.fingerprint = digest.hexdigest()
+    return tree
+
+
+def _walk(folder: Path, prefix: str, above: frozenset[Inode]) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Gives the path below the root and the status of everything, sorted by folder; dead links have none.
+
+    Links are followed; one that leads back to a folder above it shows an empty folder.
+    """
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error.strerror}): change its permissions") from error
+    here = (status.st_dev, status.st_ino)
+    for entry in ordered if here not in above else []:
+        path, found = prefix + entry.name, _status(entry)
+        yield path, found
+        if found and stat.S_ISDIR(found.st_mode) and not _is_hidden(path):
+            yield from _walk(Path(entry.path), f"{path}/", above | {here})
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat()
+    except OSError:
+        return None
+
+
+def _scan_tar(path: Path) -> Tree:
+    offsets, lengths = array("q"), array("q")
+    tree = Tree(fetch=lambda row: read_span(path, offsets[row], lengths[row]), fingerprint=stamp(path))
+    for member in tar_members(path):
+        name = posixpath.normpath(member.name)
+        if member.isdir():
+            tree.folders += [name] if name != "." and not _is_hidden(name) else []
+        elif _is_picture(name) and not _is_hidden(name) and member.isreg() and not member.issparse():
+            tree.names.append(os.fsencode(name))
+            offsets.append(member.offset_data)
+            lengths.append(member.size)
+        else:
+            tree.ignored.append(_printable(name))
+    return tree
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") or part in _HIDDEN for part in path.split("/"))
+
+
+def _is_picture(path: str) -> bool:
+    return posixpath.splitext(path)[1].lower() in PICTURES
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _arrange(tree: Tree, path: Path, kind: str, seed: int) -> Source:
+    """Finds out which picture belongs to which split and class."""
+    if not len(tree.names):
+        raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
+    heads, head_of = _heads(tree.names)
+    heads, folders = _unwrapped(heads, [tuple(folder.split("/")) for folder in tree.folders])
+    has_splits = _has_splits(path, heads + folders)
+    places = [_place(head, has_splits) for head in heads]
+    classes = _classes(path, places, {_place(folder, has_splits) for folder in folders})
+    if has_splits:
+        _refuse_empty_splits(path, places, folders)
+    splits = _listings(tree, classes, places, head_of)
+    return Source(
+        name=_printable(path.resolve().stem if kind == "tar" else path.resolve().name),
+        kind=kind,
+        classes=tuple(map(_printable, classes)),
+        splits=splits if has_splits else hold_out(splits["train"], classes, seed),
+        fingerprint=tree.fingerprint if has_splits else f"{tree.fingerprint} seed {seed}",
+        path=path.resolve(),
+        ignored=tree.ignored,
+    )
+
+
+def _heads(names: Names) -> tuple[list[Folder], Integers]:
+    """Gives the distinct first three folders of the pictures, and which of them each picture has."""
+    known: dict[bytes, int] = {}
+    head_of = array("q")
+    for row in range(len(names)):
+        head = b"/".join(names[row].split(b"/")[:-1][:3])
+        head_of.append(known.setdefault(head, len(known)))
+    heads = [tuple(os.fsdecode(head).split("/")) if head else () for head in known]
+    return heads, np.array(head_of, dtype=np.int64)
+
+
+def _unwrapped(heads: list[Folder], folders: list[Folder]) -> tuple[list[Folder], list[Folder]]:
+    """Leaves out the one folder that all the others lie in, as archives have it."""
+    first = {folder[:1] for folder in heads + folders}
+    if len(first) > 1 or min(map(len, heads)) < 2 or heads[0][0].lower() in SPLITS:
+        return heads, folders
+    return [head[1:] for head in heads], [folder[1:] for folder in folders if len(folder) > 1]
+
+
+def _has_splits(path: Path, folders: list[Folder]) -> bool:
+    tops = {folder[0] for folder in folders if folder}
+    splits = {SPLITS.get(top.lower()) for top in tops}
+    if tops and not splits & {"train", None}:
+        raise DataError(f"{path} has {_listed(tops)} but no train folder: add one")
+    return "train" in splits
+
+
+def _place(folder: Folder, has_splits: bool) -> Place | None:
+    """Gives the split and the class that a folder belongs to, if any."""
+    if not has_splits:
+        return ("train", folder[0]) if folder else None
+    split = SPLITS.get(folder[0].lower()) if len(folder) > 1 else None
+    return (split, folder[1]) if split else None
+
+
+def _classes(path: Path, places: list[Place | None], folders: set[Place | None]) -> tuple[str, ...]:
+    """Gives the sorted classes of the training split, which the others must not go beyond."""
+    found = {place for place in places if place}
+    classes = tuple(sorted(name for split, name in found if split == "train"))
+    empty = [name for split, name in sorted(filter(None, folders - found)) if split == "train"]
+    if empty:
+        raise DataError(f"{path}: class folder {_printable(empty[0])!r} holds no pictures: fill or remove it")
+    if not found:
+        raise DataError(f"{path}: the pictures lie in no class folder: make one folder a class")
+    for split, name in sorted(found):
+        if classes and name not in classes:
+            near = [_printable(known) for known in get_close_matches(name, classes, 1)]
+            hint = f"did you mean {near[0]!r}?" if near else "rename it, or add it to train"
+            raise DataError(f"{path}: class {_printable(name)!r} of {split} is unknown to train: {hint}")
+    if len(classes) == 1:
+        raise DataError(f"{path} has one class only ({_printable(classes[0])!r}): add a folder for another")
+    return classes
+
+
+def _refuse_empty_splits(path: Path, places: list[Place | None], folders: list[Folder]) -> None:
+    filled = {place[0] for place in places if place}
+    for top in sorted({folder[0] for folder in folders if folder}):
+        if SPLITS.get(top.lower(), "train") not in filled:
+            raise DataError(f"{path}: folder {top!r} holds no pictures in class folders: fill or remove it")
+
+
+def _listings(
+    tree: Tree, classes: tuple[str, ...], places: list[Place | None], head_of: Integers
+) -> dict[str, Listing]:
+    """Gives the splits, each sorted by name; pictures outside the class folders become ignored."""
+    order = tree.names.order()
+    label_of = {name: label for label, name in enumerate(classes)}
+    heads = head_of[order]
+    labels = np.array([label_of[place[1]] if place else -1 for place in places], dtype=np.int64)[heads]
+    splits = np.array([place[0] if place else "" for place in places])[heads]
+    tree.ignored += [tree.names[row].decode("utf-8", "replace") for row in order[labels < 0]]
+    return {
+        split: Listing(labels[splits == split], order[splits == split], tree.names, tree.fetch)
+        for split in ("train", "val", "test")
+        if (splits == split).any()
+    }
+
+
+def _listed(names: set[str]) -> str:
+    return " and ".join(map(_printable, sorted(names)))

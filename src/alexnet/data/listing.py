@@ -1,0 +1,146 @@
+"""What a source is: classes, splits, and for every picture a name, a label and its bytes.
+
+A listing of 1.3 million pictures is a handful of arrays, never 1.3 million Python objects.
+"""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.errors import DataError
+from alexnet.seeds import generator
+
+Integers = npt.NDArray[np.int64]
+
+HELD_OUT = 0.25
+"""The share of every class that becomes "val" where a source brings no split of its own."""
+
+
+class Names:
+    """A growing list of byte strings in one buffer: 8 bytes a name beside its text."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._ends = array("q", [0])
+
+    def append(self, name: bytes) -> None:
+        """Adds a name at the end."""
+        self._buffer += name
+        self._ends.append(len(self._buffer))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, i: int) -> bytes:
+        return bytes(self._buffer[self._ends[i] : self._ends[i + 1]])
+
+    def order(self) -> Integers:
+        """Gives the positions in the order of the sorted names."""
+        width = max(int(np.diff(self._ends).max()), 1) if len(self) else 1
+        column = np.fromiter((self[i] for i in range(len(self))), dtype=f"S{width}", count=len(self))
+        return np.argsort(column, kind="stable").astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures of one split, in a fixed order.
+
+    Attributes:
+        labels: int64 (N,), positions in `Source.classes`.
+        rows: int64 (N,), where each picture stands in `names` and for `fetch`.
+        names: The names of the whole source (shared by its splits).
+        fetch: Gives the bytes of a row; safe between threads; raises OSError.
+    """
+
+    labels: Integers
+    rows: Integers
+    names: Names
+    fetch: Callable[[int], bytes]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def name(self, i: int) -> str:
+        """Gives the name of picture `i`: its path in the source, always printable as UTF-8."""
+        return self.names[self.rows[i]].decode("utf-8", "replace")
+
+    def read(self, i: int) -> bytes:
+        """Gives the undecoded bytes of picture `i`.
+
+        Raises:
+            OSError: The file cannot be read (any more).
+        """
+        return self.fetch(int(self.rows[i]))
+
+    def take(self, chosen: Integers) -> "Listing":
+        """Gives a listing of the pictures at the positions `chosen` only."""
+        return Listing(self.labels[chosen], self.rows[chosen], self.names, self.fetch)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pictures come from.
+
+    Attributes:
+        name: A short name, fit for a file name.
+        kind: "folder", "tar", "ilsvrc", "cifar" or "solar-cells".
+        classes: The class names; a label is a position in them.
+        splits: "train", and "val" and "test" as present.
+        fingerprint: Changes with any name, size, time of change, label or seed of the split.
+        ignored: What lies in the source and is no picture of a class.
+        licence: Licence and citation, where the source states one.
+        path: The file or folder that is read.
+        details: What else the source knows of its classes, a value a class: "devkit_ids", "words".
+    """
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    splits: dict[str, Listing]
+    fingerprint: str
+    path: Path
+    ignored: list[str] = field(default_factory=list)
+    licence: str | None = None
+    details: dict[str, list[int] | list[str]] = field(default_factory=dict)
+
+
+def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:
+    """Splits a listing into "train" and "val", stratified: `HELD_OUT` of every class is held out.
+
+    The draw of a class depends on the seed, its name and its size only; both halves keep the order.
+
+    Raises:
+        DataError: A class has a single picture.
+    """
+    held = np.zeros(len(whole), dtype=bool)
+    for label, name in enumerate(classes):
+        members = np.flatnonzero(whole.labels == label)
+        if len(members) < 2:
+            raise DataError(f"class {name!r} has {len(members)} picture: a split needs at least 2, add some")
+        count = max(1, round(len(members) * HELD_OUT))
+        held[generator(seed, f"hold out {name}").permutation(members)[:count]] = True
+    return {"train": whole.take(np.flatnonzero(~held)), "val": whole.take(np.flatnonzero(held))}
+
+
+def read_span(path: Path, offset: int, length: int) -> bytes:
+    """Gives a part of a file; opened anew each time, so that threads share nothing.
+
+    Raises:
+        OSError: The file cannot be read or has become shorter.
+    """
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        data = file.read(length)
+    if len(data) != length:
+        raise OSError(f"{path} ends before byte {offset + length}")
+    return data
+
+
+def stamp(path: Path) -> str:
+    """Gives the size and the time of change of a file, as text for a fingerprint."""
+    status = path.stat()
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}\n"

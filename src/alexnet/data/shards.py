@@ -1,0 +1,214 @@
+"""The packed store on disk, and reading from it.
+
+    STORE/dataset.json          written last: a folder without it is no store
+          mean_image.npy        float32 (size, size, 3)
+          train-000000.tar ...  1,024 places a shard: 000000123.jpg, 000000123.json (WebDataset's convention)
+          train.index.npy       one `INDEX` record an example
+          train.names           the names of the examples, one after the other
+
+The shards alone are a complete data set for `tar`, `webdataset` or Hugging Face `datasets`; the index
+only adds random access. An example's number is its place in the source, so a bad picture leaves a gap.
+"""
+
+import json
+import mmap
+from collections import OrderedDict
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from alexnet.errors import DataError
+
+MANIFEST = "dataset.json"
+MEAN_IMAGE = "mean_image.npy"
+VERSION = 1
+
+EXAMPLES_PER_SHARD = 1024
+
+OPEN_SHARDS = 64
+"""How many shards are mapped at once, about 20 MB of address space each."""
+
+INDEX = np.dtype(
+    [("shard", "<i4"), ("length", "<i4"), ("offset", "<i8"), ("label", "<i8"), ("name_end", "<i8")]
+)
+"""Where an example's JPEG lies, its class, and where its name ends in the file of names."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def is_store(path: str | Path) -> bool:
+    """Tells whether a finished packed store lies at `path`."""
+    return Path(path, MANIFEST).is_file()
+
+
+def shard_name(split: str, shard: int) -> str:
+    """Gives the file name of a shard."""
+    return f"{split}-{shard:06d}.tar"
+
+
+def digest(path: Path) -> str:
+    """Gives the hash of a file's content."""
+    content = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
+class Store:
+    """A packed store, opened for reading; safe between threads.
+
+    Attributes:
+        directory: Where it lies.
+        name: The name of the source.
+        classes: The class names; a label is a position in them.
+        splits: "train", and "val" and "test" as present.
+        size: Side of the pictures in pixels.
+        mean_image: float32 (size, size, 3) in 0..255: the mean of the training pictures.
+        covariance: float64 (3, 3): of the training pixels, RGB in [0, 1].
+        content_hash: Of everything a training run can see: classes, pictures, labels, names.
+        quarantine: A dict ("split", "class", "name", "reason") for each picture that was left out.
+        ignored: How many files of the source were no pictures of a class.
+        licence: Of the source, where stated.
+        details: What else is known of the classes, a list a kind ("devkit_ids", "words").
+
+    Raises:
+        DataError: There is no store, or its index is damaged, or a shard is missing or truncated.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        manifest = _read_manifest(self.directory)
+        self.name: str = manifest["name"]
+        self.classes: tuple[str, ...] = tuple(manifest["classes"])
+        self.size: int = manifest["size"]
+        self.covariance: npt.NDArray[np.float64] = np.array(manifest["covariance"], dtype=np.float64)
+        self.content_hash: str = manifest["content_hash"]
+        self.fingerprint: str = manifest["fingerprint"]
+        self.quarantine: list[dict[str, str]] = manifest["quarantine"]
+        self.ignored: int = manifest["ignored"]
+        self.licence: str | None = manifest["licence"]
+        self.details: dict[str, list[int] | list[str]] = manifest["details"]
+        self._files: dict[str, dict[str, Any]] = manifest["files"]
+        self._check(lambda name: name.endswith(".tar"), contents=False)
+        self._check(lambda name: not name.endswith(".tar"), contents=True)
+        self.mean_image: npt.NDArray[np.float32] = np.load(self.directory / MEAN_IMAGE)
+        shards = _Shards(self.directory)
+        self.splits = {name: Split(self.directory, name, self.size, shards) for name in manifest["splits"]}
+
+    def verify(self) -> None:
+        """Reads every byte of the store and compares it with the hashes taken when it was packed.
+
+        Raises:
+            DataError: A file is damaged.
+        """
+        self._check(lambda name: True, contents=True)
+
+    def _check(self, chosen: Any, contents: bool) -> None:
+        for name, facts in self._files.items():
+            path = self.directory / name
+            if not chosen(name):
+                continue
+            if not path.is_file():
+                raise DataError(f"{path} is missing: copy it again, or delete the store and pack it again")
+            if path.stat().st_size != facts["bytes"] or (contents and digest(path) != facts["blake2b"]):
+                raise DataError(f"{path} is damaged: copy it again, or delete the store and pack it again")
+
+
+class Split:
+    """The examples of one split, in the order of the source."""
+
+    def __init__(self, directory: Path, name: str, size: int, shards: "_Shards") -> None:
+        self._split = name
+        self._size = size
+        self._shards = shards
+        self._index = np.load(directory / f"{name}.index.npy", mmap_mode="r")
+        self._names = np.memmap(directory / f"{name}.names", np.uint8, "r")
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """int64 (N,): positions in `Store.classes`."""
+        return np.ascontiguousarray(self._index["label"], dtype=np.int64)
+
+    def name(self, i: int) -> str:
+        """Gives the name of example `i` in the source."""
+        i = range(len(self))[i]
+        start = self._index["name_end"][i - 1] if i else 0
+        return self._names[start : self._index["name_end"][i]].tobytes().decode()
+
+    def jpeg(self, i: int) -> memoryview:
+        """Gives the JPEG of example `i`, a view into its shard.
+
+        Raises:
+            DataError: The shard is gone or has become shorter.
+        """
+        shard, length, offset, _, _ = self._index[i].tolist()
+        view = self._shards.view(shard_name(self._split, shard))
+        if offset + length > len(view):
+            raise DataError(f"shard {shard_name(self._split, shard)} is truncated: pack the store again")
+        return view[offset : offset + length]
+
+    def read(self, i: int) -> Pixels:
+        """Gives the pixels of example `i`: uint8 (size, size, 3), RGB.
+
+        Raises:
+            DataError: The shard is damaged.
+        """
+        try:
+            pixels: Pixels = simplejpeg.decode_jpeg(self.jpeg(i))
+        except ValueError as error:
+            raise DataError(f"{self._where(i)} is damaged ({error}): pack the store again") from error
+        if pixels.shape != (self._size, self._size, 3):
+            raise DataError(f"{self._where(i)} is no picture of side {self._size}: pack the store again")
+        return pixels
+
+    def _where(self, i: int) -> str:
+        shard = self._shards.directory / shard_name(self._split, self._index["shard"][i])
+        return f"example {self.name(i)!r} in {shard}"
+
+
+class _Shards:
+    """Memory maps of the shards last used; a map that falls out lives on while a view needs it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._views: OrderedDict[str, memoryview] = OrderedDict()
+        self._lock = Lock()
+
+    def view(self, name: str) -> memoryview:
+        with self._lock:
+            view = self._views.pop(name, None) or self._map(name)
+            self._views[name] = view
+            if len(self._views) > OPEN_SHARDS:
+                self._views.popitem(last=False)
+            return view
+
+    def _map(self, name: str) -> memoryview:
+        try:
+            with (self.directory / name).open("rb") as file:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.directory / name} cannot be read ({error}): pack again") from error
+
+
+def _read_manifest(directory: Path) -> dict[str, Any]:
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise DataError(f"{directory} is no packed store (no {MANIFEST} in it): pack it or finish packing")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        version = manifest["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged: delete the store and pack it again") from error
+    if version != VERSION:
+        raise DataError(f"{path} is of version {version}, this program reads {VERSION}: pack the store again")
+    return manifest

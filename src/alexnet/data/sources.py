@@ -1,0 +1,52 @@
+"""The one door to all sources: a built-in name or a path, its kind recognised."""
+
+import tarfile
+from difflib import get_close_matches
+from pathlib import Path
+
+from alexnet.data import cifar, folders, ilsvrc, solar
+from alexnet.data.listing import Listing, Source
+from alexnet.data.shards import is_store
+from alexnet.errors import UsageError
+
+__all__ = ["Listing", "Source", "open_source"]
+
+
+def open_source(spec: str | Path, *, seed: int = 0) -> Source:
+    """Gives the source that a name or a path stands for; reads names and labels, no pictures.
+
+    Recognised are the name "solar-cells"; a folder of the ILSVRC-2012 archives; CIFAR-10 or CIFAR-100 as its
+    python archive or unpacked; a class-per-folder tree as a folder or an uncompressed tar file.
+
+    Args:
+        spec: The built-in name or the path.
+        seed: Of the held-out quarter, where the source brings no split of its own.
+
+    Raises:
+        UsageError: There is no such source, or it is something else.
+        DataError: The source cannot serve: no pictures, one class, an empty class, a damaged archive.
+    """
+    if spec == solar.NAME:
+        return solar.open_solar_cells(seed)
+    path = Path(spec).expanduser()
+    _refuse_missing(path)
+    if is_store(path):
+        raise UsageError(f"{path} is a packed store already, not a source: use it as it is")
+    if (archives := ilsvrc.find(path)) is not None:
+        return ilsvrc.open_archives(archives)
+    if (found := cifar.find(path)) is not None:
+        return cifar.open_cifar(found)
+    if path.is_dir():
+        return folders.open_folder(path, seed)
+    if tarfile.is_tarfile(path):
+        return folders.open_tar(path, seed)
+    raise UsageError(f"{path} is no known source: give a folder, a .tar file or {solar.NAME!r}")
+
+
+def _refuse_missing(path: Path) -> None:
+    if path.exists():
+        return
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, [solar.NAME, *beside], 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"give a path or {solar.NAME!r}"
+    raise UsageError(f"there is no source {str(path)!r}: {hint}")

@@ -1,0 +1,46 @@
+"""What can go wrong, by whose hand.
+
+    AlexNetError
+    ├── UsageError        a request that cannot be met: a wrong name, value or path
+    ├── DataError         a source or a store that cannot serve: a missing split, an empty class
+    │   └── BadImage      one picture that cannot be decoded
+    ├── CheckpointError   a run folder or weight file that is damaged or belongs to something else
+    └── TrainingError     a training run that cannot go on: the loss is NaN, the start is dead
+
+Every message is one line: what is wrong, the value at fault, and the remedy. The command line prints
+it and exits with 2; anything that is not an `AlexNetError` is a bug and shows its traceback.
+"""
+
+
+class AlexNetError(Exception):
+    """The root: whatever a user can mend."""
+
+
+class UsageError(AlexNetError):
+    """A request that cannot be met."""
+
+
+class DataError(AlexNetError):
+    """A source or a store that cannot serve."""
+
+
+class BadImage(DataError):
+    """A picture that cannot be decoded.
+
+    Attributes:
+        name: Where the picture came from.
+        reason: What is wrong with it, in a few words.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class CheckpointError(AlexNetError):
+    """A run folder or weight file that is damaged or belongs to something else."""
+
+
+class TrainingError(AlexNetError):
+    """A training run that cannot go on."""

@@ -1,0 +1,112 @@
+"""A trained network with its classes and its preprocessing bound to it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alexnet import precision
+from alexnet.data import decode
+from alexnet.data.augment import Draws, augment
+from alexnet.data.views import views as make_views
+from alexnet.errors import CheckpointError
+from alexnet.models.alexnet import AlexNet
+from alexnet.weights import checkpoint
+
+
+@dataclass
+class Classifier:
+    """Names what is on a picture.
+
+    Attributes:
+        model: The network.
+        classes: Name of each output.
+        mean: (S, S, 3) mean image of its training split, 0..255; S is the side of stored pictures.
+        divide_pixels_by: What pixels are divided by after the mean is subtracted.
+        dtype: Of activations and products.
+        header: What the weight file says of itself.
+    """
+
+    model: AlexNet
+    classes: tuple[str, ...]
+    mean: NDArray[np.float32]
+    divide_pixels_by: float
+    dtype: torch.dtype
+    header: dict[str, Any]
+
+    @property
+    def stored_size(self) -> int:
+        """Side of the pictures it takes, pixels."""
+        return len(self.mean)
+
+    def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
+        """Gives the probability of each class, averaged over the views.
+
+        Args:
+            pictures: (N, S, S, 3) RGB with S = `stored_size`; `read` makes them.
+            views: 1, the centre; or 10.
+
+        Returns:
+            (N, C), rows summing to 1.
+
+        Source: paper section 4.1; softmax outputs are averaged, as the 2012 source does.
+        """
+        size = self.model.input_size
+        draws = make_views(len(pictures), views, self.stored_size, size, self.divide_pixels_by)
+        total = sum(self._run(self.model, pictures, each).float().softmax(1) for each in draws)
+        return np.asarray((total / views).cpu().numpy())  # type: ignore[union-attr]
+
+    def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Gives the features of the centre view, fc7 after its ReLU: (N, 4096)."""
+        draws = make_views(len(pictures), 1, self.stored_size, self.model.input_size, self.divide_pixels_by)[0]
+        return np.asarray(self._run(self.model.features, pictures, draws).float().cpu().numpy())
+
+    def read(self, paths: Iterable[str | Path]) -> NDArray[np.uint8]:
+        """Reads picture files the way the training data were read: (N, S, S, 3).
+
+        Raises:
+            BadImage: A picture cannot be decoded.
+        """
+        return np.stack([decode.load(Path(path).read_bytes(), str(path), self.stored_size) for path in paths])
+
+    def _run(self, function: Any, pictures: NDArray[np.uint8], draws: Draws) -> Tensor:
+        images = augment(pictures, draws, self.mean, self.model.input_size, self.dtype)
+        device = next(self.model.parameters()).device
+        training = self.model.training
+        self.model.eval()
+        with torch.inference_mode(), torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            out: Tensor = function(images.to(device))
+        self.model.train(training)
+        return out
+
+
+def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
+    """Loads a trained network.
+
+    Args:
+        run: A run folder (its best weights are taken) or a weight file.
+        numbers: Precision: `auto`, `bf16` or `float32`.
+
+    Raises:
+        CheckpointError: There are no weights, or they are damaged.
+    """
+    path = Path(run)
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or a weight file")
+    loaded = checkpoint.load(path)
+    model = loaded.model.to(precision.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Classifier(
+        model,
+        tuple(loaded.header["classes"]),
+        loaded.mean,
+        float(loaded.header["preprocessing"]["divide_pixels_by"]),
+        precision.dtype(numbers),
+        loaded.header,
+    )

@@ -1,0 +1,255 @@
+"""How wrong a classifier is: top-k errors, their intervals, confusion, calibration.
+
+Everything is counted from probabilities and labels, batch by batch, so that memory grows with the number of
+classes and never with the number of pictures:
+
+    tally = Tally(classes)
+    for probabilities, labels in batches:
+        tally.add(probabilities, labels)
+    evaluation = tally.summary(views=10, models=1, split="val", seconds=12.5)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.errors import UsageError
+
+Probabilities = npt.NDArray[np.floating[Any]]
+Labels = npt.NDArray[np.integer[Any]]
+Array = npt.NDArray[np.float64]
+
+TOP = 5
+BINS = 15
+Z95 = 1.959963984540054
+EXCESS = 1e-3
+
+
+def topk_errors(probabilities: Probabilities, labels: Labels, k: int) -> Array:
+    """The top-k error of each picture.
+
+    With g classes above the true class and e level with it (itself included), the k places hold the true
+    class with chance min(1, max(0, k - g) / e); the error is what is missing to 1. Without ties it is 0 or 1.
+    With k >= C every class has a place and the error is 0.
+
+    Args:
+        probabilities: Floats of shape (N, C).
+        labels: Integers of shape (N,), in 0..C-1.
+        k: The number of guesses, at least 1.
+
+    Returns:
+        Floats of shape (N,), in [0, 1].
+
+    Source: ``kMultiSoftmaxCost`` of cuda-convnet2 (``layer_kernels.cu``), which the 2012 system shares.
+    """
+    own = probabilities[np.arange(len(labels)), labels][:, None]
+    bigger = (probabilities > own).sum(axis=1)
+    level = (probabilities == own).sum(axis=1)
+    return np.asarray(1.0 - np.clip((k - bigger) / level, 0.0, 1.0), dtype=np.float64)
+
+
+def interval(error: float, n: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of an error measured on ``n`` pictures.
+
+    Args:
+        error: The measured fraction, in [0, 1]; ties may make ``error * n`` fractional.
+        n: The number of pictures, at least 1.
+
+    Returns:
+        The lower and the upper end, in [0, 1].
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference (1927).
+    """
+    weight = Z95**2 / n
+    centre = (error + weight / 2) / (1 + weight)
+    half = Z95 / (1 + weight) * (error * (1 - error) / n + weight / (4 * n)) ** 0.5
+    return min(error, max(0.0, centre - half)), max(error, min(1.0, centre + half))
+
+
+def confusion_matrix(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
+    """How often each class (row) was taken for each class (column).
+
+    Args:
+        probabilities: Floats of shape (N, C).
+        labels: Integers of shape (N,), in 0..C-1.
+
+    Returns:
+        Counts of shape (C, C).
+
+    Differs: a tie goes whole to the first of the tied classes, while ``topk_errors`` shares it out.
+    """
+    classes = probabilities.shape[1]
+    cells = labels.astype(np.int64) * classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def calibration(sums: Array) -> dict[str, Any]:
+    """The reliability diagram and the expected calibration error.
+
+    Args:
+        sums: Shape (3, B): of each bin the summed confidence, the summed correctness and the count.
+
+    Returns:
+        ``{"ece", "bins": [{"confidence", "accuracy", "n"}]}``, the bins in rising order, empty ones left out.
+
+    Source: Guo et al., On calibration of modern neural networks (2017), with its 15 bins of equal width.
+    """
+    confidence, correct, n = sums[:, sums[2] > 0]
+    bins = [
+        {"confidence": float(c / m), "accuracy": float(a / m), "n": int(m)}
+        for c, a, m in zip(confidence, correct, n, strict=True)
+    ]
+    ece = float(np.abs(confidence - correct).sum() / n.sum()) if len(n) else 0.0
+    return {"ece": ece, "bins": bins}
+
+
+class Tally:
+    """Counts an evaluation batch by batch.
+
+    Attributes:
+        classes: The class names, in label order.
+        n: The number of pictures counted so far.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        """An empty tally.
+
+        Args:
+            classes: The C class names, in label order.
+
+        Raises:
+            UsageError: There is no class.
+        """
+        if not classes:
+            raise UsageError("an evaluation needs at least one class, got none")
+        self.classes = tuple(classes)
+        size = len(self.classes)
+        self._confusion = np.zeros((size, size), dtype=np.int64)
+        self._errors = np.zeros((2, size), dtype=np.float64)
+        self._bins = np.zeros((3, BINS), dtype=np.float64)
+
+    @property
+    def n(self) -> int:
+        """The number of pictures counted so far."""
+        return int(self._confusion.sum())
+
+    def add(self, probabilities: Probabilities, labels: Labels) -> None:
+        """Counts one batch.
+
+        Args:
+            probabilities: Floats of shape (N, C), in [0, 1]; N may be 0.
+            labels: Integers of shape (N,), in 0..C-1.
+
+        Raises:
+            UsageError: The shapes do not fit, a label is out of range, or a probability is NaN or outside
+                [0, 1]. The tally is then as it was.
+        """
+        probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+        _check(probabilities, labels, len(self.classes))
+        errors = [topk_errors(probabilities, labels, k) for k in (1, TOP)]
+        self._confusion += confusion_matrix(probabilities, labels)
+        self._errors += [np.bincount(labels, e, minlength=len(self.classes)) for e in errors]
+        self._bins += _binned(probabilities.max(axis=1).astype(np.float64), 1.0 - errors[0])
+
+    def summary(self, *, views: int, models: int, split: str, seconds: float) -> dict[str, Any]:
+        """The evaluation, as ``evaluation.json`` holds it (docs/architecture.md).
+
+        With five classes or fewer, five guesses name every class: ``top5_error`` is then 0 by definition.
+        A class without pictures is listed with ``n`` 0 and errors of 0.
+
+        Args:
+            views: The number of test views each picture was averaged over.
+            models: The number of networks averaged.
+            split: The name of the split.
+            seconds: How long the evaluation took.
+
+        Raises:
+            UsageError: Nothing was counted.
+        """
+        if not self.n:
+            raise UsageError(f"nothing to evaluate: split {split!r} gave no picture")
+        top1, top5 = (min(1.0, float(total) / self.n) for total in self._errors.sum(axis=1))
+        return {
+            "top1_error": top1,
+            "top5_error": top5,
+            "n": self.n,
+            "views": views,
+            "models": models,
+            "split": split,
+            "top1_interval": list(interval(top1, self.n)),
+            "top5_interval": list(interval(top5, self.n)),
+            "classes": list(self.classes),
+            "confusion": self._confusion.tolist(),
+            "per_class": self._per_class(),
+            "calibration": calibration(self._bins),
+            "seconds": float(seconds),
+        }
+
+    def _per_class(self) -> list[dict[str, Any]]:
+        counts = self._confusion.sum(axis=1)
+        fractions = np.minimum(self._errors / np.maximum(counts, 1), 1.0).T.tolist()
+        return [
+            {"name": name, "n": int(n), "top1_error": top1, "top5_error": top5}
+            for name, n, (top1, top5) in zip(self.classes, counts, fractions, strict=True)
+        ]
+
+
+def summarise(
+    probabilities: Probabilities,
+    labels: Labels,
+    classes: Sequence[str],
+    *,
+    views: int,
+    models: int,
+    split: str,
+    seconds: float,
+) -> dict[str, Any]:
+    """The whole evaluation at once: one `Tally` filled with one batch.
+
+    Args:
+        probabilities: Floats of shape (N, C), in [0, 1].
+        labels: Integers of shape (N,), in 0..C-1.
+        classes: The C class names, in label order.
+        views: The number of test views each picture was averaged over.
+        models: The number of networks averaged.
+        split: The name of the split.
+        seconds: How long the evaluation took.
+
+    Returns:
+        The object of ``evaluation.json`` (see `Tally.summary`).
+
+    Raises:
+        UsageError: See `Tally.add` and `Tally.summary`.
+    """
+    tally = Tally(classes)
+    tally.add(probabilities, labels)
+    return tally.summary(views=views, models=models, split=split, seconds=seconds)
+
+
+def _binned(confidence: Array, correct: Array) -> Array:
+    """Confidence, correctness and count summed by bin; a confidence on an edge falls into the lower bin."""
+    where = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    ones = np.ones_like(confidence)
+    return np.stack([np.bincount(where, w, minlength=BINS) for w in (confidence, correct, ones)])
+
+
+def _check(probabilities: Probabilities, labels: Labels, classes: int) -> None:
+    """Refuses what cannot be counted.
+
+    Raises:
+        UsageError: The shapes do not fit, a label is out of range, or a probability is NaN or outside [0, 1].
+    """
+    if probabilities.ndim != 2 or probabilities.shape[1] != classes:
+        raise UsageError(f"probabilities must have shape (N, {classes}), got {probabilities.shape}")
+    if labels.shape != probabilities.shape[:1]:
+        raise UsageError(f"labels must have shape ({len(probabilities)},), got {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise UsageError(f"labels must be integers, got {labels.dtype}")
+    if np.isnan(probabilities).any():
+        raise UsageError("probabilities must be numbers, got NaN: the weights have diverged")
+    for label in labels[(labels < 0) | (labels >= classes)][:1]:
+        raise UsageError(f"labels must lie in 0..{classes - 1}, got {label}")
+    for value in probabilities[(probabilities < 0) | (probabilities > 1 + EXCESS)][:1]:
+        raise UsageError(f"probabilities must lie in [0, 1], got {value:g}: apply softmax to logits first")

@@ -1,0 +1,126 @@
+"""The published AlexNets, each a row of differences from the lecture's."""
+
+from dataclasses import dataclass
+
+from alexnet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What tells one AlexNet from another; the defaults are the lecture's network.
+
+    A block is written as the order of its layers; `norm` is local response normalisation across channels,
+    `same` the 2012 source's extra normalisation within one channel.
+
+    Attributes:
+        about: One line for `alexnet summary`.
+        channels: Filters of conv1 .. conv5.
+        hidden: Units of fc6 and fc7.
+        groups: Into how many groups conv2, conv4 and conv5 are cut.
+        towers: Over how many separate channel ranges `norm` runs: 2 where each GPU normalised its own half.
+        input_size: Side of the square input, pixels, that the network was published for.
+        conv1_padding: `none`; `end`, zeros at the bottom and right so that the last filter fits (2012 source);
+            `both`, two zeros on every side (torchvision).
+        block1, block2, block5: Layer orders around conv1, conv2 and conv5.
+        head: Layer order of fc6 and fc7 each, with dropout after the ReLU or before the layer.
+        k, alpha, beta, size: Of local response normalisation, in the paper's convention: alpha multiplies the
+            plain *sum* of squares, not their mean.
+        rescale_dropout: Divide by the keep probability in training, instead of multiplying by it at test time.
+        initialisation: Row of `models.initialise.SCHEMES` that the authors used.
+    """
+
+    about: str
+    channels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
+    hidden: int = 4096
+    groups: int = 1
+    towers: int = 1
+    input_size: int = 227
+    conv1_padding: str = "none"
+    block1: str = "conv relu norm pool"
+    block2: str = "conv relu norm pool"
+    block5: str = "conv relu pool"
+    head: str = "fc relu drop"
+    k: float = 2.0
+    alpha: float = 1e-4
+    beta: float = 0.75
+    size: int = 5
+    rescale_dropout: bool = False
+    initialisation: str = "paper"
+
+
+VARIANTS = {
+    "alexnet": Variant("the lecture's network: one tower"),
+    "alexnet-two-tower": Variant(
+        "the paper as written: two towers that meet at conv3, fc6, fc7 and fc8", groups=2, towers=2
+    ),
+    "alexnet-as-run": Variant(
+        "net 145 of the 2012 source, which gave the published numbers",
+        groups=2,
+        towers=2,
+        input_size=224,
+        conv1_padding="end",
+        block1="conv norm pool relu",
+        block2="conv relu norm same pool",
+        block5="conv pool relu",
+        alpha=2e-5,
+        initialisation="source",
+    ),
+    "alexnet-one-tower": Variant(
+        "net 145-half: one tower of the two, the paper's one-GPU control",
+        channels=(48, 128, 192, 192, 256),
+        input_size=224,
+        conv1_padding="end",
+        block1="conv norm pool relu",
+        block2="conv relu norm same pool",
+        block5="conv pool relu",
+        alpha=2e-5,
+        initialisation="source",
+    ),
+    "caffe-alexnet": Variant(
+        "Caffe's bvlc_alexnet", groups=2, k=1.0, alpha=2e-5, rescale_dropout=True, initialisation="caffe"
+    ),
+    "caffenet": Variant(
+        "Caffe's reference network: pooling before normalisation",
+        groups=2,
+        block1="conv relu pool norm",
+        block2="conv relu pool norm",
+        k=1.0,
+        alpha=2e-5,
+        rescale_dropout=True,
+        initialisation="caffenet",
+    ),
+    "one-weird-trick": Variant(
+        "torchvision's alexnet: one tower, narrower, no normalisation",
+        channels=(64, 192, 384, 256, 256),
+        input_size=224,
+        conv1_padding="both",
+        block1="conv relu pool",
+        block2="conv relu pool",
+        head="drop fc relu",
+        rescale_dropout=True,
+        initialisation="torch",
+    ),
+}
+
+
+def variant(name: str) -> Variant:
+    """Looks a variant up by name.
+
+    Raises:
+        UsageError: There is no such variant.
+    """
+    if name not in VARIANTS:
+        raise UsageError(f"no variant {name!r}; there are {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def stored_size(name: str, input_size: int | None) -> int:
+    """Gives the side of stored pictures that suits an input: 256 at the variant's own, in proportion otherwise.
+
+    Raises:
+        UsageError: There is no such variant.
+
+    Source: paper section 2 (256) and section 4.1 (crops of 224).
+    """
+    own = variant(name).input_size
+    return round(256 * (input_size or own) / own)

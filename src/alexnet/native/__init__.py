@@ -1,0 +1,120 @@
+"""The compiled kernels, if the package was built with them; plain PyTorch serves where they are missing.
+
+The kernels are a shared library without Python in it, called through ctypes, which releases the interpreter lock.
+They share PyTorch's own OpenMP threads. Set `ALEXNET_NATIVE=0` to do without them.
+"""
+
+import ctypes
+import functools
+import importlib.util
+import logging
+import os
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Loads the kernels once; None where they are missing, which is said once."""
+    if os.environ.get("ALEXNET_NATIVE") == "0":
+        return None
+    spec = importlib.util.find_spec("alexnet._native")
+    if spec is None or spec.origin is None:
+        logging.getLogger(__name__).warning(
+            "the compiled kernels are missing: training is slower. Reinstall alexnet with a C++ compiler at hand."
+        )
+        return None
+    kernels = ctypes.CDLL(spec.origin)
+    pointer, integer, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+    kernels.alexnet_lrn.argtypes = [
+        *[ctypes.c_int, pointer, pointer, pointer, integer, integer, integer],
+        *[ctypes.c_int, real, real, real, ctypes.c_int],
+    ]
+    kernels.alexnet_augment.argtypes = [
+        *[ctypes.c_int, pointer, pointer, integer, integer, pointer, pointer, pointer, integer, pointer]
+    ]
+    return kernels
+
+
+def can_run(images: Tensor) -> bool:
+    """Says whether the kernels take this tensor: on the CPU, not being exported or compiled, of a type they know."""
+    return (
+        images.device.type == "cpu"
+        and images.dtype in DTYPES
+        and not torch.compiler.is_compiling()
+        and library() is not None
+    )
+
+
+def dense(images: Tensor) -> Tensor:
+    """Gives the tensor itself if it is contiguous in one of the two layouts, else a contiguous copy."""
+    if images.is_contiguous(memory_format=torch.channels_last) or images.is_contiguous():
+        return images
+    return images.contiguous()
+
+
+def like(gradient: Tensor, images: Tensor) -> Tensor:
+    """Gives the gradient in the layout and type of the images."""
+    layout = torch.contiguous_format if images.is_contiguous() else torch.channels_last
+    return gradient.to(images.dtype).contiguous(memory_format=layout)
+
+
+def lrn(
+    images: Tensor,
+    gradient: Tensor | None,
+    size: int,
+    alpha: float,
+    beta: float,
+    k: float,
+    towers: int,
+    rectify: bool,
+) -> Tensor:
+    """Runs the kernel: forwards without a gradient, backwards with one.
+
+    Args:
+        images: (N, C, H, W), `dense`.
+        gradient: Same shape, type and layout, or None.
+        size, alpha, beta, k, towers, rectify: As for `models.lrn.local_response_norm`.
+
+    Returns:
+        The normalised images, or the gradient with respect to `images`; same type and layout.
+    """
+    kernels = library()
+    assert kernels is not None
+    count, channels, height, width = images.shape
+    planes = height * width
+    outer, inner = (count, planes) if images.is_contiguous() else (count * planes, 1)
+    out = torch.empty_like(images)
+    kernels.alexnet_lrn(
+        *[DTYPES[images.dtype], images.data_ptr(), None if gradient is None else gradient.data_ptr(), out.data_ptr()],
+        *[outer * towers, channels // towers, inner, size // 2, k, alpha, beta, rectify],
+    )
+    return out
+
+
+def augment(
+    images: NDArray[np.uint8],
+    crops: NDArray[np.void],
+    shifts: NDArray[np.float32],
+    gains: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    size: int,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Runs the augmentation kernel; as `data.augment.augment`."""
+    kernels = library()
+    assert kernels is not None
+    count, side = images.shape[:2]
+    assert images.shape == (count, side, side, 3) == (count, *mean.shape)
+    arrays = [np.ascontiguousarray(array) for array in (images, mean, crops, shifts, gains)]
+    addresses = [array.ctypes.data for array in arrays]
+    out = torch.empty((count, 3, size, size), dtype=dtype, memory_format=torch.channels_last)
+    kernels.alexnet_augment(
+        DTYPES[dtype], *addresses[:2], count, side, *addresses[2:], size, out.data_ptr()
+    )
+    return out

@@ -1,0 +1,57 @@
+// Every kernel, compiled once for each generation of processors, the best one chosen when the library is loaded.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#if defined(_WIN32)
+#define API extern "C" __declspec(dllexport)
+#else
+#define API extern "C" __attribute__((visibility("default")))
+#endif
+
+#define GENERATIONS (defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__))
+
+namespace plain {
+#include "storage.h"
+#include "lrn.h"
+#include "augment.h"
+}  // namespace plain
+
+#if GENERATIONS
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,bmi2,f16c")
+namespace avx2 {
+#include "storage.h"
+#include "lrn.h"
+#include "augment.h"
+}  // namespace avx2
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi2,f16c,prefer-vector-width=512")
+namespace avx512 {
+#include "storage.h"
+#include "lrn.h"
+#include "augment.h"
+}  // namespace avx512
+#pragma GCC pop_options
+
+static const int generation =
+    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") ? 2
+    : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")                                              ? 1
+                                                                                                                   : 0;
+#define DISPATCH(call) (generation == 2 ? avx512::call : generation == 1 ? avx2::call : plain::call)
+#else
+#define DISPATCH(call) plain::call
+#endif
+
+API int alexnet_lrn(int dtype, const void* x, const void* gradient, void* out, int64_t outer, int64_t channels,
+                    int64_t inner, int half, double k, double alpha, double beta, int rectify) {
+  return DISPATCH(lrn(dtype, x, gradient, out, outer, channels, inner, half, k, alpha, beta, rectify));
+}
+
+API int alexnet_augment(int dtype, const uint8_t* images, const float* mean, int64_t count, int64_t side,
+                        const void* crops, const float* shifts, const float* gains, int64_t size, void* out) {
+  return DISPATCH(augment(dtype, images, mean, count, side, crops, shifts, gains, size, out));
+}

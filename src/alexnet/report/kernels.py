@@ -1,0 +1,88 @@
+"""The first-layer kernels as pictures, as the paper's Fig. 3 shows them."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+COLUMNS = 16
+GAP = 1
+
+
+def scaled(weights: npt.NDArray[np.float32]) -> Pixels:
+    """The kernels as RGB, all under one minimum and one maximum, so that a weak kernel looks weak.
+
+    Args:
+        weights: Floats of shape (O, 3, k, k), or (O, 1, k, k) for gray ones.
+
+    Returns:
+        Shape (O, k, k, 3): 0 at the smallest weight of all kernels, 255 at the largest; 128 if all are equal.
+
+    Source: ``shownet.py --show-filters`` of the 2012 source.
+    """
+    low, high = float(weights.min()), float(weights.max())
+    unit = (weights - low) / (high - low) if high > low else np.full_like(weights, 0.5)
+    colour = np.broadcast_to(unit, (len(unit), 3, *unit.shape[2:]))
+    return np.asarray(np.rint(colour.transpose(0, 2, 3, 1) * 255), dtype=np.uint8)
+
+
+def grid(kernels: Pixels, columns: int = COLUMNS) -> Pixels:
+    """Lays kernels out in rows, with one transparent pixel between neighbours and none around.
+
+    Args:
+        kernels: Shape (O, k, k, 3).
+        columns: Kernels a row; the paper has 16.
+
+    Returns:
+        RGBA of shape (rows (k + 1) - 1, columns (k + 1) - 1, 4), transparent where no kernel is.
+    """
+    count, side = kernels.shape[:2]
+    columns = min(columns, count)
+    pitch = side + GAP
+    canvas = np.zeros((-(-count // columns) * pitch - GAP, columns * pitch - GAP, 4), dtype=np.uint8)
+    for i, kernel in enumerate(kernels):
+        top, left = i // columns * pitch, i % columns * pitch
+        canvas[top : top + side, left : left + side, :3] = kernel
+        canvas[top : top + side, left : left + side, 3] = 255
+    return canvas
+
+
+def enlarged(pixels: Pixels, factor: int) -> Pixels:
+    """Nearest-neighbour enlargement.
+
+    Args:
+        pixels: Shape (H, W, channels).
+        factor: A whole number, at least 1.
+
+    Returns:
+        Shape (H factor, W factor, channels).
+    """
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def png(pixels: Pixels) -> bytes:
+    """The pixels as a PNG file.
+
+    Args:
+        pixels: RGBA of shape (H, W, 4).
+    """
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def blocks(weights: npt.NDArray[np.float32], towers: int) -> list[bytes]:
+    """One PNG a tower, each kernel pixel enlarged to at least 4x4, all under one scale.
+
+    Args:
+        weights: Floats of shape (O, channels, k, k), channels 1 or 3.
+        towers: 1 or 2; each has an equal share of the kernels, in order.
+
+    Returns:
+        The PNG files, tower 1 first.
+    """
+    factor = max(4, 96 // weights.shape[-1])
+    return [png(enlarged(grid(part), factor)) for part in np.array_split(scaled(weights), towers)]

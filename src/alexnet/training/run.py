@@ -1,0 +1,134 @@
+"""The run folder: what a training run leaves behind."""
+
+import json
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from alexnet import __version__, config
+from alexnet.config import Train
+from alexnet.data import decode
+from alexnet.data.store import Store
+from alexnet.errors import CheckpointError, UsageError
+from alexnet.files import write_text
+from alexnet.models.alexnet import AlexNet
+
+CONFIG, METRICS, BEST, LAST = "config.json", "metrics.jsonl", "model.safetensors", "last.safetensors"
+
+
+def create(folder: Path, train: Train, model: AlexNet, store: Store, source: str) -> dict[str, Any]:
+    """Makes a new run folder and writes its configuration.
+
+    Args:
+        folder: Must be new or empty.
+        train: The settings.
+        model: The network.
+        store: The data.
+        source: What the user called the data, to find them again.
+
+    Returns:
+        The contents of `config.json`.
+
+    Raises:
+        UsageError: The folder holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{folder} exists already; give another --out, or continue it with: alexnet train --resume {folder}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    description = describe(train, model, store, source)
+    write_text(folder / CONFIG, json.dumps(description, indent=1) + "\n")
+    return description
+
+
+def describe(train: Train, model: AlexNet, store: Store, source: str) -> dict[str, Any]:
+    """Gives everything that decided the run, as JSON values."""
+    return {
+        "recipe": train.recipe,
+        "variant": model.variant,
+        "input_size": model.input_size,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "train": config.to_json(train),
+        "classes": list(store.classes),
+        "preprocessing": {
+            "stored_size": store.size,
+            "decoding": decode.SPEC,
+            "mean": "per pixel, of the training split",
+            "divide_pixels_by": train.divide_pixels_by,
+        },
+        "data": {
+            "source": source,
+            "name": store.name,
+            "hash": store.content_hash,
+            "counts": {name: len(split) for name, split in store.splits.items()},
+            "licence": store.licence,
+            "quarantine": store.quarantine,
+        },
+        "versions": {
+            "alexnet": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Reads `config.json`.
+
+    Raises:
+        CheckpointError: The folder is no run folder, or the file is damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder} is no run folder: it has no {CONFIG}")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+class Journal:
+    """Writes the metrics: JSON lines, and TensorBoard events where that is installed.
+
+    Args:
+        folder: The run folder.
+        step: Rows of later steps are dropped: a resumed run writes them anew.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        path = folder / METRICS
+        rows = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        write_text(path, "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step))
+        self._file = path.open("a", encoding="utf-8")
+        self._board = _tensorboard(folder, step)
+
+    def write(self, row: dict[str, float]) -> None:
+        """Adds one row; it has a `step`."""
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        if self._board:
+            for name, value in row.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        self._file.close()
+        if self._board:
+            self._board.close()
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]

@@ -1,0 +1,88 @@
+"""One update of the weights."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alexnet.config import Train
+from alexnet.models.alexnet import AlexNet
+from alexnet.seeds import fold
+
+
+class Step:
+    """Updates a network, batch by batch, by stochastic gradient descent with momentum.
+
+    Args:
+        model: The network; put into training mode and channels-last layout, in place.
+        train: The settings.
+        dtype: Of activations and products; weights, gradients and momentum are float32.
+
+    Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
+    keeps the old rate for a while after a change (as in Caffe).
+    """
+
+    def __init__(self, model: AlexNet, train: Train, dtype: torch.dtype) -> None:
+        self.model, self.train, self.dtype = model, train, dtype
+        model.train().to(memory_format=torch.channels_last)
+        self.parameters = dict(model.named_parameters())
+        weights = [p for name, p in self.parameters.items() if name.endswith("weight")]
+        biases = [p for name, p in self.parameters.items() if name.endswith("bias")]
+        groups = [
+            {"params": weights, "weight_decay": train.weight_decay},
+            {"params": biases, "weight_decay": train.weight_decay if train.bias_decay else 0.0},
+        ]
+        self.optimiser = torch.optim.SGD(groups, train.learning_rate, train.momentum, fused=True)
+        self.rate = train.learning_rate
+
+    def __call__(self, images: Tensor, labels: Tensor, step: int, rate: float) -> float:
+        """Makes one update.
+
+        Args:
+            images: (N, 3, S, S), preprocessed.
+            labels: (N,) int64.
+            step: Which update; dropout is drawn for it.
+            rate: Learning rate.
+
+        Returns:
+            The mean loss of the batch before the update, in nats.
+        """
+        self._set_rate(rate)
+        for index, layer in enumerate(self.model.dropouts()):
+            layer.seed = fold(self.train.seed, "dropout", step, index)
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.model(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.train.label_smoothing)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()
+
+    def momentum(self) -> dict[str, Tensor]:
+        """Gives parameter name -> momentum; empty before the first update."""
+        state = self.optimiser.state
+        return {name: state[p]["momentum_buffer"] for name, p in self.parameters.items() if p in state}
+
+    def restore(self, momentum: dict[str, Tensor], rate: float) -> None:
+        """Takes up where `momentum` and the rate of the last update were saved."""
+        for name, value in momentum.items():
+            parameter = self.parameters[name]
+            self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(value)
+        self.rate = rate
+
+    def _set_rate(self, rate: float) -> None:
+        """torch keeps the rate outside the momentum; the paper's momentum stays as it is when the rate changes."""
+        buffers = list(self.momentum().values())
+        if self.train.schedule == "plateau" and rate != self.rate and buffers:
+            torch._foreach_mul_(buffers, self.rate / rate)
+        for group, factor in zip(self.optimiser.param_groups, (1.0, self.train.bias_rate), strict=True):
+            group["lr"] = rate * factor
+        self.rate = rate
+
+
+def dead_units(model: nn.Module, images: Tensor, dtype: torch.dtype) -> dict[str, float]:
+    """Gives, for each ReLU layer, the share of channels or units that are zero on the whole batch."""
+    assert isinstance(model, AlexNet)
+    names = [name for name in model.order if name.startswith("relu")]
+    with torch.no_grad(), torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        outputs = model.activations(images, *names)
+    return {name: float((out.transpose(0, 1).flatten(1) <= 0).all(1).float().mean()) for name, out in outputs.items()}

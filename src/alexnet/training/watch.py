@@ -1,0 +1,55 @@
+"""Notices a run that will not come to anything, early, and names the likely cause."""
+
+import math
+from collections import deque
+
+from alexnet.config import Train
+from alexnet.errors import TrainingError
+
+PATIENCE = 300
+WINDOW = 50
+
+
+class Watch:
+    """Follows the loss.
+
+    Args:
+        train: The settings, for the remedies.
+        classes: Number of classes; a network that knows nothing has a loss of ln(classes).
+    """
+
+    def __init__(self, train: Train, classes: int) -> None:
+        self.train, self.chance = train, math.log(classes)
+        self.losses: deque[float] = deque(maxlen=WINDOW)
+
+    def follow(self, step: int, loss: float) -> None:
+        """Takes in the loss of a step.
+
+        Raises:
+            TrainingError: The loss is NaN or infinite.
+        """
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} at step {step}: the learning rate {self.train.learning_rate:g} is too high for "
+                f"this start; take a third of it (--set learning_rate={self.train.learning_rate / 3:.2g})"
+            )
+        self.losses.append(loss)
+
+    def is_dead_at(self, step: int) -> bool:
+        """Says whether, `PATIENCE` steps after the start, the loss is still that of guessing."""
+        return step == PATIENCE and sum(self.losses) / len(self.losses) > 0.99 * self.chance
+
+    def diagnosis(self, dead_units: dict[str, float]) -> str:
+        """Names the likely cause of a dead start.
+
+        Args:
+            dead_units: ReLU layer -> share of its units that are zero on a whole batch.
+        """
+        mean = sum(self.losses) / len(self.losses)
+        stuck = f"after {PATIENCE} steps the loss is {mean:.3f}, still that of guessing (ln C = {self.chance:.3f}): "
+        layer, share = max(dead_units.items(), key=lambda item: item[1], default=("", 0.0))
+        if share > 0.5:
+            return stuck + f"{share:.0%} of {layer} is dead; lower the learning rate or take initialisation=he"
+        if self.train.initialisation != "he":
+            return stuck + "small Gaussian weights start slowly; wait, or take initialisation=he (recipe `modern`)"
+        return stuck + "check that the labels belong to the pictures, or raise the learning rate"

@@ -1,0 +1,23 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `pictures` and `evil`
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture
+def shared():
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not here")
+    return SHARED
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A tree with a split, two classes and a picture of each kind of trouble that is harmless."""
+    from pictures import tree
+
+    return tree(tmp_path / "pets", {"train/cat": 5, "train/dog": 4, "val/cat": 2, "val/dog": 2})

@@ -1,0 +1,169 @@
+"""The metrics against plain loops, by hand, and at their edges."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from alexnet.errors import UsageError
+from alexnet.evaluation.metrics import Tally, calibration, confusion_matrix, interval, summarise, topk_errors
+
+NAMES = [f"class {i}" for i in range(7)]
+HOW = {"views": 1, "models": 1, "split": "val", "seconds": 2.0}
+
+
+def draw(n=200, classes=7, seed=0):
+    """Softmax probabilities (N, C), rounded so that ties occur, and labels (N,)."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, classes)) * 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return np.round(probabilities, 1), rng.integers(0, classes, n)
+
+
+def error_by_orders(row, label, k):
+    """The share of the tied orders that leave the label out of the first k."""
+    orders = [o for o in itertools.permutations(range(len(row))) if all(np.diff(row[list(o)]) <= 0)]
+    return np.mean([label not in order[:k] for order in orders])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_a_tie_gives_the_credit_of_a_random_order(k):
+    probabilities, labels = draw(n=40, classes=5)
+    expected = [error_by_orders(row, label, k) for row, label in zip(probabilities, labels, strict=True)]
+    np.testing.assert_allclose(topk_errors(probabilities, labels, k), expected, atol=1e-12)
+
+
+def test_topk_errors_equal_a_sort_where_nothing_ties():
+    rng = np.random.default_rng(1)
+    probabilities, labels = rng.random((300, 20)), rng.integers(0, 20, 300)
+    for k in (1, 5):
+        best = np.argsort(-probabilities, axis=1)[:, :k]
+        expected = [label not in row for label, row in zip(labels, best, strict=True)]
+        np.testing.assert_array_equal(topk_errors(probabilities, labels, k), expected)
+
+
+def test_a_constant_classifier_errs_as_a_random_one():
+    errors = topk_errors(np.full((4, 10), 0.1), np.array([0, 3, 8, 9]), 5)
+    np.testing.assert_allclose(errors, 0.5)
+
+
+def test_five_guesses_of_five_classes_are_never_wrong():
+    probabilities, labels = draw(classes=5)
+    assert summarise(probabilities, labels, NAMES[:5], **HOW)["top5_error"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "n", "expected"),
+    [(0.2, 100, (0.13336, 0.28883)), (0.0, 10, (0.0, 0.27753)), (1.0, 10, (0.72247, 1.0))],
+)
+def test_the_interval_is_wilsons(error, n, expected):
+    assert interval(error, n) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 656, 50_000])
+def test_the_ends_of_the_interval_solve_wilsons_equation(n):
+    for wrong in {0, 1, n // 2, n}:
+        for end in interval(wrong / n, n):
+            assert 0.0 <= end <= 1.0
+            assert (end - wrong / n) ** 2 <= 1.959964**2 * end * (1 - end) / n + 1e-9
+
+
+def test_confusion_counts_rows_by_truth_and_columns_by_guess():
+    probabilities, labels = draw()
+    expected = np.zeros((7, 7), dtype=int)
+    for row, label in zip(probabilities, labels, strict=True):
+        expected[label, int(np.argmax(row))] += 1
+    np.testing.assert_array_equal(confusion_matrix(probabilities, labels), expected)
+
+
+def test_per_class_errors_equal_a_loop():
+    probabilities, labels = draw()
+    one, five = (topk_errors(probabilities, labels, k) for k in (1, 5))
+    for label, entry in enumerate(summarise(probabilities, labels, NAMES, **HOW)["per_class"]):
+        mine = labels == label
+        assert entry["n"] == mine.sum()
+        assert entry["top1_error"] == pytest.approx(one[mine].mean())
+        assert entry["top5_error"] == pytest.approx(five[mine].mean())
+
+
+def test_calibration_equals_a_loop():
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet(np.ones(7) * 0.3, 500)
+    labels = rng.integers(0, 7, 500)
+    found = summarise(probabilities, labels, NAMES, **HOW)["calibration"]
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    ece, bins = 0.0, []
+    for b in range(15):
+        inside = (confidence > b / 15) & (confidence <= (b + 1) / 15)
+        if inside.any():
+            bins.append((confidence[inside].mean(), correct[inside].mean(), inside.sum()))
+            ece += inside.mean() * abs(bins[-1][0] - bins[-1][1])
+    assert found["ece"] == pytest.approx(ece)
+    got = [(b["confidence"], b["accuracy"], b["n"]) for b in found["bins"]]
+    np.testing.assert_allclose(got, bins)
+
+
+def test_calibration_of_nothing_is_zero():
+    assert calibration(np.zeros((3, 15))) == {"ece": 0.0, "bins": []}
+
+
+def test_batches_tally_to_the_same_as_all_at_once():
+    probabilities, labels = draw()
+    tally = Tally(NAMES)
+    for part in np.array_split(np.arange(len(labels)), 9):
+        tally.add(probabilities[part], labels[part])
+    tally.add(probabilities[:0], labels[:0])
+    whole, parts = summarise(probabilities, labels, NAMES, **HOW), tally.summary(**HOW)
+    assert parts["confusion"] == whole["confusion"]
+    assert parts["n"] == whole["n"] == 200
+    assert parts["top1_error"] == pytest.approx(whole["top1_error"])
+    assert parts["calibration"]["ece"] == pytest.approx(whole["calibration"]["ece"])
+
+
+def test_the_summary_is_the_object_of_the_contract():
+    found = summarise(*draw(), NAMES, views=10, models=5, split="test", seconds=1.5)
+    assert list(found) == [
+        "top1_error", "top5_error", "n", "views", "models", "split", "top1_interval", "top5_interval",
+        "classes", "confusion", "per_class", "calibration", "seconds",
+    ]  # fmt: skip
+    assert (found["views"], found["models"], found["split"]) == (10, 5, "test")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_class_without_pictures_is_listed():
+    found = summarise(np.array([[0.9, 0.1]]), np.array([0]), ["a", "b"], **HOW)
+    assert found["per_class"][1] == {"name": "b", "n": 0, "top1_error": 0.0, "top5_error": 0.0}
+
+
+def test_float32_softmax_may_exceed_one_by_a_rounding():
+    found = summarise(np.array([[1.0000002, 0.0]], dtype=np.float32), np.array([0]), ["a", "b"], **HOW)
+    assert found["calibration"]["bins"][0]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "says"),
+    [
+        ([[0.5, 0.5]], [2], "got 2"),
+        ([[0.5, 0.5]], [-1], "got -1"),
+        ([[0.5, 0.5]], [0, 1], "labels must have shape"),
+        ([[0.5, 0.25, 0.25]], [0], r"\(N, 2\)"),
+        ([0.5, 0.5], [0, 1], r"\(N, 2\)"),
+        ([[math.nan, 0.5]], [0], "NaN"),
+        ([[7.0, -2.0]], [0], "softmax"),
+        ([[0.5, 0.5]], [0.0], "integers"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_and_nothing_is_counted(probabilities, labels, says):
+    tally = Tally(["a", "b"])
+    with pytest.raises(UsageError, match=says):
+        tally.add(np.array(probabilities), np.array(labels))
+    assert tally.n == 0
+
+
+def test_nothing_counted_is_refused():
+    with pytest.raises(UsageError, match="'val' gave no picture"):
+        Tally(["a"]).summary(**HOW)
+    with pytest.raises(UsageError, match="at least one class"):
+        Tally([])
