@@ -16,7 +16,7 @@ setup(
         Extension(
             "alexnet._native",
             ["src/alexnet/native/kernels.cpp"],
-            depends=[f"src/alexnet/native/{name}.h" for name in ("storage", "lrn", "augment")],
+            depends=[f"src/alexnet/native/{name}.h" for name in ("storage", "lrn", "augment", "dot")],
             extra_compile_args=compile_flags,
             extra_link_args=link_flags,
             optional=True,

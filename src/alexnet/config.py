@@ -124,13 +124,14 @@ MODERN = replace(
     initialisation="he",
     divide_pixels_by=64.0,
     schedule="one-cycle",
-    learning_rate=0.02,
+    batch_size=32,
+    learning_rate=0.01,
     epochs=40,
     label_smoothing=0.1,
     smallest_crop=0.6,
 )
 
-DEMO = replace(MODERN, recipe="demo", input_size=131, turns=True, epochs=20, batch_size=64)
+DEMO = replace(MODERN, recipe="demo", input_size=131, turns=True, epochs=20)
 
 RECIPES = {"paper": PAPER, "modern": MODERN, "demo": DEMO}
 

@@ -1,48 +1,88 @@
-"""Files that are either whole or not there."""
+"""Writing so that neither a crash, a full disk nor a second program leaves anything half written."""
 
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from alexnet.errors import DataError
+from alexnet.errors import DataError, UsageError
+
+
+def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
+    """Writes a whole file, or none; see `replacing`. Text becomes UTF-8."""
+    with replacing(path, work) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write to, which takes its place at the end.
+def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
+    """Gives a file that takes its name only when it is whole and on the disk.
 
-    The data reach the disk before the name does, so that a crash leaves the old file or the new one.
+    Args:
+        path: Its name in the end.
+        work: A folder of the same disk for the unfinished file, which an error removes; the same folder by default.
 
     Raises:
         DataError: The disk is full.
+        UsageError: The folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished = (work or path.parent) / f"{path.name}.tmp"
+    with plain_errors(path.parent):
+        try:
+            with unfinished.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    if os.name == "posix":  # elsewhere a directory cannot be opened, nor need be
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Waits until no other program packs into the directory; the system frees the lock of a killed one."""
     try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def plain_errors(directory: Path) -> Iterator[None]:
+    """Turns what a user can mend of the disk's errors into one line.
+
+    Raises:
+        DataError: The disk is full.
+        UsageError: The directory cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"the disk is full: could not write {path}; free some space and run it again") from error
+            raise DataError(
+                f"the disk of {directory} is full: free some space and run it again; what was finished is kept"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
+            reason = f"cannot be written ({error.strerror})"
+            raise UsageError(f"{directory} {reason}: choose another folder") from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _flush(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

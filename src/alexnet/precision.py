@@ -37,8 +37,8 @@ def dtype(precision: str) -> torch.dtype:
 def has_bf16() -> bool:
     """Says whether bf16 is native here."""
     if device().type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def keep_memory() -> None:

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `pictures` and `evil`
+sys.path.insert(0, str(Path(__file__).parent))
+
+from pictures import tree
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -17,7 +19,5 @@ def shared():
 
 @pytest.fixture
 def small(tmp_path):
-    """A tree with a split, two classes and a picture of each kind of trouble that is harmless."""
-    from pictures import tree
-
+    """A tree with two splits of two classes."""
     return tree(tmp_path / "pets", {"train/cat": 5, "train/dog": 4, "val/cat": 2, "val/dog": 2})

@@ -26,9 +26,7 @@ def test_a_chart_without_points_is_nothing():
     assert line_chart("T", [Line("a", [], "blue")], x_label="step") == ""
 
 
-@pytest.mark.parametrize(
-    "points", [[(5, 0.3)], [(5, 0.0)], [(1, 2.0), (2, 2.0)], [(0, -1.0), (1, 1.0)], [(0, 1e-9)]]
-)
+@pytest.mark.parametrize("points", [[(5, 0.3)], [(5, 0.0)], [(1, 2.0), (2, 2.0)], [(0, -1.0), (1, 1.0)], [(0, 1e-9)]])
 @pytest.mark.parametrize("log", [False, True])
 def test_any_points_have_a_chart_with_finite_numbers(points, log):
     if log and min(y for _, y in points) <= 0:

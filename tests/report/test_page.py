@@ -35,9 +35,7 @@ def metrics(epochs=12, steps_per_epoch=25, classes=10):
     for step in range(1, total + 1):
         done = step / total
         loss = 0.45 + (math.log(classes) - 0.4) * math.exp(-3.4 * done) + rng.normal(0, 0.12)
-        rate = 0.03 * (
-            min(done / 0.25, 1) if done < 0.25 else 0.5 * (1 + math.cos(math.pi * (done - 0.25) / 0.75))
-        )
+        rate = 0.03 * (min(done / 0.25, 1) if done < 0.25 else 0.5 * (1 + math.cos(math.pi * (done - 0.25) / 0.75)))
         epoch = step / steps_per_epoch
         yield {"step": step, "epoch": epoch, "loss": loss, "lr": rate, "images_per_s": rng.normal(96, 3)}
         if step % steps_per_epoch == 0:
@@ -75,9 +73,7 @@ def examples(names, probabilities, labels, pictures):
     draw = np.random.default_rng(3).permutation(len(labels))[:8]
     return {
         part: [
-            example(
-                names, f"test/{names[labels[i]]}/{i}.jpg", labels[i], probabilities[i], pictures(labels[i], k)
-            )
+            example(names, f"test/{names[labels[i]]}/{i}.jpg", labels[i], probabilities[i], pictures(labels[i], k))
             for k, i in enumerate(chosen)
         ]
         for part, chosen in (("sample", draw), ("mistakes", wrong))

@@ -14,6 +14,8 @@ from alexnet import __version__
 from alexnet.config import CHOICES, RECIPES
 from alexnet.errors import AlexNetError
 
+NUMBERS = ("auto", "float32", "bf16", "int8")
+
 DATA_HELP = (
     "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
     "a packed store; the folder of the ILSVRC-2012 archives; a CIFAR python archive; "
@@ -61,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         return made
 
+    demo = command("demo", "train on the solar cells that come with the package; compare with what was published")
+    demo.add_argument("--out", default="runs/demo", metavar="RUN", help="run folder to make or continue (runs/demo)")
     _summary(command("summary", "print a network's layers: shapes, parameters, multiply-adds"))
     _pack(command("pack", "decode, resize and pack a source of pictures, once; run it again to resume"))
     _train(command("train", "train a network on a source of pictures, or resume a run"))
@@ -98,7 +102,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _summary(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--variant", default="alexnet", metavar="V", help="which network (default alexnet); see README")
+    command.add_argument("--variant", default="alexnet", metavar="V", help="which network (alexnet)")
     command.add_argument("--input-size", type=int, metavar="S", help="side of the input, pixels (the variant's own)")
     command.add_argument("--classes", type=int, default=1000, metavar="C", help="outputs (1000)")
 
@@ -134,13 +138,16 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="SOURCE", help="what to test on (what the run was trained with)")
     command.add_argument("--split", default=None, help="val, test, ... or several joined by + (val, else test)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
-    command.add_argument("--precision", default="auto", choices=CHOICES["precision"], help="numbers (auto)")
+    command.add_argument(
+        "--precision", nargs="+", default=["auto"], choices=NUMBERS, help="several print what each costs (auto)"
+    )
     _on_bad_image(command)
 
 
 def _predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", metavar="RUN", help="run folder or weight file")
     command.add_argument("images", nargs="+", metavar="IMAGE|FOLDER", help="pictures, or folders of them")
+    command.add_argument("--precision", default="auto", choices=NUMBERS, help="numbers to compute in (auto)")
     command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
 

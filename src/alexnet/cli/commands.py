@@ -17,6 +17,8 @@ from alexnet.cli import render
 from alexnet.config import Train
 from alexnet.errors import BadImage, UsageError
 
+_TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
+_TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 
 
@@ -58,9 +60,9 @@ def train(asked: Namespace) -> None:
     from alexnet.training import loop
 
     folder, settings, source = _what_to_train(asked)
-    store = _open_store(asked, source, settings)
+    store = _open_store(source, settings, asked.on_bad_image)
     for entry in store.quarantine:
-        print(f"alexnet: left out {entry['name']}: {entry['reason']}", file=sys.stderr)
+        _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
     with _polite_stop() as stop, render.TrainingDisplay() as display:
         if asked.resume:
             done = loop.resume(store, folder, display, stop.is_set)
@@ -74,31 +76,51 @@ def train(asked: Namespace) -> None:
     _print(asked, {"run": str(folder), "complete": True, **result}, render.trained(folder, result))
 
 
+def demo(asked: Namespace) -> None:
+    """Trains on the solar cells, or goes on with it, and compares the result with what was published."""
+    folder = Path(asked.out)
+    request = Namespace(**vars(_TRAIN_DEFAULTS), json=asked.json)
+    if (folder / "config.json").exists():
+        request.resume = asked.out
+    else:
+        request.recipe, request.data, request.out = "demo", "solar-cells", asked.out
+    train(request)
+    if not asked.json and (folder / "evaluation.json").exists():
+        print(render.beside_published(json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))))
+
+
 def evaluate(asked: Namespace) -> None:
     """Measures errors."""
     precision.keep_memory()
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
+    from alexnet.evaluation.quantise import weight_bytes
 
-    classifiers = [load(run, numbers=asked.precision) for run in asked.runs]
-    source = asked.data or _source_of(classifiers[0].header)
-    settings = replace(config.PAPER, input_size=None)
-    store = _open_store(asked, source, settings, classifiers[0].stored_size)
-    with render.Bar("evaluating") as bar:
-        result, examples = measure(classifiers, store, asked.split or _default_split(store), asked.views, bar.update)
-    if len(asked.runs) == 1 and Path(asked.runs[0]).is_dir() and asked.data is None:
+    results = []
+    for numbers in asked.precision:
+        classifiers = [load(run, numbers=numbers) for run in asked.runs]
+        source = asked.data or _source_of(classifiers[0].header)
+        store = _open_store(source, config.PAPER, asked.on_bad_image, classifiers[0].stored_size)
+        split = asked.split or _default_split(store)
+        with render.Bar("evaluating") as bar:
+            result, examples = measure(classifiers, store, split, asked.views, bar.update)
+        size = sum(weight_bytes(classifier.model) for classifier in classifiers)
+        results.append({"precision": numbers, **result, "weight_bytes": size})
+    if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
         _write_evaluation(Path(asked.runs[0]), result, examples)
-    _print(asked, result, render.evaluation(result))
+    text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
+    _print(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
 
 
 def predict(asked: Namespace) -> None:
     """Names what is on pictures."""
     from alexnet.evaluation.classifier import load
 
-    classifier = load(asked.run)
+    classifier = load(asked.run, numbers=asked.precision)
     if asked.top < 1:
         raise UsageError(f"--top takes 1 or more, got {asked.top}")
-    answers, bad = [], 0
+    answers: list[dict[str, Any]] = []
+    bad = 0
     for path in _pictures(asked.images):
         try:
             probabilities = classifier.probabilities(classifier.read([path]), asked.views)[0]
@@ -151,8 +173,7 @@ def _notice(text: str) -> None:
 
 def _what_to_train(asked: Namespace) -> tuple[Path, Train, str]:
     if asked.resume:
-        given = [name for name in ("recipe", "data", "out", "variant", "epochs", "steps", "seed") if getattr(asked, name)]
-        if given or asked.set:
+        if any(getattr(asked, name) is not None for name in _TRAIN_FLAGS) or asked.set:
             raise UsageError("--resume takes everything from the run; leave the other settings away")
         from alexnet.training.run import read_config
 
@@ -161,9 +182,9 @@ def _what_to_train(asked: Namespace) -> tuple[Path, Train, str]:
     for name, example in (("recipe", "modern"), ("data", "--data ~/pictures"), ("out", "--out runs/mine")):
         if not getattr(asked, name):
             raise UsageError(f"train needs {name.replace('recipe', 'a RECIPE')}, for instance {example}")
-    flags = {name: getattr(asked, name) for name in ("variant", "epochs", "steps", "seed", "input_size", "precision")}
-    given_flags = {name: value for name, value in flags.items() if value is not None}
-    return Path(asked.out), config.override(replace(config.recipe(asked.recipe), **given_flags), asked.set), asked.data
+    flags = {name: getattr(asked, name) for name in _TRAIN_FLAGS[3:] if getattr(asked, name) is not None}
+    settings = replace(config.recipe(asked.recipe), **flags)
+    return Path(asked.out), config.override(settings, asked.set), asked.data
 
 
 def _source_of(header: dict[str, Any]) -> str:
@@ -173,15 +194,13 @@ def _source_of(header: dict[str, Any]) -> str:
     return str(source)
 
 
-def _open_store(asked: Namespace, source: str, settings: Train, size: int | None = None) -> Any:
+def _open_store(source: str, settings: Train, on_bad_image: Any, size: int | None = None) -> Any:
     from alexnet.data.store import open_store
     from alexnet.models.variants import stored_size
 
     side = size or stored_size(settings.variant, settings.input_size)
     with render.Bar("packing") as bar:
-        return open_store(
-            source, seed=settings.seed, size=side, on_bad_image=asked.on_bad_image, progress=bar.update
-        )
+        return open_store(source, seed=settings.seed, size=side, on_bad_image=on_bad_image, progress=bar.update)
 
 
 def _default_split(store: Any) -> str:
@@ -202,10 +221,10 @@ def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
 
 
 def _write_evaluation(folder: Path, result: dict[str, Any], examples: dict[str, Any]) -> None:
-    from alexnet.files import write_text
+    from alexnet.files import write
 
-    write_text(folder / "evaluation.json", json.dumps(result, indent=1) + "\n")
-    write_text(folder / "examples.json", json.dumps(examples) + "\n")
+    write(folder / "evaluation.json", json.dumps(result, indent=1) + "\n")
+    write(folder / "examples.json", json.dumps(examples) + "\n")
 
 
 def _pictures(arguments: list[str]) -> Iterator[Path]:

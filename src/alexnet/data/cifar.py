@@ -67,7 +67,7 @@ def open_cifar(path: Path) -> Source:
     names_key, labels_key, train, test = LAYOUTS[meta]
     names = _unpickle(path, meta, open_file).get(names_key, [])
     classes = tuple(name.decode() for name in names if isinstance(name, bytes))
-    if len(set(classes)) < 2 or len(classes) != len(names):
+    if not 2 <= len(set(classes)) == len(names):
         raise DataError(f"{path}: {meta} does not name the classes: fetch it again")
     splits = {
         split: _listing([(file, _batch(path, file, open_file, labels_key, len(classes))) for file in files])

@@ -5,6 +5,7 @@ the headers and decodes the rest. Damage is an error, never a gray patch: a libj
 """
 
 import io
+import re
 import warnings
 
 import numpy as np
@@ -28,6 +29,7 @@ RESAMPLING = Image.Resampling.BICUBIC
 SPEC = "RGB, upright, over white; shorter side resized by Pillow's antialiased bicubic; centre square"
 """What a stored picture went through, in words; written into every store."""
 
+_PILLOW = re.compile(r"PIL\.")
 _ORIENTATION_TAG = 0x0112
 _TURNS = {  # EXIF orientation -> (transpose, reverse rows, reverse columns)
     2: (False, False, True),
@@ -49,8 +51,8 @@ def load(data: bytes, name: str, size: int) -> Pixels:
         size: Side of the result in pixels.
 
     Returns:
-        uint8 (size, size, 3), RGB. A JPEG of at least four times `size` is shrunk by a power of two inside
-        its DCT first, never below twice `size`, so that the antialiased resize still decides every pixel.
+        uint8 (size, size, 3), RGB. A JPEG of at least four times `size` is shrunk inside its DCT first,
+        by two or more but never below twice `size`, so that the antialiased resize still decides every pixel.
 
     Raises:
         BadImage: The picture cannot be decoded.
@@ -99,8 +101,7 @@ def fit(image: Pixels, size: int) -> Pixels:
 def _decode(data: bytes, name: str, enough: int) -> Pixels:
     if not data:
         raise BadImage(name, "the file is empty")
-    # A filter for Pillow's modules is safe between threads; `catch_warnings` is not.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    _silence_pillow()
     picture = _open(data, name)
     try:
         pixels = _jpeg_pixels(data, picture, enough) if picture.format in ("JPEG", "MPO") else None
@@ -109,6 +110,12 @@ def _decode(data: bytes, name: str, enough: int) -> Pixels:
         return _upright(pixels, picture)
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise BadImage(name, f"damaged: {_one_line(error)}") from error
+
+
+def _silence_pillow() -> None:
+    """Sets a filter for good, since `catch_warnings` is not safe between threads."""
+    if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
 
 
 def _open(data: bytes, name: str) -> Image.Image:

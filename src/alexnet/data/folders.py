@@ -25,8 +25,8 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 """Folder name, in small letters -> split."""
 
 PICTURES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
-    + (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
+    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 """What the name of a picture ends in; every other file is ignored and listed."""
 

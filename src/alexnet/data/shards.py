@@ -34,12 +34,14 @@ EXAMPLES_PER_SHARD = 1024
 OPEN_SHARDS = 64
 """How many shards are mapped at once, about 20 MB of address space each."""
 
-INDEX = np.dtype(
-    [("shard", "<i4"), ("length", "<i4"), ("offset", "<i8"), ("label", "<i8"), ("name_end", "<i8")]
-)
+INDEX = np.dtype([("shard", "<i4"), ("length", "<i4"), ("offset", "<i8"), ("label", "<i8"), ("name_end", "<i8")])
 """Where an example's JPEG lies, its class, and where its name ends in the file of names."""
 
 Pixels = npt.NDArray[np.uint8]
+
+_KEYS = {"name", "classes", "splits", "size", "covariance", "content_hash", "fingerprint"} | {
+    "quarantine", "ignored", "licence", "details", "files"
+}  # fmt: skip
 
 
 def is_store(path: str | Path) -> bool:
@@ -207,8 +209,11 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
         version = manifest["version"]
+        is_whole = manifest.keys() >= _KEYS
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged: delete the store and pack it again") from error
     if version != VERSION:
         raise DataError(f"{path} is of version {version}, this program reads {VERSION}: pack the store again")
+    if not is_whole:
+        raise DataError(f"{path} is incomplete: delete the store and pack it again")
     return manifest

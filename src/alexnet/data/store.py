@@ -27,7 +27,6 @@ import numpy.typing as npt
 import simplejpeg
 
 from alexnet.data import decode
-from alexnet.data.atomic import alone_in, plain_errors, replacing, write
 from alexnet.data.listing import Listing, Source
 from alexnet.data.shards import (
     EXAMPLES_PER_SHARD,
@@ -44,6 +43,7 @@ from alexnet.data.shards import (
 )
 from alexnet.data.sources import open_source
 from alexnet.errors import BadImage, DataError, UsageError
+from alexnet.files import alone_in, plain_errors, replacing, write
 
 __all__ = ["Split", "Store", "cache_directory", "is_store", "open_store", "pack"]
 
@@ -427,9 +427,7 @@ def _commit(job: _Job) -> None:
     write(job.directory / MANIFEST, json.dumps(manifest, indent=1).encode(), job.work)
 
 
-def _refuse_empty(
-    job: _Job, indices: dict[str, npt.NDArray[np.void]], quarantine: list[dict[str, str]]
-) -> None:
+def _refuse_empty(job: _Job, indices: dict[str, npt.NDArray[np.void]], quarantine: list[dict[str, str]]) -> None:
     first = {(bad["split"], bad["class"]): f"{bad['name']}: {bad['reason']}" for bad in reversed(quarantine)}
     present = set(indices["train"]["label"].tolist())
     for label, name in enumerate(job.source.classes):
@@ -441,9 +439,7 @@ def _refuse_empty(
             raise DataError(f"{split} has no good picture ({quarantine[-1]['reason']}): mend the source")
 
 
-def _statistics(
-    train: _Whole, count: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+def _statistics(train: _Whole, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """Gives the mean image, 0..255, and the covariance of RGB pixels in [0, 1]."""
     mean_image = train.image_sum / count
     mean_pixel = mean_image.mean(axis=(0, 1))

@@ -15,6 +15,7 @@ from alexnet.data import decode
 from alexnet.data.augment import Draws, augment
 from alexnet.data.views import views as make_views
 from alexnet.errors import CheckpointError
+from alexnet.evaluation import quantise
 from alexnet.models.alexnet import AlexNet
 from alexnet.weights import checkpoint
 
@@ -90,7 +91,7 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
 
     Args:
         run: A run folder (its best weights are taken) or a weight file.
-        numbers: Precision: `auto`, `bf16` or `float32`.
+        numbers: One of `quantise.NUMBERS`; `auto` is bf16 where the processor has it.
 
     Raises:
         CheckpointError: There are no weights, or they are damaged.
@@ -99,14 +100,14 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
     if path.is_dir():
         path = path / "model.safetensors"
     if not path.is_file():
-        raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or a weight file")
+        raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or weight file")
     loaded = checkpoint.load(path)
-    model = loaded.model.to(precision.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model, dtype = quantise.prepare(loaded.model, numbers)
     return Classifier(
-        model,
+        model.to(precision.device(), memory_format=torch.channels_last),  # type: ignore[call-overload]
         tuple(loaded.header["classes"]),
         loaded.mean,
         float(loaded.header["preprocessing"]["divide_pixels_by"]),
-        precision.dtype(numbers),
+        dtype,
         loaded.header,
     )

@@ -123,11 +123,12 @@ class _Gallery:
                 heapq.heappop(self.mistakes)
 
     def examples(self) -> dict[str, Any]:
-        return {"sample": self.sample, "mistakes": [example for _, _, example in sorted(self.mistakes, key=lambda m: -m[0])]}
+        return {
+            "sample": self.sample,
+            "mistakes": [example for _, _, example in sorted(self.mistakes, key=lambda m: -m[0])],
+        }
 
-    def _example(
-        self, split: Split, index: int, probabilities: NDArray[np.float32], label: int
-    ) -> dict[str, Any]:
+    def _example(self, split: Split, index: int, probabilities: NDArray[np.float32], label: int) -> dict[str, Any]:
         top = probabilities.argsort()[::-1][:5]
         return {
             "name": split.name(index),

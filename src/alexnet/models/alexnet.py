@@ -9,7 +9,7 @@ Two towers are one tensor whose channels lie side by side: grouped convolutions 
 conv4 and conv5, and conv3, fc6, fc7 and fc8 read both (facts: paper figure 2).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -39,6 +39,7 @@ class Dropout(nn.Module):
         self.seed: int | None = None
 
     def forward(self, units: Tensor) -> Tensor:
+        """Gives the units with some silenced, or scaled; same shape."""
         keep = 1 - self.rate
         if not self.training:
             return units if self.rescale else units * keep
@@ -49,6 +50,7 @@ class Dropout(nn.Module):
         return units * (mask / keep if self.rescale else mask)
 
     def extra_repr(self) -> str:
+        """Shows the settings in the network's printout."""
         return f"rate={self.rate}, rescale={self.rescale}"
 
 
@@ -63,6 +65,7 @@ class PadEnd(nn.Module):
         self.kernel, self.stride = kernel, stride
 
     def forward(self, images: Tensor) -> Tensor:
+        """Gives (N, C, H + h, W + w)."""
         height, width = (-(side - self.kernel) % self.stride for side in images.shape[-2:])
         return F.pad(images, (0, width, 0, height)) if height or width else images
 
@@ -111,9 +114,9 @@ class AlexNet(nn.Module):
         side = self._side_of_pool5(self.input_size)
         if side < 1:
             smallest = next(s for s in range(self.input_size, 1000) if self._side_of_pool5(s) >= 1)
-            raise UsageError(f"an input of {self.input_size} pixels is too small for {name}; the smallest is {smallest}")
+            raise UsageError(f"{self.input_size} pixels are too few for {name}; the smallest input is {smallest}")
         self._build_head(row, row.channels[4] * side * side, activation, dropout)
-        initialise(self, initialisation or row.initialisation, seed)
+        initialise(self, initialisation or row.initialisation, self.order, seed)
 
     def forward(self, images: Tensor) -> Tensor:
         """Gives the logits.
@@ -202,7 +205,7 @@ class AlexNet(nn.Module):
             "4": nn.Conv2d(c3, c4, 3, padding=1, groups=row.groups),
             "5": nn.Conv2d(c4, c5, 3, padding=0 if plain else 1, groups=row.groups),
         }
-        make = {
+        make: dict[str, Callable[[], nn.Module]] = {
             "relu": ACTIVATIONS[activation],
             "norm": lambda: LocalResponseNorm(row.size, row.alpha, row.beta, row.k, row.towers),
             "same": SameMapNorm,

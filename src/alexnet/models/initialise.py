@@ -13,12 +13,9 @@ LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Normal weights of fixed standard deviation and constant biases, a number for each of conv1 .. fc8.
+    """Normal weights and constant biases: a standard deviation and a bias for each of conv1 .. fc8."""
 
-    `std` None takes sqrt(2 / inputs) for every layer (He et al. 2015).
-    """
-
-    std: tuple[float, ...] | None
+    std: tuple[float, ...]
     bias: tuple[float, ...]
 
 
@@ -30,39 +27,62 @@ SCHEMES = {
     # bvlc_alexnet and bvlc_reference_caffenet, train_val.prototxt.
     "caffe": Gaussian((0.01,) * 5 + (0.005, 0.005, 0.01), (0, 0.1, 0, 0.1, 0.1, 0.1, 0.1, 0)),
     "caffenet": Gaussian((0.01,) * 5 + (0.005, 0.005, 0.01), (0, 1, 0, 1, 1, 1, 1, 0)),
-    # Starts reliably at any depth and width.
-    "he": Gaussian(None, (0,) * 8),
+    # Keeps the size of the signal from layer to layer: starts reliably.
+    "he": "he",
     # PyTorch's own default, which torchvision's network uses.
-    "torch": None,
+    "torch": "torch",
+    # For weights that come from elsewhere.
+    "none": None,
 }
 
 
-def initialise(model: nn.Module, scheme: str, seed: int = 0) -> None:
+def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -> None:
     """Fills conv1 .. fc8 of `model`, in place.
 
     Args:
-        model: Has those layers as attributes, or some of them.
-        scheme: A key of `SCHEMES`, or `none` where the weights come from elsewhere.
+        model: Has those layers as attributes.
+        scheme: A key of `SCHEMES`.
+        order: Names of all layers of the model, in the order they are called.
         seed: The same seed gives the same weights, whatever was drawn before.
 
     Raises:
         UsageError: There is no such scheme.
     """
-    if scheme == "none":
-        return
     if scheme not in SCHEMES:
         raise UsageError(f"no initialisation {scheme!r}; there are {', '.join(SCHEMES)}")
     rule = SCHEMES[scheme]
+    if rule is None:
+        return
+    gains = _gains(model, order)
     for index, name in enumerate(LAYERS):
         layer = getattr(model, name)
         generator = torch.Generator().manual_seed(fold(seed, "weights", index))
         fan_in = layer.weight[0].numel()
         with torch.no_grad():
-            if rule is None:
-                bound = fan_in**-0.5
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.uniform_(-bound, bound, generator=generator)
-            else:
-                std = rule.std[index] if rule.std else (2 / fan_in) ** 0.5
-                layer.weight.normal_(0, std, generator=generator)
+            if isinstance(rule, Gaussian):
+                layer.weight.normal_(0, rule.std[index], generator=generator)
                 layer.bias.fill_(rule.bias[index])
+            elif rule == "he":
+                layer.weight.normal_(0, gains[name] * (2 / fan_in) ** 0.5, generator=generator)
+                layer.bias.zero_()
+            else:
+                layer.weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+                layer.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+
+
+def _gains(model: nn.Module, order: list[str]) -> dict[str, float]:
+    """Gives for each of conv1 .. fc8 what undoes the layers before it: normalisation divides by k^beta at least, and
+    dropout without rescaling silences a share of the squares.
+
+    Source: He et al. 2015 (sqrt(2 / inputs) for a layer behind a ReLU); these two factors are ours.
+    """
+    gains, gain = {}, 1.0
+    for name in order:
+        layer = getattr(model, name)
+        if name.startswith("norm"):
+            gain *= layer.k**layer.beta
+        elif name.startswith("drop") and not layer.rescale:
+            gain /= (1 - layer.rate) ** 0.5
+        elif name in LAYERS:
+            gains[name], gain = gain, 1.0
+    return gains

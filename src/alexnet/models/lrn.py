@@ -77,31 +77,49 @@ def local_response_norm(
     Returns:
         (N, C, H, W), same type. Computed in float32 inside (float64 for float64).
 
+    Raises:
+        UsageError: `size` is even, or the towers cannot share the channels evenly.
+
     Source: paper section 3.3; seams between towers: facts of the 2012 source, one `cmrnorm` a tower.
     """
+    _check(size, images.shape[1], towers)
     if native.can_run(images):
-        return _Native.apply(images, size, alpha, beta, k, towers, rectify)  # type: ignore[no-any-return]
+        return _Native.apply(images, size, alpha, beta, k, towers, rectify)  # type: ignore[no-any-return, no-untyped-call]
+    return _plain(images, size, alpha, beta, k, towers, rectify)
+
+
+def _plain(images: Tensor, size: int, alpha: float, beta: float, k: float, towers: int, rectify: bool) -> Tensor:
     images = F.relu(images) if rectify else images
     parts = images.chunk(towers, 1)
     normalised = [decomposed(part, size, alpha, beta, k) for part in parts]
     return normalised[0] if towers == 1 else torch.cat(normalised, 1)
 
 
+def _check(size: int, channels: int = 0, towers: int = 1) -> None:
+    if size % 2 == 0 or size < 1:
+        raise UsageError(f"the window of local response normalisation must be odd, got size {size}")
+    if channels % towers:
+        raise UsageError(f"{channels} channels cannot be shared evenly by {towers} towers")
+
+
 class _Native(torch.autograd.Function):
-    """The kernel of native/lrn.cpp; once differentiable."""
+    """The kernel of native/lrn.h; a second derivative goes through the plain form."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, *settings: Any) -> Tensor:
-        images = native.dense(images)
         ctx.save_for_backward(images)
         ctx.settings = settings
-        return native.lrn(images, None, *settings)
+        return native.lrn(native.dense(images), None, *settings)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (images,) = ctx.saved_tensors
-        return native.lrn(images, native.like(gradient, images), *ctx.settings), *[None] * len(ctx.settings)
+        if torch.is_grad_enabled():  # create_graph=True
+            (out,) = torch.autograd.grad(_plain(images, *ctx.settings), images, gradient, create_graph=True)
+        else:
+            images = native.dense(images)
+            out = native.lrn(images, native.like(gradient, images), *ctx.settings)
+        return out, *[None] * len(ctx.settings)
 
 
 class LocalResponseNorm(nn.Module):
@@ -118,18 +136,17 @@ class LocalResponseNorm(nn.Module):
         UsageError: `size` is even; frameworks disagree on which side such a window leans to.
     """
 
-    def __init__(
-        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, towers: int = 1
-    ) -> None:
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, towers: int = 1) -> None:
         super().__init__()
-        if size % 2 == 0 or size < 1:
-            raise UsageError(f"the window of local response normalisation must be odd, got size {size}")
+        _check(size)
         self.size, self.alpha, self.beta, self.k, self.towers = size, alpha, beta, k, towers
 
     def forward(self, images: Tensor, rectify: bool = False) -> Tensor:
+        """Gives the normalised images, of max(images, 0) where `rectify` is set; same shape."""
         return local_response_norm(images, self.size, self.alpha, self.beta, self.k, self.towers, rectify)
 
     def extra_repr(self) -> str:
+        """Shows the constants in the network's printout."""
         return f"size={self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}, towers={self.towers}"
 
 
@@ -146,6 +163,7 @@ class SameMapNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, images: Tensor) -> Tensor:
+        """Gives the normalised images; same shape."""
         wide = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
         mean = F.avg_pool2d(wide * wide, self.size, 1, self.size // 2)
         scale = (self.k + self.alpha * self.size**2 * mean) ** -self.beta

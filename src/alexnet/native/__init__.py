@@ -9,11 +9,19 @@ import functools
 import importlib.util
 import logging
 import os
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+_SIGNATURE: dict[str, Any] = {
+    "i": ctypes.c_int,
+    "n": ctypes.c_int64,
+    "f": ctypes.c_double,
+    "p": ctypes.c_void_p,
+}
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
 
@@ -30,14 +38,9 @@ def library() -> ctypes.CDLL | None:
         )
         return None
     kernels = ctypes.CDLL(spec.origin)
-    pointer, integer, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
-    kernels.alexnet_lrn.argtypes = [
-        *[ctypes.c_int, pointer, pointer, pointer, integer, integer, integer],
-        *[ctypes.c_int, real, real, real, ctypes.c_int],
-    ]
-    kernels.alexnet_augment.argtypes = [
-        *[ctypes.c_int, pointer, pointer, integer, integer, pointer, pointer, pointer, integer, pointer]
-    ]
+    kernels.alexnet_lrn.argtypes = [_SIGNATURE[letter] for letter in "ipppnnnifffi"]
+    kernels.alexnet_augment.argtypes = [_SIGNATURE[letter] for letter in "ippnnpppnp"]
+    kernels.alexnet_dot8.argtypes = [_SIGNATURE[letter] for letter in "ppppnnp"]
     return kernels
 
 
@@ -79,7 +82,12 @@ def lrn(
     Args:
         images: (N, C, H, W), `dense`.
         gradient: Same shape, type and layout, or None.
-        size, alpha, beta, k, towers, rectify: As for `models.lrn.local_response_norm`.
+        size: This and the following as for `models.lrn.local_response_norm`.
+        alpha: Factor of the sum of squares.
+        beta: Exponent.
+        k: Constant added to the sum.
+        towers: Separate channel ranges.
+        rectify: Normalise max(images, 0).
 
     Returns:
         The normalised images, or the gradient with respect to `images`; same type and layout.
@@ -114,7 +122,26 @@ def augment(
     arrays = [np.ascontiguousarray(array) for array in (images, mean, crops, shifts, gains)]
     addresses = [array.ctypes.data for array in arrays]
     out = torch.empty((count, 3, size, size), dtype=dtype, memory_format=torch.channels_last)
-    kernels.alexnet_augment(
-        DTYPES[dtype], *addresses[:2], count, side, *addresses[2:], size, out.data_ptr()
-    )
+    kernels.alexnet_augment(DTYPES[dtype], *addresses[:2], count, side, *addresses[2:], size, out.data_ptr())
+    return out
+
+
+def dot8(weights: Tensor, scale: Tensor, bias: Tensor, units: Tensor) -> Tensor:
+    """Runs a fully connected layer over 8-bit weights for one picture.
+
+    Args:
+        weights: (outputs, inputs) int8, contiguous.
+        scale: (outputs,) float32, what each row's weights are multiplied by.
+        bias: (outputs,) float32.
+        units: (1, inputs) float32, contiguous.
+
+    Returns:
+        (1, outputs) float32.
+    """
+    kernels = library()
+    assert kernels is not None
+    outputs, inputs = weights.shape
+    out = units.new_empty(1, outputs)
+    addresses = [tensor.data_ptr() for tensor in (weights, scale, bias, units)]
+    kernels.alexnet_dot8(*addresses, outputs, inputs, out.data_ptr())
     return out

@@ -17,6 +17,7 @@ namespace plain {
 #include "storage.h"
 #include "lrn.h"
 #include "augment.h"
+#include "dot.h"
 }  // namespace plain
 
 #if GENERATIONS
@@ -26,6 +27,7 @@ namespace avx2 {
 #include "storage.h"
 #include "lrn.h"
 #include "augment.h"
+#include "dot.h"
 }  // namespace avx2
 #pragma GCC pop_options
 #pragma GCC push_options
@@ -34,6 +36,7 @@ namespace avx512 {
 #include "storage.h"
 #include "lrn.h"
 #include "augment.h"
+#include "dot.h"
 }  // namespace avx512
 #pragma GCC pop_options
 
@@ -54,4 +57,9 @@ API int alexnet_lrn(int dtype, const void* x, const void* gradient, void* out, i
 API int alexnet_augment(int dtype, const uint8_t* images, const float* mean, int64_t count, int64_t side,
                         const void* crops, const float* shifts, const float* gains, int64_t size, void* out) {
   return DISPATCH(augment(dtype, images, mean, count, side, crops, shifts, gains, size, out));
+}
+
+API void alexnet_dot8(const int8_t* weights, const float* scale, const float* bias, const float* x, int64_t outputs,
+                      int64_t inputs, float* out) {
+  DISPATCH(dot8(weights, scale, bias, x, outputs, inputs, out));
 }

@@ -78,7 +78,7 @@ template <class T, class A> struct Tile {
   void normalise(const T* from) {
     load(from, x);
     if (spec.rectify)
-      for (int64_t i = 0; i < count; ++i) x[i] = x[i] > 0 ? x[i] : A(0);
+      for (int64_t i = 0; i < count; ++i) x[i] = x[i] < 0 ? A(0) : x[i];  // NaN stays NaN
     for (int64_t i = 0; i < count; ++i) padded[i] = x[i] * x[i];
     window_sum(padded, sum, count, width, spec.half);
     const A k = A(spec.k), alpha = A(spec.alpha), beta = A(spec.beta);
@@ -110,7 +110,7 @@ template <class T, class A> struct Tile {
     const A factor = A(2 * spec.alpha * spec.beta);
     if (spec.rectify) {
       for (int64_t i = 0; i < count; ++i)
-        g[i] = x[i] > 0 ? g[i] * scale[i] - factor * x[i] * sum[i] : A(0);
+        g[i] = x[i] == 0 ? A(0) : g[i] * scale[i] - factor * x[i] * sum[i];
     } else {
       for (int64_t i = 0; i < count; ++i) g[i] = g[i] * scale[i] - factor * x[i] * sum[i];
     }

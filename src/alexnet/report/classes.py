@@ -67,14 +67,8 @@ def confused_pairs(names: Sequence[str], rows: Matrix) -> str:
 
 def class_errors(evaluation: Record) -> str:
     """The top-1 error of every class with its 95 % interval, hardest first; "" without."""
-    entries = [
-        (e, number(e.get("top1_error")), number(e.get("n"))) for e in records(evaluation.get("per_class"))
-    ]
-    known = [
-        (str(e.get("name", "?")), err, int(n))
-        for e, err, n in entries
-        if err is not None and n and 0 <= err <= 1
-    ]
+    entries = [(e, number(e.get("top1_error")), number(e.get("n"))) for e in records(evaluation.get("per_class"))]
+    known = [(str(e.get("name", "?")), err, int(n)) for e, err, n in entries if err is not None and n and 0 <= err <= 1]
     if not known:
         return ""
     known.sort(key=lambda entry: (-entry[1], entry[0]))
@@ -110,9 +104,7 @@ def _cell(share: float, n: int, is_right: bool, what: str, is_roomy: bool) -> st
     depth = round(0.06 + 0.94 * share**0.7, 3) if n else 0
     text = f"{n}" if n else '<span class="zero">·</span>'
     inside = text if is_roomy else f'<span class="hidden">{n}</span>'
-    return (
-        f'<td class="{kind}" style="--a:{depth}" title="{escape(what)}: {n} ({percent(share)})">{inside}</td>'
-    )
+    return f'<td class="{kind}" style="--a:{depth}" title="{escape(what)}: {n} ({percent(share)})">{inside}</td>'
 
 
 def _class_row(label: str, error: float, n: int, end: float) -> str:

@@ -18,9 +18,7 @@ def headline(run: Run) -> str:
         return _measured(run, top1, n)
     errors = [number(line.get("val_top1_error")) for line in run.validations]
     best = min((error for error in errors if error is not None), default=None)
-    hint = (
-        '<p class="hint">Not evaluated yet: <code>alexnet evaluate</code> gives the error and its range.</p>'
-    )
+    hint = '<p class="hint">Not evaluated yet: <code>alexnet evaluate</code> gives the error and its range.</p>'
     found = '<p class="none">No error measured yet.</p>'
     if best is not None:
         found = f'<div class="figures">{_figure("Best top-1 error in validation", best)}</div>'

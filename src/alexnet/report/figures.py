@@ -170,9 +170,7 @@ def _line(line: Line, x: Scale, y: Scale) -> str:
     path = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in at)
     kind = f"line {line.hue}" + " faint" * line.faint
     few = (line.dots and len(at) <= 60) or len(at) == 1
-    dots = "".join(
-        f'<circle class="dot {line.hue}" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in at if few
-    )
+    dots = "".join(f'<circle class="dot {line.hue}" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in at if few)
     return f'<path class="{kind}" d="{path}"/>{dots}'
 
 

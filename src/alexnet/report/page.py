@@ -1,13 +1,13 @@
 """The report of a run: one HTML file that needs nothing beside itself."""
 
 import base64
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from alexnet.files import write
 from alexnet.report import facts
 from alexnet.report.classes import class_errors, confusion
 from alexnet.report.curves import learning_curves
@@ -44,15 +44,11 @@ def write_report(run: Path) -> Path:
     Raises:
         UsageError: The folder does not exist.
         CheckpointError: The folder holds none of a run's files.
-        OSError: The page cannot be written; an older page is then untouched.
+        DataError: The disk is full; an older page is then untouched.
+        UsageError: The folder cannot be written.
     """
-    page = render(read_run(run))
-    path, draft = run / FILE, run / f".{FILE}.{os.getpid()}"
-    try:
-        draft.write_text(page, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    path = run / FILE
+    write(path, render(read_run(run)))
     return path
 
 
@@ -123,9 +119,7 @@ def _classes(run: Run) -> str:
 
 def _calibration(run: Run) -> str:
     found = record(run.evaluation.get("calibration"))
-    rows = [
-        [number(b.get(key)) for key in ("confidence", "accuracy", "n")] for b in records(found.get("bins"))
-    ]
+    rows = [[number(b.get(key)) for key in ("confidence", "accuracy", "n")] for b in records(found.get("bins"))]
     bins = [(c, a, int(n)) for c, a, n in rows if c is not None and a is not None and n]
     ece = number(found.get("ece"))
     if not bins:
@@ -133,11 +127,7 @@ def _calibration(run: Run) -> str:
     total = sum(n for *_, n in bins)
     sure, right = (sum(b[i] * b[2] for b in bins) / total for i in (0, 1))
     verdict = (
-        "too sure of itself"
-        if sure > right + 0.01
-        else "too modest"
-        if sure < right - 0.01
-        else "honest on the whole"
+        "too sure of itself" if sure > right + 0.01 else "too modest" if sure < right - 0.01 else "honest on the whole"
     )
     gap = f" The mean gap, bin by bin (ECE), is <strong>{percent(ece)}</strong>." if ece is not None else ""
     return (

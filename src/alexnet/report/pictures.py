@@ -56,9 +56,7 @@ def _example(entry: Record) -> Example:
     pairs = [p for p in guesses if isinstance(p, list) and len(p) == 2] if isinstance(guesses, list) else []
     top = [(str(who), min(1.0, max(0.0, p))) for who, value in pairs if (p := number(value)) is not None]
     top.sort(key=lambda guess: -guess[1])
-    return Example(
-        str(entry.get("name", "")), str(entry.get("label", "")), top[:TOP], _picture(entry.get("jpeg"))
-    )
+    return Example(str(entry.get("name", "")), str(entry.get("label", "")), top[:TOP], _picture(entry.get("jpeg")))
 
 
 def _picture(text: Any) -> str | None:
@@ -75,9 +73,7 @@ def _image(example: Example) -> str:
     if example.picture is None:
         return f'<div class="no-picture" title="{escape(example.name)}">no picture</div>'
     title, alt = escape(example.name), escape(f"{example.name}, which is {example.label}")
-    return (
-        f'<img src="{example.picture}" alt="{alt}" title="{title}" loading="lazy" width="256" height="256">'
-    )
+    return f'<img src="{example.picture}" alt="{alt}" title="{title}" loading="lazy" width="256" height="256">'
 
 
 def _card(example: Example) -> str:

@@ -148,12 +148,7 @@ def _first_layer(path: Path, faults: list[str]) -> tuple[npt.NDArray[np.float32]
     except (OSError, SafetensorError, TypeError, ValueError):
         faults.append(f"{path.name} is damaged and was left out.")
         return None, 1
-    if (
-        weights.ndim != 4
-        or weights.shape[1] not in (1, 3)
-        or not weights.size
-        or not np.isfinite(weights).all()
-    ):
+    if weights.ndim != 4 or weights.shape[1] not in (1, 3) or not weights.size or not np.isfinite(weights).all():
         faults.append(f"conv1 of {path.name} has no picture: shape {weights.shape}.")
         return None, 1
     share = shape[1] if len(shape) == 4 else len(weights)

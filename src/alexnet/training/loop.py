@@ -24,7 +24,7 @@ from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, DataError, UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.files import write_text
+from alexnet.files import write
 from alexnet.models.alexnet import AlexNet
 from alexnet.training import run
 from alexnet.training.schedule import learning_rate
@@ -210,7 +210,7 @@ def _train(
         pictures.close()
         journal.close()
     header["seconds"] = progress.seconds
-    write_text(folder / run.CONFIG, json.dumps(header, indent=1) + "\n")
+    write(folder / run.CONFIG, json.dumps(header, indent=1) + "\n")
     return True
 
 

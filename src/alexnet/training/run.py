@@ -14,7 +14,7 @@ from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.files import write_text
+from alexnet.files import write
 from alexnet.models.alexnet import AlexNet
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.jsonl", "model.safetensors", "last.safetensors"
@@ -42,7 +42,7 @@ def create(folder: Path, train: Train, model: AlexNet, store: Store, source: str
         )
     folder.mkdir(parents=True, exist_ok=True)
     description = describe(train, model, store, source)
-    write_text(folder / CONFIG, json.dumps(description, indent=1) + "\n")
+    write(folder / CONFIG, json.dumps(description, indent=1) + "\n")
     return description
 
 
@@ -106,7 +106,7 @@ class Journal:
     def __init__(self, folder: Path, step: int) -> None:
         path = folder / METRICS
         rows = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        write_text(path, "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step))
+        write(path, "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step))
         self._file = path.open("a", encoding="utf-8")
         self._board = _tensorboard(folder, step)
 
@@ -131,4 +131,4 @@ def _tensorboard(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)

@@ -23,7 +23,7 @@ class Step:
 
     def __init__(self, model: AlexNet, train: Train, dtype: torch.dtype) -> None:
         self.model, self.train, self.dtype = model, train, dtype
-        model.train().to(memory_format=torch.channels_last)
+        model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = dict(model.named_parameters())
         weights = [p for name, p in self.parameters.items() if name.endswith("weight")]
         biases = [p for name, p in self.parameters.items() if name.endswith("bias")]
@@ -53,7 +53,7 @@ class Step:
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.train.label_smoothing)
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return loss.item()
 
@@ -70,7 +70,7 @@ class Step:
         self.rate = rate
 
     def _set_rate(self, rate: float) -> None:
-        """torch keeps the rate outside the momentum; the paper's momentum stays as it is when the rate changes."""
+        """PyTorch keeps the rate outside the momentum; the paper's momentum stays as it is when the rate changes."""
         buffers = list(self.momentum().values())
         if self.train.schedule == "plateau" and rate != self.rate and buffers:
             torch._foreach_mul_(buffers, self.rate / rate)

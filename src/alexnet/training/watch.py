@@ -30,8 +30,8 @@ class Watch:
         """
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss became {loss} at step {step}: the learning rate {self.train.learning_rate:g} is too high for "
-                f"this start; take a third of it (--set learning_rate={self.train.learning_rate / 3:.2g})"
+                f"the loss became {loss} at step {step}: the learning rate {self.train.learning_rate:g} is too high "
+                f"for this start; take a third of it (--set learning_rate={self.train.learning_rate / 3:.2g})"
             )
         self.losses.append(loss)
 

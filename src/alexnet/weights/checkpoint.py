@@ -74,9 +74,9 @@ def save(
     tensors[MEAN] = torch.from_numpy(mean)
     tensors |= {MOMENTUM + name: tensor.cpu().contiguous() for name, tensor in (momentum or {}).items()}
     header = {**header, "network": network(model), "crc32": checksum(tensors)}
-    with replacing(path) as temporary:
+    with replacing(path) as file:
         try:
-            save_file(tensors, temporary, {"alexnet": json.dumps(header)})
+            save_file(tensors, file.name, {"alexnet": json.dumps(header)})
         except SafetensorError as error:
             raise _as_os_error(error) from error
 

@@ -1,0 +1,270 @@
+"""Local response normalisation: by hand, against the equation as loops, against other engines."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck
+
+from alexnet import native
+from alexnet.errors import UsageError
+from alexnet.models.lrn import LocalResponseNorm, SameMapNorm, decomposed, local_response_norm, reference
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
+
+
+def draw(*shape, seed=0, scale=30.0, dtype=torch.float32, layout=torch.contiguous_format):
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
+    return images.to(dtype).contiguous(memory_format=layout)
+
+
+def judge(images, towers=1, rectify=False, **constants):
+    """The equation as loops, in float64, tower by tower."""
+    wide = images.double().clamp(min=0) if rectify else images.double()
+    return torch.cat([reference(part, **constants) for part in wide.chunk(towers, 1)], 1)
+
+
+def error(found, true):
+    """The largest relative error of an element."""
+    return ((found.double() - true).abs() / true.abs().clamp(min=1e-12)).max().item()
+
+
+def norm_error(found, true):
+    return ((found.double() - true).norm() / true.norm()).item()
+
+
+@pytest.fixture
+def no_kernels(monkeypatch):
+    monkeypatch.setattr(native, "library", lambda: None)
+
+
+@pytest.fixture
+def kernels():
+    if native.library() is None:
+        pytest.skip("the compiled kernels are not here")
+
+
+@pytest.mark.parametrize("function", [reference, decomposed, local_response_norm])
+def test_the_formula_by_hand(function):
+    pixel = torch.tensor([3.0, -4.0, 0.0, 12.0]).reshape(1, 4, 1, 1)
+    found = function(pixel, size=3, alpha=0.5, beta=0.75, k=2.0).flatten()
+    # windows of squares: 9+16, 9+16+0, 16+0+144, 0+144; half of that plus 2 is 14.5, 14.5, 82, 74
+    by_hand = [3 / 14.5**0.75, -4 / 14.5**0.75, 0.0, 12 / 74**0.75]
+    torch.testing.assert_close(found, torch.tensor(by_hand), rtol=1e-6, atol=0)
+
+
+def test_the_paper_constants_are_the_default():
+    images = draw(1, 7, 2, 2, scale=100)
+    explicit = reference(images.double(), size=5, alpha=1e-4, beta=0.75, k=2.0)
+    assert error(local_response_norm(images), explicit) < 1e-6
+    assert error(LocalResponseNorm()(images), explicit) < 1e-6
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("channels", [1, 3, 5, 17, 96])
+@pytest.mark.parametrize("size", [1, 3, 5, 9])
+def test_the_kernel_follows_the_loops(channels, size, layout):
+    images = draw(2, channels, 5, 7, layout=LAYOUTS[layout])
+    true = judge(images, size=size, alpha=1e-3)
+    found = local_response_norm(images, size=size, alpha=1e-3)
+    assert error(found, true) < 1e-6
+    assert norm_error(found, true) < 1e-6
+    assert found.stride() == images.stride()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("beta", [0.5, 0.75, 1.0])
+@pytest.mark.parametrize("towers", [1, 2])
+@pytest.mark.parametrize("rectify", [False, True])
+def test_every_setting_follows_the_loops(beta, towers, rectify, layout):
+    images = draw(3, 16, 5, 5, layout=LAYOUTS[layout])
+    true = judge(images, towers, rectify, alpha=1e-3, beta=beta, k=1.0)
+    found = local_response_norm(images, 5, 1e-3, beta, 1.0, towers, rectify)
+    assert error(found, true) < 1e-6
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("rectify", [False, True])
+def test_bf16_is_within_its_own_rounding(rectify, layout):
+    images = draw(2, 96, 5, 5, dtype=torch.bfloat16, layout=LAYOUTS[layout])
+    true = judge(images, 2, rectify)
+    found = local_response_norm(images, towers=2, rectify=rectify)
+    assert found.dtype == torch.bfloat16
+    assert error(found, true) < 5e-3
+    assert norm_error(found, true) < 5e-3
+
+
+def test_float16_is_computed_in_float32():
+    images = draw(1, 8, 3, 3, scale=400, dtype=torch.float16)  # squares overflow float16
+    assert error(local_response_norm(images, alpha=1e-3), judge(images, alpha=1e-3)) < 1e-3
+
+
+def test_a_view_into_another_tensor_is_read_as_what_it_shows():
+    images = draw(2, 20, 9, 9)[:, 1::2, ::2, 1:8]
+    assert error(local_response_norm(images, alpha=1e-3), judge(images, alpha=1e-3)) < 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 6), st.integers(1, 20)),
+    half=st.integers(0, 6),
+    towers=st.integers(1, 3),
+    layout=st.sampled_from(list(LAYOUTS.values())),
+    rectify=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_any_shape_and_layout_and_its_gradient(shape, half, towers, layout, rectify, seed):
+    count, channels, height, width = shape
+    images = draw(count, channels * towers, height, width, seed=seed, scale=3, dtype=torch.float64).to(
+        memory_format=layout
+    )
+    weights = torch.randn_like(images)
+    constants = {"size": 2 * half + 1, "alpha": 0.03}
+    ours, theirs = images.clone().requires_grad_(), images.clone().requires_grad_()
+    found = local_response_norm(ours, **constants, towers=towers, rectify=rectify)
+    (found * weights).sum().backward()
+    plain = theirs.relu() if rectify else theirs
+    true = torch.cat([decomposed(part, **constants) for part in plain.chunk(towers, 1)], 1)
+    (true * weights).sum().backward()
+    torch.testing.assert_close(found, judge(images, towers, rectify, **constants), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("rectify", [False, True])
+def test_the_gradient_agrees_with_differences(kernels, rectify, layout):
+    images = draw(1, 6, 1, 2, scale=2, dtype=torch.float64, layout=LAYOUTS[layout]).requires_grad_()
+    for beta in (0.75, 1.0):
+        assert gradcheck(lambda x, beta=beta: local_response_norm(x, 3, 0.2, beta, 1.5, 2, rectify), (images,))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.bfloat16, 5e-3)])
+def test_the_gradient_is_as_exact_as_the_values(dtype, tolerance, layout):
+    images = draw(2, 96, 5, 5, dtype=dtype, layout=LAYOUTS[layout]).requires_grad_()
+    gradient = draw(2, 96, 5, 5, seed=1, dtype=dtype, layout=LAYOUTS["contiguous"])  # a layout of its own
+    local_response_norm(images, alpha=1e-3, towers=2, rectify=True).backward(gradient)
+    exact = images.detach().double().requires_grad_()
+    true = torch.cat([decomposed(part, alpha=1e-3) for part in exact.relu().chunk(2, 1)], 1)
+    true.backward(gradient.double())
+    assert norm_error(images.grad, exact.grad) < tolerance
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+def test_a_second_derivative_is_that_of_the_decomposed_form(rectify):
+    """With the sum of the values the incoming gradient is a constant, and nothing may be lost all the same."""
+    found = []
+    for function in (local_response_norm, decomposed):
+        images = draw(2, 12, 3, 3, scale=5, dtype=torch.float64)[:, ::2].requires_grad_()
+        plain = images.relu() if rectify and function is decomposed else images
+        extra = {"rectify": rectify} if function is local_response_norm else {}
+        (gradient,) = torch.autograd.grad(function(plain, alpha=0.1, **extra).sum(), images, create_graph=True)
+        (second,) = torch.autograd.grad((gradient**2).sum(), images)
+        found.append(second)
+    assert found[1].abs().max() > 1e-3
+    torch.testing.assert_close(*found)
+
+
+def test_the_same_input_gives_the_same_bits():
+    images = draw(4, 48, 27, 27).requires_grad_()
+    results = []
+    for _ in range(2):
+        images.grad = None
+        out = local_response_norm(images)
+        out.sum().backward()
+        results.append((out.detach(), images.grad))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_value_that_is_not_a_number_stays_one(rectify, layout):
+    images = draw(1, 8, 2, 2, layout=LAYOUTS[layout])
+    images[0, 3, 1, 1] = torch.nan
+    assert local_response_norm(images, rectify=rectify)[0, 3, 1, 1].isnan()
+
+
+@pytest.mark.parametrize("size", [0, 2, 4, -1])
+def test_a_window_without_a_centre_is_refused(size):
+    with pytest.raises(UsageError, match=f"must be odd, got size {size}"):
+        LocalResponseNorm(size)
+    with pytest.raises(UsageError, match=f"must be odd, got size {size}"):
+        local_response_norm(draw(1, 8, 2, 2), size)
+
+
+def test_towers_must_share_the_channels_evenly():
+    with pytest.raises(UsageError, match=r"5 channels .* 2 towers"):
+        local_response_norm(draw(1, 5, 2, 2), towers=2)
+
+
+def test_torch_divides_alpha_by_the_window():
+    images = draw(2, 11, 4, 4, scale=100)
+    theirs = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)(images)
+    torch.testing.assert_close(local_response_norm(images), theirs, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("paper_alpha", "k"), [(1e-4, 2.0), (2e-5, 2.0), (2e-5, 1.0)])
+def test_the_table_of_alpha_conventions(paper_alpha, k):
+    """The facts' table: paper as written, as run in 2012, Caffe; each framework by its own rule."""
+    images = draw(1, 9, 2, 2, scale=100, dtype=torch.float64)
+    ours = local_response_norm(images, alpha=paper_alpha, k=k)
+    divided = {(1e-4, 2.0): 5e-4, (2e-5, 2.0): 1e-4, (2e-5, 1.0): 1e-4}[paper_alpha, k]
+    window = torch.stack(
+        [(images[:, max(0, i - 2) : i + 3] ** 2).sum(1) for i in range(9)], 1
+    )  # cut off at the edges, the divisor is not
+    torch.testing.assert_close(ours, torch.nn.LocalResponseNorm(5, divided, 0.75, k)(images))
+    torch.testing.assert_close(ours, images / (k + divided / 5 * window) ** 0.75)  # Caffe, ONNX, cuda-convnet
+    torch.testing.assert_close(ours, images / (k + paper_alpha * window) ** 0.75)  # TensorFlow, Paddle
+
+
+def test_onnx_runtime_gives_the_same():
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    images = draw(2, 13, 3, 4, scale=100)
+    node = onnx.helper.make_node("LRN", ["x"], ["y"], size=5, alpha=5e-4, beta=0.75, bias=2.0)
+    kind = onnx.TensorProto.FLOAT
+    value = [onnx.helper.make_tensor_value_info(name, kind, list(images.shape)) for name in "xy"]
+    graph = onnx.helper.make_graph([node], "lrn", value[:1], value[1:])
+    model = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"x": images.numpy()})
+    torch.testing.assert_close(local_response_norm(images), torch.from_numpy(theirs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+def test_without_kernels_the_numbers_are_the_same(no_kernels, rectify):
+    images = draw(2, 16, 5, 5)
+    true = judge(images, 2, rectify, alpha=1e-3)
+    assert error(local_response_norm(images, alpha=1e-3, towers=2, rectify=rectify), true) < 1e-6
+
+
+def test_kernels_can_be_switched_off_from_outside():
+    ask = "from alexnet import native; print(native.library())"
+    told = subprocess.run(
+        [sys.executable, "-c", ask], env={**os.environ, "ALEXNET_NATIVE": "0"}, capture_output=True, text=True
+    )
+    assert (told.stdout.strip(), told.stderr) == ("None", "")
+
+
+def test_missing_kernels_are_said_once_and_do_without(monkeypatch, caplog):
+    monkeypatch.setattr(native.importlib.util, "find_spec", lambda name: None)
+    native.library.cache_clear()
+    try:
+        assert error(local_response_norm(draw(1, 8, 2, 2)), judge(draw(1, 8, 2, 2))) < 1e-6
+        local_response_norm(draw(1, 8, 2, 2))
+        assert [record.message.split(":")[0] for record in caplog.records] == ["the compiled kernels are missing"]
+    finally:
+        native.library.cache_clear()
+
+
+def test_the_same_map_norm_divides_by_a_square_of_positions():
+    images = draw(1, 2, 6, 7, scale=100, dtype=torch.float64)
+    found = SameMapNorm()(images)
+    for y, x in [(0, 0), (3, 4), (5, 6)]:
+        square = images[0, 1, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
+        true = images[0, 1, y, x] / (1 + 0.001 / 25 * (square**2).sum()) ** 0.75
+        torch.testing.assert_close(found[0, 1, y, x], true)
