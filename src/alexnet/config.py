@@ -106,7 +106,7 @@ RANGES = {
     "divide_pixels_by": (1e-3, 1e6),
     "batch_size": (1, 1 << 20),
     "epochs": (0, 1e6),
-    "steps": (0, 1 << 40),
+    "steps": (1, 1 << 40),
     "learning_rate": (0, 1e3),
     "warm_up": (0, 1),
     "momentum": (0, 0.9999),

@@ -12,9 +12,9 @@ from alexnet.bench.size import Size
 
 
 def play(function: str, arguments: dict[str, Any], size: dict[str, Any]) -> dict[str, float]:
-    """Calls a function of this package, named `module.function`, with the sizes and its arguments."""
-    module, _, name = function.partition(".")
-    called = getattr(import_module(f"alexnet.bench.{module}"), name)
+    """Calls a function of `alexnet`, named `module.function`, with the sizes and its arguments."""
+    module, _, name = function.rpartition(".")
+    called = getattr(import_module(f"alexnet.{module}"), name)
     measured: dict[str, float] = called(Size(**size), **arguments)
     return measured
 

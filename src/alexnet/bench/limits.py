@@ -19,7 +19,7 @@ def multiply(numbers: str) -> str:
 
 def contestant(*wanted: str) -> Contestant:
     """Makes the machine itself a contestant; `wanted` names the limits."""
-    return Contestant(MACHINE, "limits.measure", {"wanted": wanted}, keeps_memory=True)
+    return Contestant(MACHINE, "bench.limits.measure", {"wanted": wanted}, keeps_memory=True)
 
 
 def measure(size: Size, wanted: list[str]) -> dict[str, float]:

@@ -17,11 +17,11 @@ CASES = [f"{numbers} {layout}" for numbers in limits.DTYPES for layout in LAYOUT
 MAPS_MOVED = 5  # forwards reads a and writes b; backwards reads a and b's gradient and writes a's
 
 PEERS = {
-    "nn.LocalResponseNorm": Contestant("nn.LocalResponseNorm", "lrn.measure", {"way": "torch"}),
-    "same allocator": Contestant("nn.LocalResponseNorm, same allocator", "lrn.measure", {"way": "torch"}, True),
-    "decomposed": Contestant("decomposed", "lrn.measure", {"way": "decomposed"}, True),
+    "nn.LocalResponseNorm": Contestant("nn.LocalResponseNorm", "bench.lrn.measure", {"way": "torch"}),
+    "same allocator": Contestant("nn.LocalResponseNorm, same allocator", "bench.lrn.measure", {"way": "torch"}, True),
+    "decomposed": Contestant("decomposed", "bench.lrn.measure", {"way": "decomposed"}, True),
 }
-OURS = Contestant("ours", "lrn.measure", {"way": "ours"}, keeps_memory=True)
+OURS = Contestant("ours", "bench.lrn.measure", {"way": "ours"}, keeps_memory=True)
 
 WAYS: dict[str, Any] = {
     "ours": local_response_norm,

@@ -102,22 +102,22 @@ def colour_shifts(train: Train, covariance: NDArray[np.float64], normal: NDArray
     return shifts.astype(np.float32), 1 + train.colour_strength if train.colour == "source" else 1.0
 
 
-def augment(images: NDArray[np.uint8], draws: Draws, mean: Floats, size: int, dtype: torch.dtype) -> Tensor:
-    """Turns stored pictures into the network's input.
+def augment(images: NDArray[np.uint8], draws: Draws, mean: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """Turns stored pictures into the network's input, on the device of `mean`: bytes go over, arithmetic stays there.
 
     Args:
         images: (N, S, S, 3) RGB.
         draws: For N pictures.
-        mean: (S, S, 3) mean image in 0..255, subtracted where the crop lies.
+        mean: (S, S, 3) float32 mean image in 0..255, subtracted where the crop lies.
         size: Side of the input, pixels.
         dtype: float32 or bfloat16.
 
     Returns:
-        (N, 3, size, size), channels-last, on the CPU.
+        (N, 3, size, size), channels-last.
     """
-    if native.library() is not None:
-        return native.augment(images, draws.crops, draws.shifts, draws.gains, mean, size, dtype)
-    return augment_tensor(torch.from_numpy(images), draws, torch.from_numpy(mean), size, dtype)
+    if mean.device.type == "cpu" and native.library() is not None:
+        return native.augment(images, draws.crops, draws.shifts, draws.gains, mean.numpy(), size, dtype)
+    return augment_tensor(torch.from_numpy(images).to(mean.device), draws, mean, size, dtype)
 
 
 def augment_tensor(images: Tensor, draws: Draws, mean: Tensor, size: int, dtype: torch.dtype) -> Tensor:
@@ -125,33 +125,28 @@ def augment_tensor(images: Tensor, draws: Draws, mean: Tensor, size: int, dtype:
 
     Between pixels it blends linearly, pixel centres at half-integers.
     """
-    device, (count, stored) = images.device, images.shape[:2]
-    top, left, side, turn = (torch.from_numpy(draws.crops[name].copy()).to(device) for name in CROP.names or ())
-    places = torch.arange(size, device=device)
-    y, x = places[:, None].expand(count, size, size), places.expand(count, size, size)
-    is_transposed, is_upside_down, is_mirrored = (
-        (turn & flag).bool()[:, None, None] for flag in (TRANSPOSE, UPSIDE_DOWN, MIRROR)
-    )
-    y, x = torch.where(is_transposed, x, y), torch.where(is_transposed, y, x)
-    y, x = torch.where(is_upside_down, size - 1 - y, y), torch.where(is_mirrored, size - 1 - x, x)
-    rows, row_share = _between(y, top, side / size, stored)
-    columns, column_share = _between(x, left, side / size, stored)
-    picture = torch.arange(count, device=device)[:, None, None]
-
-    def pixels(down: int, right: int) -> Tensor:
-        at = (rows + down).clamp(max=stored - 1), (columns + right).clamp(max=stored - 1)
-        return images[picture, *at].float() - mean[at]
-
-    upper = pixels(0, 0).lerp_(pixels(0, 1), column_share)
-    lower = pixels(1, 0).lerp_(pixels(1, 1), column_share)
-    shifts, gains = (torch.from_numpy(array).to(device) for array in (draws.shifts, draws.gains))
-    blended = upper.lerp_(lower, row_share) + shifts[:, None, None]
-    return (blended * gains[:, None, None, None]).permute(0, 3, 1, 2).to(dtype)
+    top, left, side, turn = (torch.from_numpy(draws.crops[name].copy()).to(images.device) for name in CROP.names or ())
+    shifts, gains = (torch.from_numpy(array).to(images.device) for array in (draws.shifts, draws.gains))
+    pixels = images.float() - mean
+    pixels = _resample(pixels, 1, top, side / size, size, (turn & UPSIDE_DOWN).bool())
+    pixels = _resample(pixels, 2, left, side / size, size, (turn & MIRROR).bool())
+    is_transposed = (turn & TRANSPOSE).bool()[:, None, None, None]
+    pixels = torch.where(is_transposed, pixels.transpose(1, 2), pixels) + shifts[:, None, None]
+    return (pixels * gains[:, None, None, None]).permute(0, 3, 1, 2).to(dtype)
 
 
-def _between(places: Tensor, start: Tensor, scale: Tensor, stored: int) -> tuple[Tensor, Tensor]:
-    """Gives, for each place of the output, the stored pixel before it and the share of the next one."""
-    start, scale = start[:, None, None], scale[:, None, None]
-    at = (start + (places + 0.5) * scale - 0.5).clamp(0, stored - 1)
+def _resample(pixels: Tensor, axis: int, start: Tensor, scale: Tensor, size: int, is_flipped: Tensor) -> Tensor:
+    """Takes `size` places along one axis of (N, H, W, 3), from `start` on at steps of `scale`, or backwards."""
+    places = torch.arange(size, device=pixels.device).expand(len(pixels), size)
+    places = torch.where(is_flipped[:, None], size - 1 - places, places)
+    at = (start[:, None] + (places + 0.5) * scale[:, None] - 0.5).clamp(0, pixels.shape[axis] - 1)
     low = at.long()
-    return low, (at - low)[..., None]
+    shape = [len(pixels), 1, 1, 1]
+    shape[axis] = size
+
+    def take(index: Tensor) -> Tensor:
+        whole = [size if d == axis else length for d, length in enumerate(pixels.shape)]
+        return pixels.gather(axis, index.reshape(shape).expand(whole))
+
+    following = (low + 1).clamp(max=pixels.shape[axis] - 1)
+    return take(low).lerp_(take(following), (at - low).reshape(shape))

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -40,7 +40,7 @@ def indices(seed: int, step: int, batch_size: int, count: int) -> NDArray[np.int
     return visits[start : start + batch_size]
 
 
-def prefetch(make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> Iterator[T]:
+def prefetch(make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> Generator[T, None, None]:
     """Gives make(step) for each step, made by a thread that runs up to `ahead` steps in advance.
 
     An error of `make` is raised here, at its step. Closing the iterator stops the thread.

@@ -76,12 +76,13 @@ class Classifier:
         return np.stack([decode.load(Path(path).read_bytes(), str(path), self.stored_size) for path in paths])
 
     def _run(self, function: Any, pictures: NDArray[np.uint8], draws: Draws) -> Tensor:
-        images = augment(pictures, draws, self.mean, self.model.input_size, self.dtype)
         device = next(self.model.parameters()).device
+        mean = torch.from_numpy(self.mean).to(device)
+        images = augment(pictures, draws, mean, self.model.input_size, self.dtype)
         training = self.model.training
         self.model.eval()
         with torch.inference_mode(), torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            out: Tensor = function(images.to(device))
+            out: Tensor = function(images)
         self.model.train(training)
         return out
 

@@ -153,8 +153,9 @@ class AlexNet(nn.Module):
             name -> (N, C, H, W) for convolutional layers, (N, units) for the others.
 
         Raises:
-            UsageError: There is no such layer.
+            UsageError: There is no such layer, or the images have another shape.
         """
+        self._check_side(images)
         unknown = [name for name in names if name not in self.order]
         if unknown:
             raise UsageError(f"no layer {unknown[0]!r}; there are {', '.join(self.order)}")
@@ -187,9 +188,10 @@ class AlexNet(nn.Module):
         return getattr(self, name)(images)  # type: ignore[no-any-return]
 
     def _check_side(self, images: Tensor) -> None:
-        wanted = (3, self.input_size, self.input_size)
-        if images.shape[1:] != wanted and not torch.compiler.is_compiling():
-            raise UsageError(f"this {self.variant} takes images of shape (N, {wanted}), got {tuple(images.shape)}")
+        side = self.input_size
+        if images.shape[1:] != (3, side, side) and not torch.compiler.is_compiling():
+            wanted = f"(N, 3, {side}, {side})"
+            raise UsageError(f"this {self.variant} takes images of shape {wanted}, got {tuple(images.shape)}")
 
     def _add(self, name: str, layer: nn.Module) -> None:
         self.add_module(name, layer)

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def train(
     model = make_model(settings, len(store.classes))
     _check(settings, store, model)
     run.create(folder, settings, model, store, source)
-    return _train(settings, store, folder, model, {}, Progress(), observer or Observer(), should_stop)
+    return Job(settings, store, folder, model, {}, Progress(), observer or Observer()).run(should_stop)
 
 
 def resume(
@@ -108,10 +109,10 @@ def resume(
     last = folder / run.LAST
     if not last.exists():
         model = make_model(settings, len(store.classes))
-        return _train(settings, store, folder, model, {}, Progress(), observer or Observer(), should_stop)
+        return Job(settings, store, folder, model, {}, Progress(), observer or Observer()).run(should_stop)
     saved = checkpoint.load(last)
     progress = Progress(**saved.header["progress"])
-    return _train(settings, store, folder, saved.model, saved.momentum, progress, observer or Observer(), should_stop)
+    return Job(settings, store, folder, saved.model, saved.momentum, progress, observer or Observer()).run(should_stop)
 
 
 def make_model(settings: Train, classes: int) -> AlexNet:
@@ -133,85 +134,134 @@ def total_steps(settings: Train, count: int) -> int:
     """Gives the number of updates of a run over `count` training pictures."""
     if settings.steps is not None:
         return settings.steps
-    return math.ceil(settings.epochs * count / settings.batch_size)
+    return max(1, math.ceil(settings.epochs * count / settings.batch_size))
 
 
-def _train(
-    settings: Train,
-    store: Store,
-    folder: Path,
-    model: AlexNet,
-    momentum: dict[str, Tensor],
-    progress: Progress,
-    observer: Observer,
-    should_stop: Callable[[], bool],
-) -> bool:
-    device, dtype = precision.device(), precision.dtype(settings.precision)
-    step = Step(model.to(device), settings, dtype)
-    step.restore(momentum, progress.rate)
-    classifier = Classifier(model, store.classes, store.mean_image, settings.divide_pixels_by, dtype, {})
-    split, watched = store.splits["train"], _watched(store)
-    total, epoch = total_steps(settings, len(split)), len(split) / settings.batch_size
-    journal, watch = run.Journal(folder, progress.step), Watch(settings, len(store.classes))
-    pictures = Pictures(split, store.size)
-    header = run.read_config(folder)
-    began = saved_at = time.monotonic()
-    seconds_before = progress.seconds
+class Job:
+    """A training run in progress.
 
-    def batch(number: int) -> tuple[Tensor, Tensor]:
-        chosen = indices(settings.seed, number, settings.batch_size, len(split))
-        draws = draw(settings, store.covariance, number, store.size, model.input_size)
-        images = augment(pictures.read(chosen), draws, store.mean_image, model.input_size, dtype)
-        return images.to(device), torch.from_numpy(split.labels[chosen]).to(device)
+    Args:
+        settings: What to do.
+        store: The data.
+        folder: The run folder.
+        model: The network, fresh or as it was saved.
+        momentum: Parameter name -> momentum, as it was saved.
+        progress: How far it is.
+        observer: Is told how it goes.
+    """
 
-    def save() -> None:
-        progress.seconds = seconds_before + time.monotonic() - began
-        state = {**header, "progress": vars(progress)}
-        checkpoint.save(folder / run.LAST, model, store.mean_image, state, step.momentum())
+    def __init__(
+        self,
+        settings: Train,
+        store: Store,
+        folder: Path,
+        model: AlexNet,
+        momentum: dict[str, Tensor],
+        progress: Progress,
+        observer: Observer,
+    ) -> None:
+        self.settings, self.store, self.folder, self.progress, self.observer = (
+            settings,
+            store,
+            folder,
+            progress,
+            observer,
+        )
+        self.device, self.dtype = precision.device(), precision.dtype(settings.precision)
+        self.model = model.to(self.device)
+        self.step = Step(self.model, settings, self.dtype)
+        self.step.restore(momentum, progress.rate)
+        self.split, self.watched = store.splits["train"], _watched(store)
+        self.steps_per_epoch = len(self.split) / settings.batch_size
+        self.total = total_steps(settings, len(self.split))
+        self.header = run.read_config(folder)
+        self.mean = torch.from_numpy(store.mean_image).to(self.device)
+        self.pictures = Pictures(self.split, store.size)
+        self.watch = Watch(settings, len(store.classes))
+        self.journal = run.Journal(folder, progress.step)
+        self.clock = self.saved_at = time.monotonic()
 
-    batches = prefetch(batch, range(progress.step, total))
-    try:
-        for images, labels in batches:
-            started = time.monotonic()
-            progress.rate = learning_rate(settings, progress.step, total, progress.history)
-            loss = step(images, labels, progress.step, progress.rate)
-            watch.follow(progress.step, loss)
-            progress.step += 1
-            images_per_s = settings.batch_size / (time.monotonic() - started)
-            observer.stepped(progress.step, total, loss, images_per_s)
-            journal.write(
-                {
-                    "step": progress.step,
-                    "epoch": progress.step / epoch,
-                    "loss": loss,
-                    "lr": progress.rate,
-                    "images_per_s": images_per_s,
-                }
-            )
-            if watch.is_dead_at(progress.step):
-                observer.notice(watch.diagnosis(dead_units(model, images, dtype)))
-            if _is_due(progress.step, epoch * settings.evaluate_every) or progress.step == total:
-                summary, _ = evaluate([classifier], store, watched)
-                observer.evaluated(progress.step / epoch, summary)
-                journal.write(_validation_row(progress.step, epoch, summary))
-                if summary["top1_error"] < min(progress.history, default=math.inf):
-                    state = {**header, "step": progress.step, "metrics": _headline(summary)}
-                    checkpoint.save(folder / run.BEST, model, store.mean_image, state)
-                progress.history.append(summary["top1_error"])
-                save()
-                saved_at = time.monotonic()
-            elif should_stop() or time.monotonic() - saved_at > SAVE_EVERY_S:
-                save()
-                saved_at = time.monotonic()
-            if should_stop() and progress.step < total:
-                return False
-    finally:
-        batches.close()  # type: ignore[attr-defined]
-        pictures.close()
-        journal.close()
-    header["seconds"] = progress.seconds
-    write(folder / run.CONFIG, json.dumps(header, indent=1) + "\n")
-    return True
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Makes the steps that are left; False if it was asked to stop before the last."""
+        try:
+            with closing(prefetch(self.batch, range(self.progress.step, self.total))) as batches:
+                for images, labels in batches:
+                    self.update(images, labels)
+                    if self.is_evaluation_due():
+                        self.evaluate()
+                        self.save()
+                    elif should_stop() or time.monotonic() - self.saved_at > SAVE_EVERY_S:
+                        self.save()
+                    if should_stop() and self.progress.step < self.total:
+                        return False
+        finally:
+            self.pictures.close()
+            self.journal.close()
+        write(self.folder / run.CONFIG, json.dumps({**self.header, "seconds": self.progress.seconds}, indent=1) + "\n")
+        return True
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Gives the images (N, 3, S, S) and labels (N,) of one step, ready for the network."""
+        chosen = indices(self.settings.seed, step, self.settings.batch_size, len(self.split))
+        draws = draw(self.settings, self.store.covariance, step, self.store.size, self.model.input_size)
+        images = augment(self.pictures.read(chosen), draws, self.mean, self.model.input_size, self.dtype)
+        return images, torch.from_numpy(self.split.labels[chosen]).to(self.device)
+
+    def update(self, images: Tensor, labels: Tensor) -> None:
+        """Makes one update and writes it down."""
+        progress = self.progress
+        progress.rate = learning_rate(self.settings, progress.step, self.total, progress.history)
+        loss = self.step(images, labels, progress.step, progress.rate)
+        self.watch.follow(progress.step, loss)
+        progress.step += 1
+        images_per_s = self.settings.batch_size / self.lap()
+        self.observer.stepped(progress.step, self.total, loss, images_per_s)
+        self.journal.write(
+            {
+                "step": progress.step,
+                "epoch": progress.step / self.steps_per_epoch,
+                "loss": loss,
+                "lr": progress.rate,
+                "images_per_s": images_per_s,
+            }
+        )
+        if self.watch.is_dead_at(progress.step):
+            self.observer.notice(self.watch.diagnosis(dead_units(self.model, images, self.dtype)))
+
+    def is_evaluation_due(self) -> bool:
+        """Says whether the last step crossed a multiple of `evaluate_every` epochs, or was the last of all."""
+        done, every = self.progress.step, self.steps_per_epoch * self.settings.evaluate_every
+        return done == self.total or math.floor(done / every) > math.floor((done - 1) / every)
+
+    def evaluate(self) -> None:
+        """Measures the validation split and keeps the weights if they are the best so far."""
+        progress, store = self.progress, self.store
+        divide_by = self.settings.divide_pixels_by
+        classifier = Classifier(self.model, store.classes, store.mean_image, divide_by, self.dtype, {})
+        summary, _ = evaluate([classifier], store, self.watched)
+        epoch = progress.step / self.steps_per_epoch
+        errors = {"val_top1_error": summary["top1_error"], "val_top5_error": summary["top5_error"]}
+        self.observer.evaluated(epoch, summary)
+        self.journal.write({"step": progress.step, "epoch": epoch, **errors})
+        if summary["top1_error"] < min(progress.history, default=math.inf):
+            metrics = {name: summary[name] for name in ("top1_error", "top5_error", "n", "views", "split")}
+            header = {**self.header, "step": progress.step, "metrics": metrics}
+            checkpoint.save(self.folder / run.BEST, self.model, store.mean_image, header)
+        progress.history.append(summary["top1_error"])
+        self.lap()
+
+    def save(self) -> None:
+        """Saves what resuming needs."""
+        header = {**self.header, "progress": vars(self.progress)}
+        checkpoint.save(self.folder / run.LAST, self.model, self.store.mean_image, header, self.step.momentum())
+        self.lap()
+        self.saved_at = self.clock
+
+    def lap(self) -> float:
+        """Gives the seconds since the last lap, and adds them to the run's."""
+        last, self.clock = self.clock, time.monotonic()
+        self.progress.seconds += self.clock - last
+        return self.clock - last
 
 
 def _check(settings: Train, store: Store, model: AlexNet) -> None:
@@ -228,21 +278,3 @@ def _watched(store: Store) -> str:
         if name in store.splits:
             return name
     raise DataError(f"{store.name} has nothing to test on; add a val/ folder beside train/")
-
-
-def _is_due(done: int, every: float) -> bool:
-    """Says whether the last step crossed a multiple of `every` steps."""
-    return math.floor(done / every) > math.floor((done - 1) / every)
-
-
-def _headline(summary: dict[str, Any]) -> dict[str, Any]:
-    return {name: summary[name] for name in ("top1_error", "top5_error", "n", "views", "split")}
-
-
-def _validation_row(step: int, epoch: float, summary: dict[str, Any]) -> dict[str, float]:
-    return {
-        "step": step,
-        "epoch": step / epoch,
-        "val_top1_error": summary["top1_error"],
-        "val_top5_error": summary["top5_error"],
-    }

@@ -1,0 +1,206 @@
+"""Loading pictures: ours, packed and not, beside PIL; training from a store; and long stores."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from alexnet import precision
+from alexnet.bench import samples
+from alexnet.bench.clock import laps, typical
+from alexnet.bench.rounds import Contest, Contestant, Notice, Result
+from alexnet.bench.size import Size
+from alexnet.bench.train import TWO_TOWER, made_up_batch
+from alexnet.config import Train
+from alexnet.data import decode
+from alexnet.data.augment import augment, draw
+from alexnet.data.batches import indices, prefetch
+from alexnet.data.pictures import MEMORY_BUDGET, Pictures
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store, pack
+from alexnet.models.alexnet import AlexNet
+from alexnet.seeds import generator
+from alexnet.training.step import Step
+
+LOADED = 64
+"""Pictures a batch where loading alone is measured."""
+
+Batch = tuple[Tensor, Tensor]
+
+
+def bench(size: Size, data: str | None, notice: Notice) -> Result:
+    """Compares loaders on one core, training from a store with training on made-up pictures, and two long stores."""
+    with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as made:
+        place = Path(made)
+        notice("data: preparing pictures" + ("" if data else ", made up: --data takes your own"))
+        folder = samples.write_folder(place / "pictures", data, size.pictures)
+        store = pack(open_source(folder), place / "store")
+        result = Result()
+        _compare_loaders(result, str(folder), str(store.directory), size, notice)
+        _compare_training(result, str(store.directory), size, notice)
+        long = {n: str(samples.grow(store, place / f"store-{n}", n)) for n in size.stores}
+        _compare_lengths(result, long, size, notice)
+    return result
+
+
+def packed(size: Size, store: str) -> dict[str, float]:
+    """Measures a packed store on one core, decoded and augmented."""
+    opened = Store(store)
+    with _batches(opened, _settings(LOADED), size, 0, 1, torch.float32) as batch:
+        return _rate(batch, LOADED, size)
+
+
+def raw(size: Size, store: str, folder: str) -> dict[str, float]:
+    """Measures our reading of a class folder on one core; mean and colours are the store's."""
+    opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(LOADED)
+    side = _side(size)
+
+    def batch(step: int) -> Tensor:
+        chosen = indices(0, step, LOADED, len(listing))
+        pictures = np.stack([decode.load(listing.read(i), listing.name(i), opened.size) for i in chosen])
+        draws = draw(train, opened.covariance, step, opened.size, side)
+        return augment(pictures, draws, opened.mean_image, side, torch.float32)
+
+    return _rate(batch, LOADED, size)
+
+
+def pil(size: Size, store: str, folder: str) -> dict[str, float]:
+    """Measures what a `Dataset` over a class folder does on one core, with PIL and numpy."""
+    opened, files = Store(store), sorted(Path(folder).rglob("*.*"))
+    eigenvalues, components = np.linalg.eigh(opened.covariance)
+    mean, side = opened.mean_image.mean((0, 1)), _side(size)
+
+    def item(file: Path, dice: np.random.Generator) -> NDArray[np.float32]:
+        picture = Image.open(file).convert("RGB")
+        scale = opened.size / min(picture.size)
+        picture = picture.resize([round(edge * scale) for edge in picture.size], Image.Resampling.BILINEAR)
+        left, top = (int(dice.integers(edge - side + 1)) for edge in picture.size)
+        pixels = np.asarray(picture.crop((left, top, left + side, top + side)), np.float32)
+        if dice.integers(2):
+            pixels = pixels[:, ::-1]
+        colour = 255 * components @ (dice.normal(0, 0.1, 3) * eigenvalues)
+        return np.ascontiguousarray((pixels - mean + colour.astype(np.float32)).transpose(2, 0, 1))
+
+    def batch(step: int) -> Tensor:
+        dice = generator(0, "PIL", step)
+        chosen = indices(0, step, LOADED, len(files))
+        return torch.from_numpy(np.stack([item(files[i], dice) for i in chosen]))
+
+    return _rate(batch, LOADED, size)
+
+
+def stored(size: Size, store: str) -> dict[str, float]:
+    """Measures a store with all cores: which pictures, decoding, augmentation."""
+    opened = Store(store)
+    with _batches(opened, _settings(size.batch), size, 0, torch.get_num_threads()) as batch:
+        return _rate(batch, size.batch, size)
+
+
+def training(size: Size, store: str | None, memory_budget: int = 0) -> dict[str, float]:
+    """Measures our two-tower training step on pictures from a store, or on one made-up batch.
+
+    As in `training.loop`, a thread makes batches in advance.
+    """
+    dtype, train = precision.dtype("auto"), _settings(size.batch)
+    model = AlexNet(TWO_TOWER, input_size=size.input_size).to(precision.device())
+    step = Step(model, train, dtype)
+    if store is None:
+        images, labels = made_up_batch(size.batch, model.input_size)
+        ready = images.to(dtype, memory_format=torch.channels_last), labels
+        return _training_rate(step, (ready for _ in count()), train, size)
+    with _batches(Store(store), train, size, memory_budget, 2, dtype) as make:
+        batches = prefetch(make, count())
+        try:
+            return _training_rate(step, batches, train, size)
+        finally:
+            batches.close()  # type: ignore[attr-defined]
+
+
+def _compare_loaders(result: Result, folder: str, store: str, size: Size, notice: Notice) -> None:
+    both = {"store": store, "folder": folder}
+    peer = Contestant("PIL + class folder", "bench.data.pil", both, threads=1)
+    ours = [
+        Contestant("packed store", "bench.data.packed", {"store": store}, True, 1),
+        Contestant("raw class folder", "bench.data.raw", both, True, 1),
+    ]
+    contest = Contest([*ours, peer], size, notice)
+    base = {peer.name: contest(peer.name, "images/s")}
+    for entry in ours:
+        result.row(f"data: {entry.name}, one core", "images/s", contest(entry.name, "images/s"), base)
+    result.row(f"data: {peer.name}, one core", "images/s", base[peer.name])
+
+
+def _compare_training(result: Result, store: str, size: Size, notice: Notice) -> None:
+    def entry(name: str, **arguments: Any) -> Contestant:
+        return Contestant(name, "bench.data.training", arguments, keeps_memory=True)
+
+    base = entry("training on synthetic data", store=None)
+    ours = [
+        entry("training from the packed store", store=store),
+        entry("training from the packed store, kept decoded", store=store, memory_budget=MEMORY_BUDGET),
+    ]
+    contest = Contest([base, *ours], size, notice)
+    synthetic = contest(base.name, "images/s")
+    for each in ours:
+        result.row(f"data: {each.name}", "images/s", contest(each.name, "images/s"), {"synthetic data": synthetic})
+    result.row(f"data: {base.name}", "images/s", synthetic)
+
+
+def _compare_lengths(result: Result, stores: dict[int, str], size: Size, notice: Notice) -> None:
+    names = {n: f"{n:,} pictures in the store" for n in stores}
+    entries = [Contestant(names[n], "bench.data.stored", {"store": store}, True) for n, store in stores.items()]
+    contest = Contest(entries, size, notice)
+    short, long = (contest(entry.name, "images/s") for entry in entries)
+    result.row(f"data: {entries[1].name}", "images/s", long, {entries[0].name: short})
+    result.row(f"data: {entries[0].name}", "images/s", short)
+
+
+def _settings(batch_size: int) -> Train:
+    return Train(variant=TWO_TOWER, batch_size=batch_size)
+
+
+def _side(size: Size) -> int:
+    return size.input_size or 227
+
+
+@contextmanager
+def _batches(
+    store: Store, train: Train, size: Size, budget: int, threads: int, dtype: torch.dtype | None = None
+) -> Iterator[Callable[[int], Batch]]:
+    """Gives a function that makes the batch of a step, the way `training.loop` does; all decoded before if it fits."""
+    split, device, side = store.splits["train"], precision.device(), _side(size)
+    pictures = Pictures(split, store.size, budget, threads)
+    numbers = dtype or precision.dtype("auto")
+
+    def batch(step: int) -> Batch:
+        chosen = indices(train.seed, step, train.batch_size, len(split))
+        draws = draw(train, store.covariance, step, store.size, side)
+        images = augment(pictures.read(chosen), draws, store.mean_image, side, numbers)
+        return images.to(device), torch.from_numpy(split.labels[chosen]).to(device)
+
+    try:
+        if budget:
+            pictures.read(range(len(split)))
+        yield batch
+    finally:
+        pictures.close()
+
+
+def _rate(batch: Callable[[int], object], images: int, size: Size) -> dict[str, float]:
+    steps = count()
+    return {"images/s": images / typical(lambda: batch(next(steps)), size.seconds)}
+
+
+def _training_rate(step: Step, batches: Iterator[Batch], train: Train, size: Size) -> dict[str, float]:
+    """Gives the mean rate, after as many steps as may have been made in advance."""
+    ahead = 3
+    taken = laps(lambda: step(*next(batches), 0, train.learning_rate), size.seconds, ahead + size.steps)[ahead:]
+    return {"images/s": train.batch_size * len(taken) / sum(taken)}

@@ -1,0 +1,134 @@
+"""Pictures to measure loading with: some that a user names, or made-up photographs; and stores of any length."""
+
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from alexnet.data import shards
+from alexnet.data.shards import EXAMPLES_PER_SHARD, INDEX, MANIFEST, Store, shard_name
+from alexnet.data.sources import open_source
+from alexnet.seeds import generator
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+MADE_UP = 100
+SIDES, QUALITY = (500, 375), 92
+"""The mean size of an ImageNet photograph; at this quality a made-up one has its mean length, about 110 kB."""
+
+
+def write_folder(place: Path, data: str | None, count: int) -> Path:
+    """Writes a class folder of `count` pictures, repeated where there are fewer.
+
+    Args:
+        place: Folder to make; two classes in it take turns.
+        data: A folder of pictures, a tar file of them, a source or a store; None makes photographs up.
+        count: Pictures to write.
+    """
+    pictures = list(islice(examples(data), count))
+    for label in ("a", "b"):
+        (place / label).mkdir(parents=True)
+    for number, (ending, content) in enumerate(islice(cycle(pictures), count)):
+        (place / "ab"[number % 2] / f"{number:06d}{ending}").write_bytes(content)
+    return place
+
+
+def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
+    """Gives ending and content of picture files, each once.
+
+    Raises:
+        UsageError, DataError: There is no such source, or it cannot be read.
+    """
+    if data is None:
+        yield from ((".jpg", photograph(number)) for number in range(MADE_UP))
+        return
+    path = Path(data).expanduser()
+    if shards.is_store(path):
+        split = Store(path).splits["train"]
+        yield from ((".jpg", bytes(split.jpeg(i))) for i in range(len(split)))
+    elif files := _files(path):
+        yield from ((Path(file).suffix, file.read_bytes()) for file in files)
+    elif path.is_file() and tarfile.is_tarfile(path):
+        yield from _members(path)
+    else:
+        listing = open_source(data).splits["train"]
+        yield from ((Path(listing.name(i)).suffix or ".png", listing.read(i)) for i in range(len(listing)))
+
+
+def photograph(seed: int) -> bytes:
+    """Makes up a JPEG with the spectrum of photographs: noise whose strength falls with its frequency."""
+    dice = generator(seed, "photograph")
+    width, height = SIDES
+    pixels = np.full((height, width, 3), 128.0, np.float32)
+    for octave in range(9):
+        coarse = dice.normal(0, 46 / 1.45**octave, (2 + (3 << octave) // 4, 2 + (1 << octave), 3)).astype(np.float32)
+        coarse = 0.8 * coarse.mean(axis=2, keepdims=True) + 0.2 * coarse
+        layers = [Image.fromarray(coarse[..., c]).resize(SIDES, Image.Resampling.BICUBIC) for c in range(3)]
+        pixels += np.stack([np.asarray(layer) for layer in layers], axis=2)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def grow(store: Store, place: Path, count: int) -> Path:
+    """Makes a store of `count` training pictures out of a small one, whose first shard it repeats.
+
+    The shards are links to one file, so that a million pictures take the disk no more than their index.
+    """
+    place.mkdir()
+    manifest = json.loads((store.directory / MANIFEST).read_text())
+    whole = np.load(store.directory / "train.index.npy")
+    first = whole[whole["shard"] == 0]
+    names = (store.directory / "train.names").read_bytes()[: int(first["name_end"][-1])]
+    copies = -(-count // len(first))
+    np.save(place / "train.index.npy", _repeat(first, copies, len(names))[:count])
+    (place / "train.names").write_bytes(names * copies)
+    shutil.copy(store.directory / shards.MEAN_IMAGE, place)
+    for copy in range(copies):
+        _link(store.directory / shard_name("train", 0), place / shard_name("train", copy))
+    others = ["train.index.npy", "train.names", shards.MEAN_IMAGE]
+    facts = manifest["files"][shard_name("train", 0)]
+    files = {shard_name("train", copy): facts for copy in range(copies)} | {
+        name: {"bytes": (place / name).stat().st_size, "blake2b": shards.digest(place / name)} for name in others
+    }
+    changed = {"splits": {"train": count}, "files": files}
+    (place / MANIFEST).write_text(json.dumps({**manifest, **changed}))
+    return place
+
+
+def _repeat(index: npt.NDArray[np.void], copies: int, names_length: int) -> npt.NDArray[np.void]:
+    """Gives the index of as many shards with the same content."""
+    assert index.dtype == INDEX
+    assert len(index) <= EXAMPLES_PER_SHARD
+    repeated = np.tile(index, copies)
+    number = np.repeat(np.arange(copies), len(index))
+    repeated["shard"] = number
+    repeated["name_end"] += number * names_length
+    return repeated
+
+
+def _link(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:  # a disk without hard links
+        name.symlink_to(file.resolve())
+
+
+def _files(path: Path) -> list[Path]:
+    """Gives the picture files below a folder, in order; [] for anything else."""
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS) if path.is_dir() else []
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path) as archive:
+        for member in archive:
+            file = archive.extractfile(member) if Path(member.name).suffix.lower() in ENDINGS else None
+            if file is not None:
+                yield Path(member.name).suffix, file.read()

@@ -1,0 +1,140 @@
+"""The training step, on made-up pictures: ours, and as most people write it."""
+
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from alexnet import precision
+from alexnet.bench import layers, limits
+from alexnet.bench.clock import laps
+from alexnet.bench.lrn import forward_backward
+from alexnet.bench.peers import NETWORKS
+from alexnet.bench.rounds import Contest, Contestant, Notice, Result
+from alexnet.bench.size import Size
+from alexnet.config import Train
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.summary import summarise
+from alexnet.training.step import Step
+
+TWO_TOWER = "alexnet-two-tower"
+BF16, FLOAT32 = (limits.multiply(numbers) for numbers in ("bf16", "float32"))
+
+
+def _ours(variant: str, numbers: str) -> Contestant:
+    return Contestant(f"{variant}, {numbers}", "bench.train.ours", {"variant": variant, "numbers": numbers}, True)
+
+
+def _peer(name: str, network: str, keeps_memory: bool = False) -> Contestant:
+    return Contestant(name, "bench.train.peer", {"network": network}, keeps_memory)
+
+
+OURS = [_ours(TWO_TOWER, "bf16"), _ours(TWO_TOWER, "float32"), _ours("alexnet", "bf16")]
+PEERS = [
+    _peer("plain PyTorch", "two-tower"),
+    _peer("plain PyTorch, same allocator", "two-tower", keeps_memory=True),
+    _peer("torchvision-style", "torchvision-style"),
+    _peer("torchvision-style, same allocator", "torchvision-style", keeps_memory=True),
+]
+
+
+def bench(size: Size, per_layer: bool, notice: Notice) -> Result:
+    """Compares training steps, all float32 but where the name says bf16."""
+    result = Result()
+    machine = limits.contestant(BF16, FLOAT32, *([limits.COPY] if per_layer else []))
+    contest = Contest([machine, *OURS, *PEERS], size, notice)
+    rates = limits.note(result, contest, BF16, FLOAT32)
+    peers = {peer.name: contest(peer.name, "images/s") for peer in PEERS}
+    for entry in (*OURS, *PEERS):
+        flop = contest(entry.name, "flop/image")
+        shares = {name: [rate / flop[0] for rate in series] for name, series in rates.items() if flop}
+        others = peers | shares if entry in OURS else shares
+        result.row(f"train: {entry.name}", "images/s", contest(entry.name, "images/s"), others)
+    for entry in OURS:
+        result.row(f"train: {entry.name}: share of LRN in the step", "%", contest(entry.name, "lrn %"))
+        result.row(f"train: {entry.name}: first step", "s", contest(entry.name, "first s"))
+        result.row(f"train: {entry.name}: later steps", "s", contest(entry.name, "step s"))
+    if per_layer:
+        limits.note(result, contest, limits.COPY)
+        result.layers = layers.table(size, result.limits, notice)
+    return result
+
+
+def ours(size: Size, variant: str, numbers: str) -> dict[str, float]:
+    """Measures our step: its rate, its first call, its share of normalisation, and the memory it took."""
+    train, dtype = Train(variant=variant, batch_size=size.batch), precision.dtype(numbers)
+    model = AlexNet(variant, input_size=size.input_size)
+    operations = flop(model)
+    step = Step(model.to(precision.device()), train, dtype)
+    images, labels = made_up_batch(size.batch, model.input_size)
+    images = images.to(dtype, memory_format=torch.channels_last)
+    first, *later = laps(lambda: step(images, labels, 0, train.learning_rate), size.seconds)
+    peak = peak_bytes()
+    return {
+        "images/s": size.batch / median(later),
+        "flop/image": operations,
+        "first s": first,
+        "step s": median(later),
+        "lrn %": 100 * _normalisation_s(model, size, dtype) / median(later),
+        "peak bytes": peak,
+    }
+
+
+def peer(size: Size, network: str) -> dict[str, float]:
+    """Measures a plain step: float32, contiguous, SGD with momentum 0.9 and weight decay 5e-4."""
+    make, side = NETWORKS[network]
+    side = size.input_size or side
+    model = make(side).to(precision.device()).train()
+    optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+    images, labels = made_up_batch(size.batch, side)
+
+    def step() -> float:
+        optimiser.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return loss.item()
+
+    variant = {"two-tower": TWO_TOWER, "torchvision-style": "one-weird-trick"}[network]
+    rate = size.batch / median(laps(step, size.seconds)[1:])
+    return {"images/s": rate, "flop/image": flop(AlexNet(variant, input_size=side, initialisation="none"))}
+
+
+def flop(model: AlexNet) -> float:
+    """Gives the operations of training on one image.
+
+    A multiply-add is two operations; forwards each layer does them once, backwards once for its weights and once for
+    its input, which conv1 need not.
+    """
+    rows = {row.name: row.macs for row in summarise(model)}
+    return float(2 * (3 * sum(rows.values()) - rows["conv1"]))
+
+
+def made_up_batch(count: int, side: int) -> tuple[Tensor, Tensor]:
+    """Gives random images (N, 3, side, side), about as bright as mean-subtracted pictures, and labels."""
+    images, labels = 60 * torch.randn(count, 3, side, side), torch.randint(1000, (count,))
+    return images.to(precision.device()), labels.to(precision.device())
+
+
+def peak_bytes() -> float:
+    """Gives the most memory this process ever had, or had on the GPU."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated())
+    import resource  # not on Windows
+
+    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _normalisation_s(model: AlexNet, size: Size, dtype: torch.dtype) -> float:
+    """Gives the seconds of all normalisation layers, forwards and backwards, on maps of their shapes."""
+    numbers = next(name for name, known in limits.DTYPES.items() if known == dtype)
+    norms: list[tuple[tuple[int, ...], Callable[[Tensor], Tensor]]] = [
+        (row.output_shape, partial(getattr(model, row.name), rectify=True))
+        for row in summarise(model)
+        if row.name.startswith("norm")
+    ]
+    case = f"{numbers} channels-last"
+    return sum(forward_backward(norm, (size.batch, *shape), case, size.seconds / 8) for shape, norm in norms)

@@ -1,0 +1,96 @@
+"""How the weights start: the authors' numbers, measured on the weights themselves."""
+
+import pytest
+import torch
+
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.initialise import SCHEMES
+from alexnet.models.variants import VARIANTS, Variant
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+
+# standard deviation and bias of conv1 .. fc8: the facts' table
+PUBLISHED = {
+    "paper": ((0.01,) * 8, (0, 1, 0, 1, 1, 1, 1, 0)),
+    "source": ((0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01), (0, 1, 0, 1, 1, 1, 1, 0)),
+    "caffe": ((0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.01), (0, 0.1, 0, 0.1, 0.1, 0.1, 0.1, 0)),
+    "caffenet": ((0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.01), (0, 1, 0, 1, 1, 1, 1, 0)),
+}
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    """AlexNet with its convolutions and an eighth of its hidden units: enough weights for statistics."""
+    monkeypatch.setitem(VARIANTS, "narrow", Variant("", hidden=512))
+
+
+def make(scheme, seed=0, **settings):
+    return AlexNet("narrow", classes=100, input_size=67, initialisation=scheme, seed=seed, **settings)
+
+
+@pytest.mark.parametrize("scheme", PUBLISHED)
+def test_the_published_spreads_and_biases(scheme):
+    model = make(scheme)
+    for name, std, bias in zip(LAYERS, *PUBLISHED[scheme], strict=True):
+        layer = getattr(model, name)
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.03), name
+        assert abs(layer.weight.mean().item()) < 0.03 * std, name
+        assert (layer.bias == bias).all(), name
+
+
+def test_each_variant_starts_as_its_authors_did():
+    assert {name: row.initialisation for name, row in VARIANTS.items() if name not in ("toy", "narrow")} == {
+        "alexnet": "paper",
+        "alexnet-two-tower": "paper",
+        "alexnet-as-run": "source",
+        "alexnet-one-tower": "source",
+        "caffe-alexnet": "caffe",
+        "caffenet": "caffenet",
+        "one-weird-trick": "torch",
+    }
+    assert torch.equal(make(None).conv1.weight, make("paper").conv1.weight)
+
+
+def test_torchs_own_is_uniform_with_the_fan_in():
+    model = make("torch")
+    for name in LAYERS:
+        layer = getattr(model, name)
+        bound = layer.weight[0].numel() ** -0.5
+        assert 0.99 * bound < layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.03)
+        assert layer.bias.abs().max() <= bound
+
+
+@pytest.mark.parametrize("dropout", [0.5, 0.0])
+def test_he_keeps_the_size_of_the_signal_through_normalisation_and_dropout(dropout):
+    images = torch.randn(16, 3, 67, 67, generator=torch.Generator().manual_seed(0))
+    model = make("he", dropout=dropout).train()
+    for layer in model.dropouts():
+        layer.seed = 1
+    sizes = {name: out.square().mean().sqrt().item() for name, out in model.activations(images, *LAYERS).items()}
+    assert all(1 < size < 6 for size in sizes.values()), sizes
+    assert sizes["conv2"] > 1.4 * sizes["conv1"]  # pooling takes the largest; the norm takes nothing
+    assert sizes["fc8"] == pytest.approx(sizes["fc6"], rel=0.2)  # neither does dropout
+
+
+def test_he_is_what_its_paper_says_where_nothing_stands_between():
+    model = make("he")
+    assert model.conv4.weight.std().item() == pytest.approx((2 / (384 * 9)) ** 0.5, rel=0.02)
+    assert all((getattr(model, name).bias == 0).all() for name in LAYERS)
+
+
+@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "none"])
+def test_the_seed_decides_the_weights_whatever_was_drawn_before(scheme):
+    def weights(seed):
+        torch.rand(5)
+        return AlexNet("toy", classes=3, input_size=67, initialisation=scheme, seed=seed).state_dict()
+
+    one, again, other = weights(1), weights(1), weights(2)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one if name.endswith("weight"))
+
+
+def test_no_two_layers_start_from_the_same_numbers():
+    model = AlexNet("toy", classes=3, input_size=67, initialisation="paper")
+    starts = {tuple(getattr(model, name).weight.flatten()[:4].tolist()) for name in LAYERS}
+    assert len(starts) == len(LAYERS)
