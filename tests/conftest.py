@@ -1,5 +1,7 @@
 """Shared by all tests: a toy network, little pictures, a store of them, and a run trained on it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +83,14 @@ def run(settings, store, pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "toy"
     assert train(settings, store, str(pictures), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_program():
+    """A function that runs a Python program, which knows the row `toy`, in a process of its own."""
+
+    def start(body, *arguments):
+        head = f"from alexnet.models.variants import VARIANTS, Variant\nVARIANTS['toy'] = {TOY!r}\n"
+        return subprocess.run([sys.executable, "-c", head + body, *map(str, arguments)], capture_output=True, text=True)
+
+    return start

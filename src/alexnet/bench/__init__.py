@@ -5,10 +5,9 @@ allocator its users have. Contestants take turns in rounds (A B C A B C); a row'
 a ratio the median of the ratios within each round. So a disturbance of the machine meets all of them alike.
 """
 
+from importlib import import_module
 from typing import Any
 
-from alexnet.bench import data as data_bench
-from alexnet.bench import lrn, predict, train
 from alexnet.bench.machine import describe
 from alexnet.bench.rounds import Notice, Result
 from alexnet.bench.size import Size
@@ -46,15 +45,9 @@ def run(
     """
     if what not in (*BENCHES, "all"):
         raise UsageError(f"no bench {what!r}; there are {', '.join(BENCHES)} and all")
-    size = size or Size()
-    benches = {
-        "lrn": lambda: lrn.bench(size, notice),
-        "train": lambda: train.bench(size, per_layer, notice),
-        "data": lambda: data_bench.bench(size, data, notice),
-        "predict": lambda: predict.bench(size, notice),
-    }
-    whole = Result()
+    own: dict[str, dict[str, Any]] = {"train": {"per_layer": per_layer}, "data": {"data": data}}
+    whole, size = Result(), size or Size()
     for name in BENCHES if what == "all" else (what,):
-        whole.add(benches[name]())
+        whole.add(import_module(f"alexnet.bench.{name}").bench(size, notice, **own.get(name, {})))
     layers = {"layers": whole.layers} if whole.layers else {}
     return {"bench": what, "machine": describe(), "limits": whole.limits, "rows": whole.rows, **layers}

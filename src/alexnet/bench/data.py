@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ LOADED = 64
 Batch = tuple[Tensor, Tensor]
 
 
-def bench(size: Size, data: str | None, notice: Notice) -> Result:
+def bench(size: Size, notice: Notice, data: str | None = None) -> Result:
     """Compares loaders on one core, training from a store with training on made-up pictures, and two long stores."""
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as made:
         place = Path(made)
@@ -61,13 +61,13 @@ def packed(size: Size, store: str) -> dict[str, float]:
 def raw(size: Size, store: str, folder: str) -> dict[str, float]:
     """Measures our reading of a class folder on one core; mean and colours are the store's."""
     opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(LOADED)
-    side = _side(size)
+    side, mean = _side(size), torch.from_numpy(opened.mean_image)
 
     def batch(step: int) -> Tensor:
         chosen = indices(0, step, LOADED, len(listing))
         pictures = np.stack([decode.load(listing.read(i), listing.name(i), opened.size) for i in chosen])
         draws = draw(train, opened.covariance, step, opened.size, side)
-        return augment(pictures, draws, opened.mean_image, side, torch.float32)
+        return augment(pictures, draws, mean, side, torch.float32)
 
     return _rate(batch, LOADED, size)
 
@@ -116,12 +116,8 @@ def training(size: Size, store: str | None, memory_budget: int = 0) -> dict[str,
         images, labels = made_up_batch(size.batch, model.input_size)
         ready = images.to(dtype, memory_format=torch.channels_last), labels
         return _training_rate(step, (ready for _ in count()), train, size)
-    with _batches(Store(store), train, size, memory_budget, 2, dtype) as make:
-        batches = prefetch(make, count())
-        try:
-            return _training_rate(step, batches, train, size)
-        finally:
-            batches.close()  # type: ignore[attr-defined]
+    with _batches(Store(store), train, size, memory_budget, 2, dtype) as make, closing(prefetch(make, count())) as made:
+        return _training_rate(step, made, train, size)
 
 
 def _compare_loaders(result: Result, folder: str, store: str, size: Size, notice: Notice) -> None:
@@ -177,14 +173,15 @@ def _batches(
 ) -> Iterator[Callable[[int], Batch]]:
     """Gives a function that makes the batch of a step, the way `training.loop` does; all decoded before if it fits."""
     split, device, side = store.splits["train"], precision.device(), _side(size)
+    mean = torch.from_numpy(store.mean_image).to(device)
     pictures = Pictures(split, store.size, budget, threads)
     numbers = dtype or precision.dtype("auto")
 
     def batch(step: int) -> Batch:
         chosen = indices(train.seed, step, train.batch_size, len(split))
         draws = draw(train, store.covariance, step, store.size, side)
-        images = augment(pictures.read(chosen), draws, store.mean_image, side, numbers)
-        return images.to(device), torch.from_numpy(split.labels[chosen]).to(device)
+        images = augment(pictures.read(chosen), draws, mean, side, numbers)
+        return images, torch.from_numpy(split.labels[chosen]).to(device)
 
     try:
         if budget:

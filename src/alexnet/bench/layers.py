@@ -46,7 +46,7 @@ def measure(size: Size) -> dict[str, float]:
     units = 60 * torch.randn(size.batch, 3, side, side, device=device)
     units = units.to(dtype, memory_format=torch.channels_last)
     numbers = partial(torch.autocast, device.type, dtype, enabled=dtype != torch.float32)
-    figures = {}
+    figures: dict[str, float] = {}
     for name, layer, function in steps(model):
         units = units.detach().requires_grad_(name != "conv1")
         taken, result = _measure(layer, function, units, size, numbers)
@@ -64,7 +64,7 @@ def steps(model: AlexNet) -> Iterator[tuple[str, nn.Module, Callable[[Tensor], T
         if name.startswith("norm"):
             yield name, layer, partial(layer, rectify=True)
         elif name == "fc6":
-            yield name, layer, lambda units, layer=layer: layer(units.flatten(1))
+            yield name, layer, nn.Sequential(nn.Flatten(), layer)
         else:
             yield name, layer, layer
 

@@ -1,5 +1,7 @@
 """What the machine can do at all: multiply matrices, copy and read memory."""
 
+from functools import partial
+
 import torch
 
 from alexnet import precision
@@ -24,11 +26,10 @@ def contestant(*wanted: str) -> Contestant:
 
 def measure(size: Size, wanted: list[str]) -> dict[str, float]:
     """Measures limits, by name; bf16 only where the processor has it."""
-    ways = {multiply(name): lambda dtype=dtype: _multiply(size, dtype) for name, dtype in DTYPES.items()}
-    ways |= {COPY: lambda: _copy(size), READ: lambda: _read(size)}
+    ways = {multiply(name): partial(_multiply, dtype) for name, dtype in DTYPES.items()} | {COPY: _copy, READ: _read}
     if not precision.has_bf16():
         del ways[multiply("bf16")]
-    return {name: ways[name]() for name in wanted if name in ways}
+    return {name: ways[name](size) for name in wanted if name in ways}
 
 
 def note(result: Result, contest: Contest, *names: str) -> dict[str, Series]:
@@ -39,13 +40,12 @@ def note(result: Result, contest: Contest, *names: str) -> dict[str, Series]:
     return series
 
 
-def _multiply(size: Size, dtype: torch.dtype) -> float:
+def _multiply(dtype: torch.dtype, size: Size) -> float:
     """Gives the rate of the best size of matrix."""
     rates = []
     for side in size.matrices:
         left, right, out = (torch.full((side, side), 0.5, dtype=dtype, device=precision.device()) for _ in range(3))
-        seconds = typical(lambda out=out, left=left, right=right: torch.mm(left, right, out=out), size.seconds / 4)  # type: ignore[misc]
-        rates.append(2 * side**3 / seconds)
+        rates.append(2 * side**3 / typical(partial(torch.mm, left, right, out=out), size.seconds / 4))
     return max(rates)
 
 

@@ -14,6 +14,7 @@ class TowerNorm(nn.LocalResponseNorm):
     """PyTorch's normalisation, of each tower by itself: two half pictures for each picture."""
 
     def forward(self, images: Tensor) -> Tensor:
+        """Normalises."""
         count, channels, height, width = images.shape
         halves = images.reshape(2 * count, channels // 2, height, width)
         return super().forward(halves).reshape(images.shape)
@@ -27,7 +28,7 @@ def two_tower(side: int) -> nn.Module:
         *[nn.MaxPool2d(3, 2), nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(True)],
         *[nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(True)],
         *[nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(True), nn.MaxPool2d(3, 2), nn.Flatten()],
-        *[nn.Linear(256 * _pooled(side, 0) ** 2, 4096), nn.ReLU(True), nn.Dropout()],
+        *[nn.Linear(256 * _pooled(side) ** 2, 4096), nn.ReLU(True), nn.Dropout()],
         *[nn.Linear(4096, 4096), nn.ReLU(True), nn.Dropout(), nn.Linear(4096, 1000)],
     )
 
@@ -50,9 +51,9 @@ def torchvision_style(side: int) -> nn.Module:
 NETWORKS = {"two-tower": (two_tower, 227), "torchvision-style": (torchvision_style, 224)}
 
 
-def _pooled(side: int, padding: int) -> int:
-    """Gives the side of pool5's map."""
-    side = (side + 2 * padding - 11) // 4 + 1
+def _pooled(side: int) -> int:
+    """Gives the side of pool5's map: a convolution of 11 pixels at stride 4, three poolings of 3 at stride 2."""
+    side = (side - 11) // 4 + 1
     for _ in range(3):
         side = (side - 3) // 2 + 1
     return side

@@ -64,7 +64,7 @@ def launch(contestant: Contestant, size: Size) -> dict[str, float]:
 
 
 class Contest:
-    """The figures of all contestants; `contest(name, figure)` gives one series."""
+    """Contestants that have taken their turns; `contest(name, figure)` gives what was measured."""
 
     def __init__(self, contestants: Sequence[Contestant], size: Size, notice: Notice) -> None:
         self._turns: dict[str, list[dict[str, float]]] = {contestant.name: [] for contestant in contestants}
@@ -75,6 +75,7 @@ class Contest:
                     self._play(contestant, size, notice)
 
     def __call__(self, name: str, figure: str) -> Series:
+        """Gives one figure of one contestant, a value a round."""
         return [turn[figure] for turn in self._turns.get(name, []) if figure in turn]
 
     def _play(self, contestant: Contestant, size: Size, notice: Notice) -> None:

@@ -41,7 +41,7 @@ PEERS = [
 ]
 
 
-def bench(size: Size, per_layer: bool, notice: Notice) -> Result:
+def bench(size: Size, notice: Notice, per_layer: bool = False) -> Result:
     """Compares training steps, all float32 but where the name says bf16."""
     result = Result()
     machine = limits.contestant(BF16, FLOAT32, *([limits.COPY] if per_layer else []))

@@ -15,7 +15,7 @@ from typing import Any
 from alexnet import config, precision
 from alexnet.cli import render
 from alexnet.config import Train
-from alexnet.errors import BadImage, UsageError
+from alexnet.errors import UsageError
 
 _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
 _TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
@@ -115,26 +115,19 @@ def evaluate(asked: Namespace) -> None:
 def predict(asked: Namespace) -> None:
     """Names what is on pictures."""
     from alexnet.evaluation.classifier import load
+    from alexnet.evaluation.predict import predict as name_pictures
 
-    classifier = load(asked.run, numbers=asked.precision)
     if asked.top < 1:
         raise UsageError(f"--top takes 1 or more, got {asked.top}")
-    answers: list[dict[str, Any]] = []
-    bad = 0
-    for path in _pictures(asked.images):
-        try:
-            probabilities = classifier.probabilities(classifier.read([path]), asked.views)[0]
-        except BadImage as error:
-            bad += 1
-            answers.append({"image": str(path), "error": error.reason})
-        else:
-            best = probabilities.argsort()[::-1][: asked.top]
-            top = [{"class": classifier.classes[i], "probability": float(probabilities[i])} for i in best]
-            answers.append({"image": str(path), "predictions": top})
+    classifier = load(asked.run, numbers=asked.precision)
+    answers = []
+    for answer in name_pictures(classifier, _pictures(asked.images), asked.views, asked.top):
+        answers.append(answer)
         if not asked.json:
-            print(render.prediction(answers[-1]))
+            print(render.prediction(answer), flush=True)
     if asked.json:
         print(json.dumps({"run": asked.run, "views": asked.views, "images": answers}, indent=1))
+    bad = sum("error" in answer for answer in answers)
     if bad:
         raise UsageError(f"{bad} of {len(answers)} pictures could not be read")
 

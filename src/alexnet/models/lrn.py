@@ -103,22 +103,25 @@ def _check(size: int, channels: int = 0, towers: int = 1) -> None:
 
 
 class _Native(torch.autograd.Function):
-    """The kernel of native/lrn.h; a second derivative goes through the plain form."""
+    """The kernel, or the plain form where it fails; a second derivative goes through the plain form."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, *settings: Any) -> Tensor:
         ctx.save_for_backward(images)
         ctx.settings = settings
-        return native.lrn(native.dense(images), None, *settings)
+        out = native.lrn(native.dense(images), None, *settings)
+        return _plain(images, *settings) if out is None else out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (images,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True
-            (out,) = torch.autograd.grad(_plain(images, *ctx.settings), images, gradient, create_graph=True)
-        else:
-            images = native.dense(images)
-            out = native.lrn(images, native.like(gradient, images), *ctx.settings)
+        out, twice = None, torch.is_grad_enabled()  # create_graph=True
+        if not twice:
+            seen = native.dense(images)
+            out = native.lrn(seen, native.like(gradient, seen), *ctx.settings)
+        if out is None:
+            with torch.enable_grad():
+                (out,) = torch.autograd.grad(_plain(images, *ctx.settings), images, gradient, create_graph=twice)
         return out, *[None] * len(ctx.settings)
 
 

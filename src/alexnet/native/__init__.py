@@ -1,7 +1,8 @@
 """The compiled kernels, if the package was built with them; plain PyTorch serves where they are missing.
 
 The kernels are a shared library without Python in it, called through ctypes, which releases the interpreter lock.
-They share PyTorch's own OpenMP threads. Set `ALEXNET_NATIVE=0` to do without them.
+They share PyTorch's own OpenMP threads. On a GPU, `native.gpu` takes their place if Triton is installed and works.
+Set `ALEXNET_NATIVE=0` to do without any of them.
 """
 
 import ctypes
@@ -24,6 +25,9 @@ _SIGNATURE: dict[str, Any] = {
 }
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
+GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
+
+_gpu_failures: list[Exception] = []  # why the GPU's kernel is out of use
 
 
 @functools.cache
@@ -45,13 +49,17 @@ def library() -> ctypes.CDLL | None:
 
 
 def can_run(images: Tensor) -> bool:
-    """Says whether the kernels take this tensor: on the CPU, not being exported or compiled, of a type they know."""
-    return (
-        images.device.type == "cpu"
-        and images.dtype in DTYPES
-        and not torch.compiler.is_compiling()
-        and library() is not None
-    )
+    """Says whether a kernel takes this tensor: not being exported or compiled, of a device and a type it knows."""
+    if torch.compiler.is_compiling():
+        return False
+    if on_gpu(images):
+        return images.dtype in GPU_DTYPES and not _gpu_failures and os.environ.get("ALEXNET_NATIVE") != "0"
+    return images.device.type == "cpu" and images.dtype in DTYPES and library() is not None
+
+
+def on_gpu(images: Tensor) -> bool:
+    """Says whether the tensor is for `native.gpu`."""
+    return images.device.type == "cuda"
 
 
 def dense(images: Tensor) -> Tensor:
@@ -76,7 +84,7 @@ def lrn(
     k: float,
     towers: int,
     rectify: bool,
-) -> Tensor:
+) -> Tensor | None:
     """Runs the kernel: forwards without a gradient, backwards with one.
 
     Args:
@@ -90,19 +98,39 @@ def lrn(
         rectify: Normalise max(images, 0).
 
     Returns:
-        The normalised images, or the gradient with respect to `images`; same type and layout.
+        The normalised images, or the gradient with respect to `images`; same type and layout. None where the
+        GPU's kernel does not work.
     """
+    out = torch.empty_like(images)
+    if on_gpu(images):
+        return out if _gpu_lrn(images, gradient, out, size, alpha, beta, k, towers, rectify) else None
     kernels = library()
     assert kernels is not None
     count, channels, height, width = images.shape
     planes = height * width
     outer, inner = (count, planes) if images.is_contiguous() else (count * planes, 1)
-    out = torch.empty_like(images)
     kernels.alexnet_lrn(
         *[DTYPES[images.dtype], images.data_ptr(), None if gradient is None else gradient.data_ptr(), out.data_ptr()],
         *[outer * towers, channels // towers, inner, size // 2, k, alpha, beta, rectify],
     )
     return out
+
+
+def _gpu_lrn(*arguments: Any) -> bool:
+    """Runs `gpu.lrn`; False where it does not work, which is said once and not tried again."""
+    if not _gpu_failures:
+        try:
+            from alexnet.native import gpu
+
+            gpu.lrn(*arguments)
+        except Exception as failure:  # no Triton, no compiler for it, a processor it does not know: anything at all
+            _gpu_failures.append(failure)
+            logging.getLogger(__name__).warning(
+                "the GPU's kernel does not work here, plain PyTorch serves: the same numbers, slower. "
+                "Install the Triton that belongs to this PyTorch. The reason: %r",
+                failure,
+            )
+    return not _gpu_failures
 
 
 def augment(

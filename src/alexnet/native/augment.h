@@ -2,7 +2,7 @@
 
 struct Crop {
   float top, left, side;  // square, in pixels of the stored picture
-  int32_t turn;           // 0..7: bit 0 mirrors left to right, bit 1 upside down, bit 2 swaps the axes first
+  int32_t turn;           // bit 0 mirrors left to right, bit 1 turns upside down, bit 2 then swaps the axes
 };
 
 // One row of the crop at vertical position y, blended from two stored rows: (picture - mean), `3 * columns` values.
@@ -22,41 +22,54 @@ inline void blend_rows(const uint8_t* image, const float* mean, int64_t side, fl
   }
 }
 
+// What every row of one picture's crop needs: for each of the 3 * size output values, the value of the blended row it
+// starts from, the share of its right neighbour, and the colour added to it.
+struct Columns {
+  int32_t* first;
+  float *share, *colour;
+
+  void plan(const Crop& crop, int64_t side, int64_t size, float offset, const float* shift, float gain) {
+    const float scale = crop.side / float(size);
+    for (int64_t x = 0; x < size; ++x) {
+      const int64_t place = (crop.turn & 1) ? size - 1 - x : x;
+      const float at = std::min(std::max(crop.left + float(place) * scale + offset, 0.0f), float(side - 1));
+      const int32_t left = int32_t(at);
+      for (int64_t c = 0; c < 3; ++c) {
+        first[3 * x + c] = 3 * left + int32_t(c);
+        share[3 * x + c] = at - float(left);
+        colour[3 * x + c] = shift[c] * gain;
+      }
+    }
+  }
+};
+
 template <class T>
 void augment_one(const uint8_t* image, const float* mean, int64_t side, const Crop& crop, const float* shift, float gain,
-                 int64_t size, T* out, float* row) {
+                 int64_t size, T* out, float* row, float* line, Columns columns) {
   const float scale = crop.side / float(size);
-  const bool whole = scale == 1.0f && crop.left == float(int64_t(crop.left)) && crop.top == float(int64_t(crop.top));
-  const float offset = whole ? 0.0f : 0.5f * scale - 0.5f;  // pixel centres
-  float* line = row + 3 * side;                             // the resampled row, colour added
-  float* pattern = line + 3 * size;
-  for (int64_t i = 0; i < 3 * size; ++i) pattern[i] = shift[i % 3] * gain;
+  const float offset = 0.5f * scale - 0.5f;  // pixel centres
+  const int64_t left = int64_t(crop.left), values = 3 * size;
+  const bool is_plain = scale == 1.0f && crop.left == float(left) && !(crop.turn & 1);
+  columns.plan(crop, side, size, offset, shift, gain);
   for (int64_t y = 0; y < size; ++y) {
     const float from = crop.top + float(y) * scale + offset;
-    if (whole) {
-      blend_rows(image, mean, side, from, int64_t(crop.left), size, row);
-      for (int64_t i = 0; i < 3 * size; ++i) line[i] = row[i] * gain + pattern[i];
+    if (is_plain) {
+      blend_rows(image, mean, side, from, left, size, row);
+      for (int64_t i = 0; i < values; ++i) line[i] = row[i] * gain + columns.colour[i];
     } else {
       blend_rows(image, mean, side, from, 0, side, row);
-      for (int64_t x = 0; x < size; ++x) {
-        const float at = std::min(std::max(crop.left + float(x) * scale + offset, 0.0f), float(side - 1));
-        const int64_t left = int64_t(at), right = std::min<int64_t>(left + 1, side - 1);
-        const float share = at - float(left);
-        for (int64_t c = 0; c < 3; ++c) {
-          const float a = row[3 * left + c], b = row[3 * right + c];
-          line[3 * x + c] = (a + share * (b - a)) * gain + pattern[c];
-        }
+      for (int64_t c = 0; c < 3; ++c) row[3 * side + c] = 0;  // the right neighbour of the last column, of share 0
+      for (int64_t i = 0; i < values; ++i) {
+        const float a = row[columns.first[i]], b = row[columns.first[i] + 3];
+        line[i] = (a + columns.share[i] * (b - a)) * gain + columns.colour[i];
       }
     }
     const int64_t along = (crop.turn & 2) ? size - 1 - y : y;
-    if (!(crop.turn & 5)) {
-      for (int64_t i = 0; i < 3 * size; ++i) out[along * size * 3 + i] = narrow<T>(line[i]);
-      continue;
-    }
-    for (int64_t x = 0; x < size; ++x) {
-      const int64_t across = (crop.turn & 1) ? size - 1 - x : x;
-      T* pixel = out + 3 * ((crop.turn & 4) ? across * size + along : along * size + across);
-      for (int64_t c = 0; c < 3; ++c) pixel[c] = narrow<T>(line[3 * x + c]);
+    if (crop.turn & 4) {
+      for (int64_t x = 0; x < size; ++x)
+        for (int64_t c = 0; c < 3; ++c) out[3 * (x * size + along) + c] = narrow<T>(line[3 * x + c]);
+    } else {
+      for (int64_t i = 0; i < values; ++i) out[along * values + i] = narrow<T>(line[i]);
     }
   }
 }
@@ -66,12 +79,16 @@ void augment_all(const uint8_t* images, const float* mean, int64_t count, int64_
                  const float* shifts, const float* gains, int64_t size, T* out) {
 #pragma omp parallel
   {
-    float* row = new float[3 * side + 6 * size];
+    float* row = new float[3 * side + 3 + 9 * size];
+    float* line = row + 3 * side + 3;
+    int32_t* first = new int32_t[3 * size];
+    const Columns columns{first, line + 3 * size, line + 6 * size};
 #pragma omp for schedule(dynamic, 1)
     for (int64_t n = 0; n < count; ++n)
       augment_one(images + n * side * side * 3, mean, side, crops[n], shifts + 3 * n, gains[n], size,
-                  out + n * size * size * 3, row);
+                  out + n * size * size * 3, row, line, columns);
     delete[] row;
+    delete[] first;
   }
 }
 

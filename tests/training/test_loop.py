@@ -1,0 +1,320 @@
+"""Whole runs: what they leave behind, and that a broken run goes on as if nothing had happened."""
+
+import json
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from alexnet import config
+from alexnet.data.sources import open_source
+from alexnet.data.store import pack
+from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError
+from alexnet.training import loop, watch
+from alexnet.weights import checkpoint
+
+
+class Recorder(loop.Observer):
+    """Notes what it is told; calls `at` after every step."""
+
+    def __init__(self, at=lambda step: None):
+        self.steps, self.evaluations, self.notices, self.at = [], [], [], at
+
+    def stepped(self, step, total, loss, images_per_s):
+        self.steps.append(step)
+        self.at(step)
+
+    def evaluated(self, epoch, summary):
+        self.evaluations.append(summary)
+
+    def notice(self, text):
+        self.notices.append(text)
+
+
+class Crash(Exception):
+    pass
+
+
+def crash_at(step):
+    def crash(now):
+        if now == step:
+            raise Crash
+
+    return Recorder(crash)
+
+
+def stop_after(step, recorder):
+    return lambda: recorder.steps[-1:] == [step]
+
+
+def metrics(folder):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "images_per_s"} for row in rows]
+
+
+def assert_same_run(one, other):
+    for name in ("last.safetensors", "model.safetensors"):
+        ours, theirs = load_file(one / name), load_file(other / name)
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert torch.equal(ours[key], theirs[key]), (name, key)
+    assert metrics(one) == metrics(other)
+    progress = [checkpoint.load(folder / "last.safetensors").header["progress"] for folder in (one, other)]
+    assert [{**p, "seconds": 0} for p in progress][0] == {**progress[1], "seconds": 0}
+
+
+@pytest.fixture(scope="module")
+def plateau(settings):
+    """Settings under which the rate drops in the middle of the run, and momentum with it."""
+    return replace(settings, schedule="plateau", patience=1, learning_rate=1e-7, steps=8)
+
+
+@pytest.fixture(scope="module")
+def plateau_run(plateau, store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plateau") / "run"
+    assert loop.train(plateau, store, "colours", folder)
+    assert len({row["lr"] for row in metrics(folder) if "lr" in row}) > 1
+    return folder
+
+
+# what a run leaves behind
+
+
+def test_the_run_folder_is_complete(run, store, settings):
+    assert {"config.json", "metrics.jsonl", "model.safetensors", "last.safetensors"} <= {p.name for p in run.iterdir()}
+    assert not [path for path in run.iterdir() if ".tmp" in path.name]
+    described = json.loads((run / "config.json").read_text())
+    assert config.from_json(described["train"]) == settings
+    assert described["classes"] == ["blue", "green", "red"]
+    assert described["data"]["hash"] == store.content_hash
+    assert described["data"]["counts"] == {"train": 18, "val": 9}
+    assert described["preprocessing"]["stored_size"] == 76
+    assert described["versions"]["torch"] == torch.__version__
+    assert described["seconds"] > 0
+
+
+def test_metrics_hold_a_row_a_step_and_a_row_an_evaluation(run):
+    rows = metrics(run)
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in rows if "val_top1_error" in row] == [3, 5, 6]  # 4.5 steps an epoch, every 0.45
+    assert rows[-2]["epoch"] == pytest.approx(6 / 4.5)
+    assert rows[-2]["lr"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_best_weights_are_kept_beside_the_newest(run):
+    errors = {row["step"]: row["val_top1_error"] for row in metrics(run) if "val_top1_error" in row}
+    best = checkpoint.load(run / "model.safetensors").header
+    assert best["metrics"]["top1_error"] == min(errors.values())
+    assert best["step"] == min(step for step, error in errors.items() if error == min(errors.values()))
+    assert checkpoint.load(run / "last.safetensors").header["progress"]["step"] == 6
+
+
+def test_the_observer_hears_every_step_and_evaluation(settings, store, tmp_path):
+    recorder = Recorder()
+    loop.train(settings, store, "colours", tmp_path / "run", recorder)
+    assert recorder.steps == [1, 2, 3, 4, 5, 6]
+    assert [summary["n"] for summary in recorder.evaluations] == [9, 9, 9]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_another(run, settings, store, tmp_path):
+    loop.train(settings, store, "colours", tmp_path / "again")
+    assert_same_run(run, tmp_path / "again")
+    loop.train(replace(settings, seed=1), store, "colours", tmp_path / "other")
+    losses = [[row.get("loss") for row in metrics(folder)] for folder in (run, tmp_path / "other")]
+    assert losses[0] != losses[1]
+
+
+def test_a_few_steps_teach_the_toy_three_colours(settings, store, tmp_path):
+    recorder = Recorder()
+    learning = replace(settings, steps=60, evaluate_every=10, learning_rate=0.005, label_smoothing=0.0)
+    loop.train(learning, store, "colours", tmp_path / "run", recorder)
+    assert recorder.evaluations[-1]["top1_error"] < 0.2
+
+
+# resumed runs
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_a_stopped_run_goes_on_bit_for_bit(step, run, settings, store, tmp_path):
+    recorder = Recorder()
+    folder = tmp_path / "run"
+    assert not loop.train(settings, store, "colours", folder, recorder, stop_after(step, recorder))
+    assert recorder.steps[-1] == step
+    assert checkpoint.load(folder / "last.safetensors").header["progress"]["step"] == step
+    rest = Recorder()
+    assert loop.resume(store, folder, rest)
+    assert rest.steps == list(range(step + 1, 7))
+    assert_same_run(run, folder)
+
+
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_a_run_stopped_around_a_drop_of_the_rate_goes_on_bit_for_bit(step, plateau, plateau_run, store, tmp_path):
+    recorder = Recorder()
+    assert not loop.train(plateau, store, "colours", tmp_path / "run", recorder, stop_after(step, recorder))
+    assert loop.resume(store, tmp_path / "run")
+    assert_same_run(plateau_run, tmp_path / "run")
+
+
+def test_a_wish_to_stop_that_comes_at_the_last_moment_loses_nothing(settings, store, tmp_path):
+    """However often the loop asks: what it stops at is saved."""
+    for asked in range(1, 5):
+        answers, recorder = [], Recorder()
+        folder = tmp_path / str(asked)
+
+        def wish(answers=answers, asked=asked):
+            answers.append(len(answers) + 1 >= asked)
+            return answers[-1]
+
+        assert not loop.train(settings, store, "colours", folder, recorder, wish)
+        assert checkpoint.load(folder / "last.safetensors").header["progress"]["step"] == recorder.steps[-1]
+
+
+def test_a_run_stopped_at_its_last_step_is_complete(settings, store, tmp_path):
+    recorder = Recorder()
+    assert loop.train(settings, store, "colours", tmp_path / "run", recorder, stop_after(6, recorder))
+
+
+def test_a_finished_run_resumed_stays_as_it_is(settings, store, tmp_path):
+    folder = tmp_path / "run"
+    loop.train(settings, store, "colours", folder)
+    before = {name: (folder / name).read_bytes() for name in ("metrics.jsonl", "last.safetensors", "model.safetensors")}
+    recorder = Recorder()
+    assert loop.resume(store, folder, recorder)
+    assert recorder.steps == []
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("step", [2, 5])
+def test_a_crash_between_saves_goes_on_from_the_last_save_bit_for_bit(step, run, settings, store, tmp_path):
+    """Saved at the evaluation after step 3: a crash at step 2 starts anew, one at step 5 does step 4 again."""
+    folder = tmp_path / "run"
+    with pytest.raises(Crash):
+        loop.train(settings, store, "colours", folder, crash_at(step))
+    assert (folder / "last.safetensors").exists() == (step > 3)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": ')  # the line that was being written
+    recorder = Recorder()
+    assert loop.resume(store, folder, recorder)
+    assert recorder.steps[0] == (4 if step > 3 else 1)
+    assert_same_run(run, folder)
+
+
+def test_saves_come_by_the_clock_too(settings, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    with pytest.raises(Crash):
+        loop.train(settings, store, "colours", tmp_path / "run", crash_at(3))
+    assert checkpoint.load(tmp_path / "run" / "last.safetensors").header["progress"]["step"] == 2
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from alexnet import config
+from alexnet.data.store import Store
+from alexnet.training import loop
+import json
+
+class Killer(loop.Observer):
+    def stepped(self, step, total, loss, images_per_s):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+loop.SAVE_EVERY_S = 0.0
+loop.train(config.from_json(json.loads(sys.argv[1])), Store(sys.argv[2]), "colours", Path(sys.argv[3]), Killer())
+"""
+
+
+def test_a_killed_process_goes_on_bit_for_bit(run, settings, store, tmp_path, toy_program):
+    folder = tmp_path / "run"
+    ended = toy_program(KILLED, json.dumps(config.to_json(settings)), store.directory, folder)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    recorder = Recorder()
+    assert loop.resume(store, folder, recorder)
+    assert recorder.steps == [5, 6]
+    assert_same_run(run, folder)
+
+
+# runs that go wrong
+
+
+def test_a_dead_start_is_noticed(settings, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "PATIENCE", 3)
+    recorder = Recorder()
+    dead = replace(settings, learning_rate=0.0, initialisation="paper")
+    loop.train(dead, store, "colours", tmp_path / "run", recorder)
+    (notice,) = recorder.notices
+    assert "still that of guessing (ln C = 1.099)" in notice
+    assert "initialisation=he" in notice
+
+
+def test_a_diverged_run_stops_and_its_last_save_can_be_used(settings, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    folder = tmp_path / "run"
+    wild = replace(settings, learning_rate=1000.0, schedule="constant", steps=200, evaluate_every=1000)
+    with pytest.raises(TrainingError, match="too high"):
+        loop.train(wild, store, "colours", folder)
+    saved = checkpoint.load(folder / "last.safetensors")
+    assert saved.header["progress"]["step"] >= 1
+    assert all(torch.isfinite(value).all() for value in saved.momentum.values())
+
+
+def test_a_run_folder_that_holds_something_is_left_alone(settings, store, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"exists already; give another --out, or .* --resume"):
+        loop.train(settings, store, "colours", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("place", ["mine.txt", "mine.txt/run"])
+def test_a_run_folder_that_cannot_be_made_is_named(settings, store, tmp_path, place):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"mine\.txt"):
+        loop.train(settings, store, "colours", tmp_path / place)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_an_empty_folder_may_become_a_run(settings, store, tmp_path):
+    assert loop.train(replace(settings, steps=1), store, "colours", tmp_path)
+
+
+def test_changed_data_are_refused(settings, store, tmp_path, make_folder):
+    recorder = Recorder()
+    folder = tmp_path / "run"
+    loop.train(settings, store, "colours", folder, recorder, stop_after(1, recorder))
+    names = {"train/blue": 3, "train/green": 3, "train/red": 3, "val/blue": 1, "val/red": 1}
+    other = pack(open_source(make_folder(tmp_path / "colours", names)), tmp_path / "store", size=76)
+    before = (folder / "last.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="data of .* have changed"):
+        loop.resume(other, folder)
+    assert (folder / "last.safetensors").read_bytes() == before
+
+
+def test_what_is_no_run_cannot_be_resumed(store, tmp_path):
+    with pytest.raises(CheckpointError, match=r"no run folder: it has no config\.json"):
+        loop.resume(store, tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
+        loop.resume(store, tmp_path)
+
+
+def test_pictures_smaller_than_the_input_are_refused_before_anything_is_written(settings, store, tmp_path):
+    with pytest.raises(UsageError, match="the network sees 99 pixels, the store holds 76"):
+        loop.train(replace(settings, input_size=99), store, "colours", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("missing", "told"), [("train", "no training pictures"), ("val", "nothing to test on")])
+def test_a_missing_split_is_named_before_anything_is_written(missing, told, settings, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "splits", {name: split for name, split in store.splits.items() if name != missing})
+    with pytest.raises(DataError, match=told):
+        loop.train(settings, store, "colours", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_steps_follow_from_epochs():
+    train = replace(config.PAPER, batch_size=4)
+    assert loop.total_steps(replace(train, epochs=2), 18) == 9
+    assert loop.total_steps(replace(train, epochs=0.1), 18) == 1
+    assert loop.total_steps(replace(train, epochs=2, steps=5), 18) == 5
