@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 import torch
 
@@ -39,6 +40,17 @@ def has_bf16() -> bool:
     if device().type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def free_memory() -> int | None:
+    """Gives the bytes that can still be had where the arithmetic runs; None where the system does not say."""
+    if device().type == "cuda":
+        return torch.cuda.mem_get_info()[0]
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return None
+    lines = (line.split() for line in meminfo.read_text().splitlines())
+    return next((1024 * int(line[1]) for line in lines if line[0] == "MemAvailable:"), None)
 
 
 def keep_memory() -> None:

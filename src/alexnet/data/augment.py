@@ -62,7 +62,7 @@ def draw(train: Train, covariance: NDArray[np.float64], step: int, stored: int, 
     if train.crops:
         sides = size * np.sqrt(dice.uniform(train.smallest_crop**2, 1, count)) if train.smallest_crop < 1 else size
         crops["side"] = sides
-        crops["top"], crops["left"] = np.floor(dice.uniform(size=(2, count)) * (stored - crops["side"] + 1))
+        crops["top"], crops["left"] = np.floor(dice.uniform(size=(2, count)) * (np.floor(stored - crops["side"]) + 1))
     if train.turns:
         crops["turn"] = dice.integers(0, 8, count)
     elif train.flips:

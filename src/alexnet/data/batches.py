@@ -54,15 +54,18 @@ def prefetch(make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> 
                 result: tuple[T | None, BaseException | None] = make(step), None
             except BaseException as error:
                 result = None, error
-            while not stopped.is_set():
-                try:
-                    results.put(result, timeout=0.1)
-                    break
-                except queue.Full:
-                    continue
-            if stopped.is_set() or result[1] is not None:
+            if not hand_over(result) or result[1] is not None:
                 return
-        results.put((None, StopIteration()))
+        hand_over((None, StopIteration()))
+
+    def hand_over(result: tuple[T | None, BaseException | None]) -> bool:
+        while not stopped.is_set():
+            try:
+                results.put(result, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()

@@ -83,7 +83,7 @@ def local_response_norm(
     Source: paper section 3.3; seams between towers: facts of the 2012 source, one `cmrnorm` a tower.
     """
     _check(size, images.shape[1], towers)
-    if native.can_run(images):
+    if native.can_run(images, size):
         return _Native.apply(images, size, alpha, beta, k, towers, rectify)  # type: ignore[no-any-return, no-untyped-call]
     return _plain(images, size, alpha, beta, k, towers, rectify)
 

@@ -48,12 +48,18 @@ def library() -> ctypes.CDLL | None:
     return kernels
 
 
-def can_run(images: Tensor) -> bool:
-    """Says whether a kernel takes this tensor: not being exported or compiled, of a device and a type it knows."""
+def can_run(images: Tensor, size: int = 1) -> bool:
+    """Says whether a kernel takes this tensor: not being exported or compiled, of a device and a type it knows.
+
+    Args:
+        images: (N, C, H, W).
+        size: Channels in the window.
+    """
     if torch.compiler.is_compiling():
         return False
     if on_gpu(images):
-        return images.dtype in GPU_DTYPES and not _gpu_failures and os.environ.get("ALEXNET_NATIVE") != "0"
+        is_small = images.shape[1] <= 1024 and size <= 33  # beyond this, Triton compiles for minutes
+        return images.dtype in GPU_DTYPES and is_small and not _gpu_failures and os.environ.get("ALEXNET_NATIVE") != "0"
     return images.device.type == "cpu" and images.dtype in DTYPES and library() is not None
 
 

@@ -11,8 +11,6 @@ Only `alexnet.native` imports this module, when a GPU first asks for it: it need
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator, no-untyped-call"
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -22,7 +20,7 @@ TILE = 2048  # values a program holds: 16 a thread
 
 
 @triton.jit
-def _window_sum(values: Any, channel: Any, channels: tl.constexpr, half: tl.constexpr) -> Any:
+def _window_sum(values: tl.tensor, channel: tl.tensor, channels: tl.constexpr, half: tl.constexpr) -> tl.tensor:
     """Adds to each channel, along axis 0, those that `half` reaches to both sides."""
     total = values
     for shift in tl.static_range(1, half + 1):
@@ -35,15 +33,15 @@ def _window_sum(values: Any, channel: Any, channels: tl.constexpr, half: tl.cons
 
 @triton.jit
 def _kernel(
-    images: Any,
-    gradient: Any,  # None: forwards
-    out: Any,
-    inner: Any,
-    channel_stride: Any,
-    inner_stride: Any,
-    k: Any,
-    alpha: Any,
-    beta: Any,
+    images: tl.tensor,
+    gradient: tl.tensor | None,  # None: forwards
+    out: tl.tensor,
+    inner: tl.tensor,
+    channel_stride: tl.tensor,
+    inner_stride: tl.tensor,
+    k: tl.tensor,
+    alpha: tl.tensor,
+    beta: tl.tensor,
     channels: tl.constexpr,
     half: tl.constexpr,
     three_quarters: tl.constexpr,

@@ -27,7 +27,7 @@ from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import write
 from alexnet.models.alexnet import AlexNet
-from alexnet.training import run
+from alexnet.training import memory, run
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step, dead_units
 from alexnet.training.watch import Watch
@@ -187,12 +187,13 @@ class Job:
             with closing(prefetch(self.batch, range(self.progress.step, self.total))) as batches:
                 for images, labels in batches:
                     self.update(images, labels)
-                    if self.is_evaluation_due():
+                    is_due = self.is_evaluation_due()
+                    if is_due:
                         self.evaluate()
+                    is_stopping = should_stop()
+                    if is_due or is_stopping or time.monotonic() - self.saved_at > SAVE_EVERY_S:
                         self.save()
-                    elif should_stop() or time.monotonic() - self.saved_at > SAVE_EVERY_S:
-                        self.save()
-                    if should_stop() and self.progress.step < self.total:
+                    if is_stopping and self.progress.step < self.total:
                         return False
         finally:
             self.pictures.close()
@@ -251,7 +252,8 @@ class Job:
         self.lap()
 
     def save(self) -> None:
-        """Saves what resuming needs."""
+        """Saves what resuming needs, if it is worth resuming."""
+        self.watch.check(self.progress.step, self.model)
         header = {**self.header, "progress": vars(self.progress)}
         checkpoint.save(self.folder / run.LAST, self.model, self.store.mean_image, header, self.step.momentum())
         self.lap()
@@ -269,6 +271,7 @@ def _check(settings: Train, store: Store, model: AlexNet) -> None:
         raise DataError(f"{store.name} has no training pictures; put class folders under train/")
     if model.input_size > store.size:
         raise UsageError(f"the network sees {model.input_size} pixels, the store holds {store.size}; pack with --size")
+    memory.check(model, settings.batch_size, precision.dtype(settings.precision))
     _watched(store)
 
 

@@ -14,7 +14,7 @@ from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.files import write
+from alexnet.files import plain_errors, write
 from alexnet.models.alexnet import AlexNet
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.jsonl", "model.safetensors", "last.safetensors"
@@ -34,13 +34,14 @@ def create(folder: Path, train: Train, model: AlexNet, store: Store, source: str
         The contents of `config.json`.
 
     Raises:
-        UsageError: The folder holds something already.
+        UsageError: The folder holds something already, or cannot be made.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
             f"{folder} exists already; give another --out, or continue it with: alexnet train --resume {folder}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     description = describe(train, model, store, source)
     write(folder / CONFIG, json.dumps(description, indent=1) + "\n")
     return description

@@ -3,6 +3,8 @@
 import math
 from collections import deque
 
+from torch import nn
+
 from alexnet.config import Train
 from alexnet.errors import TrainingError
 
@@ -29,11 +31,25 @@ class Watch:
             TrainingError: The loss is NaN or infinite.
         """
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss} at step {step}: the learning rate {self.train.learning_rate:g} is too high "
-                f"for this start; take a third of it (--set learning_rate={self.train.learning_rate / 3:.2g})"
-            )
+            raise self._diverged(f"the loss became {loss} at step {step}")
         self.losses.append(loss)
+
+    def check(self, step: int, model: nn.Module) -> None:
+        """Looks at the weights, which a last finite loss may have spoiled.
+
+        Raises:
+            TrainingError: A weight is NaN or infinite.
+        """
+        for name, weights in model.named_parameters():
+            if not weights.isfinite().all():
+                raise self._diverged(f"{name} is not finite any more after step {step}")
+
+    def _diverged(self, what: str) -> TrainingError:
+        rate = self.train.learning_rate
+        return TrainingError(
+            f"{what}: the learning rate {rate:g} is too high for this start; "
+            f"take a third of it (--set learning_rate={rate / 3:.2g})"
+        )
 
     def is_dead_at(self, step: int) -> bool:
         """Says whether, `PATIENCE` steps after the start, the loss is still that of guessing."""

@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from alexnet import bench
+from alexnet.bench import contestant, layers, limits
+from alexnet.cli import render
+from alexnet.errors import UsageError
+from alexnet.models.alexnet import AlexNet
+
+RATES = {name: 2e12 for name in (limits.multiply("bf16"), limits.multiply("float32"), limits.COPY, limits.READ)}
+FIGURES = {
+    "limits.measure": RATES,
+    "lrn.measure": {"float32 contiguous": 10.0, "bf16 channels-last": 5.0},
+    "train.ours": {"images/s": 100.0, "flop/image": 5e9, "first s": 2.0, "step s": 1.0, "lrn %": 9.0, "peak bytes": 1e9},
+    "train.peer": {"images/s": 25.0, "flop/image": 5e9},
+    "layers.measure": {f"conv1 {figure}": 4e9 for figure in layers.FIGURES},
+    "predict.ours": {"one ms": 8.0, "images/s": 200.0, "weight bytes": 8e9},
+    "predict.onnx_runtime": {"one ms": 16.0, "images/s": 50.0},
+    "data.packed": {"images/s": 4000.0},
+    "data.raw": {"images/s": 800.0},
+    "data.pil": {"images/s": 400.0},
+    "data.training": {"images/s": 95.0},
+    "data.stored": {"images/s": 5000.0},
+    "peers.write_onnx": {"bytes": 1.0},
+}
+
+
+def canned(turn):
+    name = turn["function"].removeprefix("bench.")
+    if name not in FIGURES:
+        raise ImportError(f"No module named {turn['name']!r}")
+    return FIGURES[name]
+
+
+def rows(result):
+    return {row["name"]: row for row in result["rows"]}
+
+
+def test_all_gives_rows_limits_layers_and_facts(answers, tiny):
+    answers(canned)
+    said = []
+    result = bench.run("all", per_layer=True, notice=said.append, size=tiny)
+    assert json.loads(json.dumps(result)) == result
+    assert result["limits"] == RATES
+    assert {"cpu", "threads", "torch"} <= set(result["machine"])
+    assert all(set(row) == {"name", "value", "unit", "ratio_to"} for row in result["rows"])
+    assert len(rows(result)) == len(result["rows"])
+    assert {row["name"].split(":")[0] for row in result["rows"]} == set(bench.BENCHES)
+    (layer,) = result["layers"]
+    assert layer["operations_ms"] == layer["bytes_ms"] == 2.0
+    assert any(line.startswith("left out: OpenVINO float32") for line in said)
+    shown = render.bench(result)
+    assert "conv1" in shown
+    assert "x plain PyTorch" in shown
+
+
+def test_training_is_compared_with_peers_and_with_the_matrix_multiply_rate(answers, tiny):
+    answers(canned)
+    row = rows(bench.run("train", size=tiny))["train: alexnet-two-tower, bf16"]
+    assert row["value"] == 100
+    assert row["ratio_to"]["plain PyTorch"] == 4
+    assert row["ratio_to"][limits.multiply("bf16")] == pytest.approx(100 * 5e9 / 2e12)
+
+
+def test_normalisation_is_compared_with_the_copy_bandwidth(answers, tiny):
+    answers(canned)
+    ratios = rows(bench.run("lrn", size=tiny))["lrn: ours, float32 contiguous"]["ratio_to"]
+    floor_ms = 1e3 * 5 * 4 * (1 * 8 * 6 * 6) / 2e12
+    assert ratios["copy bandwidth"] == pytest.approx(floor_ms / 10)
+    assert ratios["nn.LocalResponseNorm"] == 1
+
+
+def test_latency_is_compared_with_reading_the_weights(answers, tiny):
+    answers(canned)
+    found = rows(bench.run("predict", size=tiny))
+    assert found["predict: ours, int8, batch 1"]["ratio_to"] == {"ONNX Runtime float32": 2.0}
+    assert found["predict: ours, int8, batch 1: latency over reading the weights once"]["value"] == pytest.approx(2.0)
+
+
+def test_an_unknown_bench_is_refused():
+    with pytest.raises(UsageError, match="no bench 'speed'"):
+        bench.run("speed")
+
+
+CONTESTANTS = [
+    ("limits.measure", {"wanted": [limits.multiply("float32"), limits.COPY, limits.READ]}),
+    ("lrn.measure", {"way": "ours"}),
+    ("lrn.measure", {"way": "torch"}),
+    ("lrn.measure", {"way": "decomposed"}),
+    ("train.ours", {"variant": "toy", "numbers": "float32"}),
+    ("train.peer", {"network": "two-tower"}),
+    ("layers.measure", {}),
+    ("predict.ours", {"numbers": "int8"}),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments"), CONTESTANTS)
+def test_every_contestant_gives_positive_figures(tiny, function, arguments):
+    figures = contestant.play(f"bench.{function}", arguments, vars(tiny))
+    assert figures
+    assert all(value >= 0 for value in figures.values())
+
+
+def test_every_layer_but_the_fused_relus_is_in_the_table():
+    model = AlexNet("toy", input_size=67)
+    names = [name for name, _, _ in layers.steps(model)]
+    assert names == [name for name in model.order if name not in ("relu1", "relu2")]

@@ -1,0 +1,44 @@
+import pytest
+
+from alexnet.bench.rounds import Contest, Contestant, Failed, Result, launch, ratio
+
+
+def test_contestants_take_turns(answers, tiny):
+    turns = []
+    answers(lambda turn: turns.append(turn["name"]) or {"images/s": float(len(turns))})
+    contest = Contest([Contestant("a", ""), Contestant("b", "")], tiny, lambda text: None)
+    assert turns == ["a", "b", "a", "b"]
+    assert contest("a", "images/s") == [1, 3]
+    assert contest("a", "unknown") == contest("c", "images/s") == []
+
+
+def test_a_failing_contestant_is_left_out_with_the_reason(answers, tiny):
+    def play(turn):
+        if turn["name"] == "peer":
+            raise ImportError("No module named 'peer'")
+        return {"images/s": 1.0}
+
+    answers(play)
+    said = []
+    contest = Contest([Contestant("peer", ""), Contestant("ours", "")], tiny, said.append)
+    assert contest("peer", "images/s") == []
+    assert contest("ours", "images/s") == [1, 1]
+    assert "left out: peer: ModuleNotFoundError: No module named 'peer'" in said
+    assert sum("round" in line and "peer" in line for line in said) == 1
+
+
+def test_a_real_process_that_fails_says_its_last_line(tiny):
+    with pytest.raises(Failed, match="no_such_function"):
+        launch(Contestant("x", "bench.clock.no_such_function"), tiny)
+
+
+def test_a_ratio_is_the_median_within_rounds_and_above_one_where_better():
+    assert ratio([10, 40, 30], [5, 10, 10], "images/s") == 3
+    assert ratio([10, 40, 30], [20, 20, 60], "ms") == 2
+
+
+def test_what_was_not_measured_has_no_row_and_no_ratio():
+    result = Result()
+    result.row("absent", "ms", [])
+    result.row("present", "ms", [2.0], {"absent": [], "other": [4.0]})
+    assert result.rows == [{"name": "present", "value": 2.0, "unit": "ms", "ratio_to": {"other": 2.0}}]
