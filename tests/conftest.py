@@ -1,5 +1,6 @@
 """Shared by all tests: a toy network, little pictures, a store of them, and a run trained on it."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,8 @@ from PIL import Image
 
 from alexnet import config
 from alexnet.models.variants import VARIANTS, Variant
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine two threads wait for each other: 100 times slower
 
 TOY = Variant("a toy for tests", channels=(8, 16, 16, 16, 8), hidden=32, groups=2, towers=2)
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (210, 50, 40)}

@@ -1,5 +1,6 @@
 import json
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +35,7 @@ def answers(monkeypatch):
             except ImportError as error:
                 return subprocess.CompletedProcess(command, 1, "", f"Traceback\nModuleNotFoundError: {error}\n")
 
-        monkeypatch.setattr("alexnet.bench.rounds.subprocess.run", run)
+        stand_in = SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
+        monkeypatch.setattr("alexnet.bench.rounds.subprocess", stand_in)
 
     return replace

@@ -157,6 +157,20 @@ def test_a_run_stopped_around_a_drop_of_the_rate_goes_on_bit_for_bit(step, plate
     assert_same_run(plateau_run, tmp_path / "run")
 
 
+def test_two_threads_agree_bit_for_bit_too(settings, store, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        recorder = Recorder()
+        brief = replace(settings, steps=4, evaluate_every=100)
+        loop.train(brief, store, "colours", tmp_path / "whole")
+        loop.train(brief, store, "colours", tmp_path / "parts", recorder, stop_after(2, recorder))
+        loop.resume(store, tmp_path / "parts")
+    finally:
+        torch.set_num_threads(before)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_a_wish_to_stop_that_comes_at_the_last_moment_loses_nothing(settings, store, tmp_path):
     """However often the loop asks: what it stops at is saved."""
     for asked in range(1, 5):

@@ -113,7 +113,7 @@ def reference_losses(steps, train, monkeypatch):
             {"params": [p], "weight_decay": 0.0 if name.endswith("bias") else train.weight_decay}
             for name, p in model.named_parameters()
         ]
-        optimiser = torch.optim.SGD(groups, lr=0.005, momentum=0.9)
+        optimiser = torch.optim.SGD(groups, lr=0.0005, momentum=0.9)
         losses = []
         for number in range(steps):
             images, labels = batch(number)
@@ -128,9 +128,9 @@ def reference_losses(steps, train, monkeypatch):
 @pytest.mark.parametrize(
     ("precision_", "steps", "mean_tolerance"),
     [
-        pytest.param("float32", 25, 0.002, id="float32"),
+        pytest.param("float32", 25, 1e-5, id="float32"),
         pytest.param("bf16", 25, 0.02, id="bf16"),
-        pytest.param("bf16", 200, 0.03, id="bf16 over 200 steps", marks=pytest.mark.slow),
+        pytest.param("bf16", 200, 0.02, id="bf16 over 200 steps", marks=pytest.mark.slow),
     ],
 )
 def test_the_fast_path_follows_the_reference_path(precision_, steps, mean_tolerance, monkeypatch):
@@ -139,7 +139,7 @@ def test_the_fast_path_follows_the_reference_path(precision_, steps, mean_tolera
         pytest.skip("no bf16 here")
     train = replace(BASE, dropout=0.0, schedule="constant")
     step = make(train, precision.dtype(precision_))
-    fast = np.array([step(*batch(number), number, 0.005) for number in range(steps)])
+    fast = np.array([step(*batch(number), number, 0.0005) for number in range(steps)])
     plain = np.array(reference_losses(steps, train, monkeypatch))
     assert abs(fast - plain).mean() < mean_tolerance
     assert plain[-5:].mean() < 0.7 * plain[:5].mean()

@@ -30,9 +30,6 @@ from alexnet.models.alexnet import AlexNet
 from alexnet.seeds import generator
 from alexnet.training.step import Step
 
-LOADED = 64
-"""Pictures a batch where loading alone is measured."""
-
 Batch = tuple[Tensor, Tensor]
 
 
@@ -54,22 +51,22 @@ def bench(size: Size, notice: Notice, data: str | None = None) -> Result:
 def packed(size: Size, store: str) -> dict[str, float]:
     """Measures a packed store on one core, decoded and augmented."""
     opened = Store(store)
-    with _batches(opened, _settings(LOADED), size, 0, 1, torch.float32) as batch:
-        return _rate(batch, LOADED, size)
+    with _batches(opened, _settings(size.batch), size, 0, 1, torch.float32) as batch:
+        return _rate(batch, size.batch, size)
 
 
 def raw(size: Size, store: str, folder: str) -> dict[str, float]:
     """Measures our reading of a class folder on one core; mean and colours are the store's."""
-    opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(LOADED)
+    opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(size.batch)
     side, mean = _side(size), torch.from_numpy(opened.mean_image)
 
     def batch(step: int) -> Tensor:
-        chosen = indices(0, step, LOADED, len(listing))
+        chosen = indices(0, step, size.batch, len(listing))
         pictures = np.stack([decode.load(listing.read(i), listing.name(i), opened.size) for i in chosen])
         draws = draw(train, opened.covariance, step, opened.size, side)
         return augment(pictures, draws, mean, side, torch.float32)
 
-    return _rate(batch, LOADED, size)
+    return _rate(batch, size.batch, size)
 
 
 def pil(size: Size, store: str, folder: str) -> dict[str, float]:
@@ -91,10 +88,10 @@ def pil(size: Size, store: str, folder: str) -> dict[str, float]:
 
     def batch(step: int) -> Tensor:
         dice = generator(0, "PIL", step)
-        chosen = indices(0, step, LOADED, len(files))
+        chosen = indices(0, step, size.batch, len(files))
         return torch.from_numpy(np.stack([item(files[i], dice) for i in chosen]))
 
-    return _rate(batch, LOADED, size)
+    return _rate(batch, size.batch, size)
 
 
 def stored(size: Size, store: str) -> dict[str, float]:

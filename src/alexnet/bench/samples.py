@@ -20,7 +20,7 @@ from alexnet.seeds import generator
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 MADE_UP = 100
-SIDES, QUALITY = (500, 375), 92
+SIDES, QUALITY = (500, 375), 95
 """The mean size of an ImageNet photograph; at this quality a made-up one has its mean length, about 110 kB."""
 
 
@@ -67,8 +67,8 @@ def photograph(seed: int) -> bytes:
     dice = generator(seed, "photograph")
     width, height = SIDES
     pixels = np.full((height, width, 3), 128.0, np.float32)
-    for octave in range(9):
-        coarse = dice.normal(0, 46 / 1.45**octave, (2 + (3 << octave) // 4, 2 + (1 << octave), 3)).astype(np.float32)
+    for octave in range(10):
+        coarse = dice.normal(0, 60 / 1.2**octave, (2 + (3 << octave) // 4, 2 + (1 << octave), 3)).astype(np.float32)
         coarse = 0.8 * coarse.mean(axis=2, keepdims=True) + 0.2 * coarse
         layers = [Image.fromarray(coarse[..., c]).resize(SIDES, Image.Resampling.BICUBIC) for c in range(3)]
         pixels += np.stack([np.asarray(layer) for layer in layers], axis=2)
