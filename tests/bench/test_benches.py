@@ -12,7 +12,14 @@ RATES = {name: 2e12 for name in (limits.multiply("bf16"), limits.multiply("float
 FIGURES = {
     "limits.measure": RATES,
     "lrn.measure": {"float32 contiguous": 10.0, "bf16 channels-last": 5.0},
-    "train.ours": {"images/s": 100.0, "flop/image": 5e9, "first s": 2.0, "step s": 1.0, "lrn %": 9.0, "peak bytes": 1e9},
+    "train.ours": {
+        "images/s": 100.0,
+        "flop/image": 5e9,
+        "first s": 2.0,
+        "step s": 1.0,
+        "lrn %": 9.0,
+        "peak bytes": 1e9,
+    },
     "train.peer": {"images/s": 25.0, "flop/image": 5e9},
     "layers.measure": {f"conv1 {figure}": 4e9 for figure in layers.FIGURES},
     "predict.ours": {"one ms": 8.0, "images/s": 200.0, "weight bytes": 8e9},

@@ -13,9 +13,12 @@ from alexnet.bench import limits
 from alexnet.bench.clock import typical
 from alexnet.bench.rounds import Contestant, Failed, Notice, launch
 from alexnet.bench.size import Size
+from alexnet.config import Train
 from alexnet.models.alexnet import AlexNet
+from alexnet.training.step import Step
 
 SELF = Contestant("each layer", "bench.layers.measure", keeps_memory=True)
+UPDATE_MOVES = 5  # reads weights, gradients and momentum; writes weights and momentum
 FIGURES = ("forward_ms", "backward_ms", "flop", "bytes")
 
 
@@ -52,7 +55,8 @@ def measure(size: Size) -> dict[str, float]:
         taken, result = _measure(layer, function, units, size, numbers)
         figures |= {f"{name} {figure}": value for figure, value in zip(FIGURES, taken, strict=True)}
         units = result
-    return figures
+    update = (0.0, 1e3 * _update_s(model, size), 0.0, UPDATE_MOVES * 4.0 * sum(p.numel() for p in model.parameters()))
+    return figures | {f"update {figure}": value for figure, value in zip(FIGURES, update, strict=True)}
 
 
 def steps(model: AlexNet) -> Iterator[tuple[str, nn.Module, Callable[[Tensor], Tensor]]]:
@@ -67,6 +71,14 @@ def steps(model: AlexNet) -> Iterator[tuple[str, nn.Module, Callable[[Tensor], T
             yield name, layer, nn.Sequential(nn.Flatten(), layer)
         else:
             yield name, layer, layer
+
+
+def _update_s(model: AlexNet, size: Size) -> float:
+    """Gives the seconds of changing all weights, by the optimiser of our training step."""
+    optimiser = Step(model, Train(), torch.float32).optimiser
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    return typical(optimiser.step, size.seconds / 4)
 
 
 def _measure(

@@ -1,5 +1,6 @@
 """Which pictures make up which step, as a pure function of the seed."""
 
+import functools
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -13,9 +14,12 @@ from alexnet.seeds import generator
 T = TypeVar("T")
 
 
+@functools.lru_cache(2)
 def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    """Gives the order in which an epoch visits its pictures: (count,), each index once."""
-    return generator(seed, "order", epoch).permutation(count)
+    """Gives the order in which an epoch visits its pictures: (count,), each index once, read-only."""
+    visits = generator(seed, "order", epoch).permutation(count)
+    visits.flags.writeable = False
+    return visits
 
 
 def indices(seed: int, step: int, batch_size: int, count: int) -> NDArray[np.int64]:
@@ -35,9 +39,8 @@ def indices(seed: int, step: int, batch_size: int, count: int) -> NDArray[np.int
     """
     first, last = step * batch_size, (step + 1) * batch_size
     epochs = range(first // count, (last - 1) // count + 1)
-    visits = np.concatenate([order(seed, epoch, count) for epoch in epochs])
-    start = first - epochs[0] * count
-    return visits[start : start + batch_size]
+    parts = [order(seed, e, count)[max(0, first - e * count) : last - e * count] for e in epochs]
+    return np.concatenate(parts)
 
 
 def prefetch(make: Callable[[int], T], steps: Iterable[int], ahead: int = 2) -> Generator[T, None, None]:

@@ -1,5 +1,6 @@
 """Stored pictures by index, decoded in threads, and kept decoded where they fit in memory."""
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -30,12 +31,12 @@ class Pictures:
         split: Where they are.
         size: Their side, pixels.
         memory_budget: Bytes that decoded pictures may take; a split that fits is decoded once only.
-        threads: Decoding at the same time.
+        threads: Decoding at the same time; one a processor by default.
     """
 
-    def __init__(self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int = 2) -> None:
+    def __init__(self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None) -> None:
         self.split, self.size = split, size
-        self._threads = ThreadPoolExecutor(threads, "decode")
+        self._threads = ThreadPoolExecutor(threads or os.cpu_count(), "decode")
         self._kept: NDArray[np.uint8] | None = None
         if len(split) * size * size * 3 <= memory_budget:
             self._kept = np.empty((len(split), size, size, 3), np.uint8)
