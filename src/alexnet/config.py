@@ -127,13 +127,23 @@ MODERN = replace(
     divide_pixels_by=64.0,
     schedule="one-cycle",
     batch_size=32,
-    learning_rate=0.01,
+    learning_rate=0.02,
+    warm_up=0.15,
     epochs=40,
     label_smoothing=0.1,
-    smallest_crop=0.6,
+    smallest_crop=0.75,
 )
 
-DEMO = replace(MODERN, recipe="demo", input_size=131, turns=True, epochs=20)
+DEMO = replace(
+    MODERN,
+    recipe="demo",
+    input_size=131,
+    smallest_crop=1.0,
+    turns=True,
+    label_smoothing=0.0,
+    learning_rate=0.01,
+    epochs=14,
+)
 
 RECIPES = {"paper": PAPER, "modern": MODERN, "demo": DEMO}
 
@@ -193,8 +203,8 @@ def _check_type(name: str, value: Any) -> None:
 
 
 def _parse(name: str, text: str) -> Any:
-    """Reads a value as JSON, and as plain text where it is none."""
+    """Reads a value as JSON or one of Python's constants, and as plain text where it is neither."""
     try:
-        return json.loads(text.lower() if text in ("True", "False", "None") else text.replace("None", "null"))
+        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
     except json.JSONDecodeError:
         return text

@@ -8,7 +8,8 @@ from alexnet.cli import render
 from alexnet.errors import UsageError
 from alexnet.models.alexnet import AlexNet
 
-RATES = {name: 2e12 for name in (limits.multiply("bf16"), limits.multiply("float32"), limits.COPY, limits.READ)}
+LIMITS = (limits.multiply("bf16"), limits.multiply("float32"), limits.COPY, limits.READ)
+RATES = dict.fromkeys(LIMITS, 2e12)
 FIGURES = {
     "limits.measure": RATES,
     "lrn.measure": {"float32 contiguous": 10.0, "bf16 channels-last": 5.0},

@@ -261,7 +261,13 @@ def test_a_tapped_layer_is_untouched_by_later_ones():
     model, images = small(), draw(2, 67)
     taken = model.activations(images, *model.order)
     torch.testing.assert_close(taken["conv1"], F.conv2d(images, model.conv1.weight, model.conv1.bias, 4))
-    for before, after in [("conv1", "relu1"), ("conv2", "relu2"), ("conv5", "relu5"), ("fc6", "relu6"), ("fc7", "relu7")]:
+    for before, after in [
+        ("conv1", "relu1"),
+        ("conv2", "relu2"),
+        ("conv5", "relu5"),
+        ("fc6", "relu6"),
+        ("fc7", "relu7"),
+    ]:
         assert (taken[before] < 0).any()
         assert torch.equal(taken[after], taken[before].relu())
     torch.testing.assert_close(taken["fc8"], model(images), rtol=1e-5, atol=1e-5)

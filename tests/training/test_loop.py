@@ -62,7 +62,7 @@ def assert_same_run(one, other):
             assert torch.equal(ours[key], theirs[key]), (name, key)
     assert metrics(one) == metrics(other)
     progress = [checkpoint.load(folder / "last.safetensors").header["progress"] for folder in (one, other)]
-    assert [{**p, "seconds": 0} for p in progress][0] == {**progress[1], "seconds": 0}
+    assert {**progress[0], "seconds": 0} == {**progress[1], "seconds": 0}
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +300,7 @@ def test_changed_data_are_refused(settings, store, tmp_path, make_folder):
     names = {"train/blue": 3, "train/green": 3, "train/red": 3, "val/blue": 1, "val/red": 1}
     other = pack(open_source(make_folder(tmp_path / "colours", names)), tmp_path / "store", size=76)
     before = (folder / "last.safetensors").read_bytes()
-    with pytest.raises(CheckpointError, match="data of .* have changed"):
+    with pytest.raises(CheckpointError, match=r"data of .* have changed"):
         loop.resume(other, folder)
     assert (folder / "last.safetensors").read_bytes() == before
 

@@ -42,7 +42,7 @@ RATES = (0.01, 0.01, 0.001, 0.001, 0.0001)
 def test_the_papers_rule_keeps_the_rate_inside_the_momentum(bias_rate, bias_decay):
     """v <- 0.9 v - decay rate w - rate g; w <- w + v, over two drops of the rate."""
     step = make(replace(BASE, bias_rate=bias_rate, bias_decay=bias_decay))
-    velocity = {name: 0.0 for name in step.parameters}
+    velocity = dict.fromkeys(step.parameters, 0.0)
     for number, rate in enumerate(RATES):
         before = snapshot(step)
         step(*batch(number), number, rate)
@@ -58,7 +58,7 @@ def test_the_papers_rule_keeps_the_rate_inside_the_momentum(bias_rate, bias_deca
 
 def test_other_schedules_keep_the_rate_outside_as_torch_does():
     step = make(replace(BASE, schedule="constant"))
-    velocity = {name: 0.0 for name in step.parameters}
+    velocity = dict.fromkeys(step.parameters, 0.0)
     for number, rate in enumerate(RATES):
         before = snapshot(step)
         step(*batch(number), number, rate)

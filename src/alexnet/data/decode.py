@@ -23,10 +23,10 @@ MAX_PIXELS = 178_956_970
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """The formats that may be decoded; Pillow's other readers never see the data."""
 
-RESAMPLING = Image.Resampling.BICUBIC
+RESAMPLING = Image.Resampling.BILINEAR
 """Antialiased by Pillow when it shrinks."""
 
-SPEC = "RGB, upright, over white; shorter side resized by Pillow's antialiased bicubic; centre square"
+SPEC = "RGB, upright, over white; shorter side resized by Pillow's antialiased bilinear; centre square"
 """What a stored picture went through, in words; written into every store."""
 
 _PILLOW = re.compile(r"PIL\.")

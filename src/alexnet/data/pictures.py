@@ -34,7 +34,9 @@ class Pictures:
         threads: Decoding at the same time; one a processor by default.
     """
 
-    def __init__(self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None) -> None:
+    def __init__(
+        self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None
+    ) -> None:
         self.split, self.size = split, size
         self._threads = ThreadPoolExecutor(threads or os.cpu_count(), "decode")
         self._kept: NDArray[np.uint8] | None = None

@@ -47,27 +47,30 @@ def evaluate(
     classes = classifiers[0].classes
     translations = _translate(classifiers, store)
     tally, gallery = Tally(classes), _Gallery(classes, store)
-    total, done = sum(map(len, parts)), 0
+    total, done, loss = sum(map(len, parts)), 0, 0.0
     chosen = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
     for part in parts:
         for indices, pictures in _read(part, store.size):
             probabilities = np.mean([c.probabilities(pictures, views) for c in classifiers], 0)
             labels = translations[part.labels[indices]]
             tally.add(probabilities, labels)
+            loss -= float(np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).sum())
             for row, index in enumerate(indices):
                 gallery.look(part, int(index), probabilities[row], int(labels[row]), done + row in chosen)
             done += len(indices)
             on_progress(done, total)
     summary = tally.summary(views=views, models=len(classifiers), split=split, seconds=time.monotonic() - start)
+    summary["loss"] = loss / total
     summary["quarantined"] = [entry for entry in store.quarantine if entry.get("split") in split.split("+")]
     return summary, gallery.examples()
 
 
 def _splits(store: Store, names: str) -> list[Split]:
-    for name in names.split("+"):
+    chosen = list(dict.fromkeys(names.split("+")))
+    for name in chosen:
         if name not in store.splits:
             raise UsageError(f"the data have no split {name!r}; there are {', '.join(store.splits)}")
-    return [store.splits[name] for name in names.split("+")]
+    return [store.splits[name] for name in chosen]
 
 
 def _translate(classifiers: Sequence[Classifier], store: Store) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alexnet import native, precision
+from alexnet.errors import UsageError
 from alexnet.models.alexnet import AlexNet
 
 NUMBERS = ("auto", "float32", "bf16", "int8")
@@ -54,8 +55,10 @@ def prepare(model: AlexNet, numbers: str) -> tuple[AlexNet, torch.dtype]:
         The network in evaluation mode, and the type its input takes.
 
     Raises:
-        UsageError: bf16 is asked for and not there.
+        UsageError: There are no such numbers, or bf16 is asked for and not there.
     """
+    if numbers not in NUMBERS:
+        raise UsageError(f"no numbers {numbers!r}; there are {', '.join(NUMBERS)}")
     dtype = precision.dtype("auto" if numbers == "int8" else numbers)
     if dtype == torch.float32 and numbers != "int8":
         return model.eval(), dtype

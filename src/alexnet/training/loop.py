@@ -56,6 +56,7 @@ class Progress:
     step: int = 0
     rate: float = 0.0
     seconds: float = 0.0
+    best_loss: float | None = None
     history: list[float] = field(default_factory=list)
 
 
@@ -235,17 +236,22 @@ class Job:
         return done == self.total or math.floor(done / every) > math.floor((done - 1) / every)
 
     def evaluate(self) -> None:
-        """Measures the validation split and keeps the weights if they are the best so far."""
+        """Measures the validation split and keeps the weights if their loss is the lowest so far.
+
+        The loss, not the error: on a small split the error of one evaluation is mostly luck.
+        """
+        self.watch.check(self.progress.step, self.model)
         progress, store = self.progress, self.store
         divide_by = self.settings.divide_pixels_by
         classifier = Classifier(self.model, store.classes, store.mean_image, divide_by, self.dtype, {})
         summary, _ = evaluate([classifier], store, self.watched)
         epoch = progress.step / self.steps_per_epoch
-        errors = {"val_top1_error": summary["top1_error"], "val_top5_error": summary["top5_error"]}
+        figures = {f"val_{name}": summary[name] for name in ("top1_error", "top5_error", "loss")}
         self.observer.evaluated(epoch, summary)
-        self.journal.write({"step": progress.step, "epoch": epoch, **errors})
-        if summary["top1_error"] < min(progress.history, default=math.inf):
-            metrics = {name: summary[name] for name in ("top1_error", "top5_error", "n", "views", "split")}
+        self.journal.write({"step": progress.step, "epoch": epoch, **figures})
+        if progress.best_loss is None or summary["loss"] < progress.best_loss:
+            progress.best_loss = summary["loss"]
+            metrics = {name: summary[name] for name in ("top1_error", "top5_error", "loss", "n", "views", "split")}
             header = {**self.header, "step": progress.step, "metrics": metrics}
             checkpoint.save(self.folder / run.BEST, self.model, store.mean_image, header)
         progress.history.append(summary["top1_error"])

@@ -5,9 +5,7 @@ resuming the momentum of each parameter (`momentum.conv1.weight` ...). Its metad
 object: network, classes, preprocessing, where it came from, and a checksum of the tensors.
 """
 
-import errno
 import json
-import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
-from alexnet.errors import CheckpointError
+from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import replacing
 from alexnet.models.alexnet import AlexNet
 
@@ -75,10 +73,7 @@ def save(
     tensors |= {MOMENTUM + name: tensor.cpu().contiguous() for name, tensor in (momentum or {}).items()}
     header = {**header, "network": network(model), "crc32": checksum(tensors)}
     with replacing(path) as file:
-        try:
-            save_file(tensors, file.name, {"alexnet": json.dumps(header)})
-        except SafetensorError as error:
-            raise _as_os_error(error) from error
+        file.write(serialise(tensors, {"alexnet": json.dumps(header)}))
 
 
 def load(path: Path) -> Checkpoint:
@@ -90,8 +85,11 @@ def load(path: Path) -> Checkpoint:
     tensors, header = _read(path)
     if header["crc32"] != checksum(tensors):
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
-    settings = dict(header["network"])
-    model = AlexNet(settings.pop("variant"), classes=len(header["classes"]), initialisation="none", **settings)
+    try:
+        settings = dict(header["network"])
+        model = AlexNet(settings.pop("variant"), classes=len(header["classes"]), initialisation="none", **settings)
+    except (UsageError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} holds a network that this version cannot build: {error}") from error
     mean = tensors.pop(MEAN).numpy()
     momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith(MOMENTUM)}
     fill(model, tensors, path)
@@ -136,13 +134,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in names} if header else {}
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    missing = {"network", "classes", "crc32"} - set(header or ())
-    if missing or MEAN not in tensors:
-        raise CheckpointError(f"{path} was not written by alexnet: its header lacks {', '.join(sorted(missing))}")
+    if not isinstance(header, dict) or not header.keys() >= {"network", "classes", "crc32"} or MEAN not in tensors:
+        raise CheckpointError(f"{path} was not written by alexnet: it lacks classes, network, mean image or checksum")
     return tensors, header
-
-
-def _as_os_error(error: SafetensorError) -> Exception:
-    """Recognises the full disk that safetensors reports as text."""
-    code = re.search(r"os error (\d+)", str(error))
-    return OSError(int(code[1]), str(error)) if code else OSError(errno.EIO, str(error))

@@ -1,0 +1,452 @@
+"""The command line as a person meets it: the road from pictures to a report, and one clear line for each mistake."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from safetensors.torch import load_file
+
+from alexnet.cli import main
+from alexnet.weights import checkpoint
+
+TOY = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--set", "batch_size=4"]
+
+
+@pytest.fixture
+def alexnet(capsys):
+    """A function that runs a command in this process and gives (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def answer(alexnet):
+    """A function that runs a command with --json and gives the object."""
+
+    def run(*arguments):
+        code, out, err = alexnet(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return run
+
+
+@pytest.fixture
+def mistake(alexnet):
+    """A function that runs a command that must fail in one line, and gives the line."""
+
+    def run(*arguments):
+        code, out, err = alexnet(*arguments)
+        assert code == 2, (code, out, err)
+        assert err.count("\n") == 1, err
+        assert err.startswith("alexnet")
+        assert "Traceback" not in err
+        assert out == ""
+        return err
+
+    return run
+
+
+@pytest.fixture
+def trained(run, pictures, tmp_path):
+    """A run folder of one's own, whose config names `pictures` as its source."""
+    return shutil.copytree(run, tmp_path / "run")
+
+
+# the road
+
+
+def test_from_pictures_to_a_report(alexnet, answer, pictures, tmp_path):
+    store, run = tmp_path / "store", tmp_path / "run"
+    packed = answer("pack", pictures, store, "--size", 76)
+    assert packed["counts"] == {"train": 18, "val": 9}
+    assert packed["classes"] == ["blue", "green", "red"]
+    told = answer("train", "modern", "--data", store, "--out", run, "--steps", 2, "--seed", 3, *TOY)
+    assert told["complete"]
+    assert told["n"] == 9
+    assert {"report.html", "evaluation.json", "examples.json", "model.safetensors"} <= {p.name for p in run.iterdir()}
+    measured = answer("evaluate", run, "--views", 10)
+    assert {name: measured[name] for name in ("n", "views", "models")} == {"n": 9, "views": 10, "models": 1}
+    assert json.loads((run / "evaluation.json").read_text())["views"] == 10
+    averaged = answer("evaluate", run, run, "--data", pictures, "--split", "train+val")
+    assert (averaged["models"], averaged["n"]) == (2, 27)
+    named = answer("predict", run, pictures / "val", pictures / "train" / "red" / "000.jpg", "--top", 2)
+    assert len(named["images"]) == 10
+    for image in named["images"]:
+        probabilities = [row["probability"] for row in image["predictions"]]
+        assert len(probabilities) == 2
+        assert probabilities == sorted(probabilities, reverse=True)
+    (run / "report.html").unlink()
+    assert answer("report", run)["report"] == str(run / "report.html")
+    assert (run / "report.html").read_text().lower().startswith("<!doctype html>")
+    assert answer("train", "--resume", run)["complete"]
+
+
+def test_the_same_road_in_words(alexnet, pictures, tmp_path):
+    run = tmp_path / "run"
+    code, out, err = alexnet("train", "modern", "--data", pictures, "--out", run, "--epochs", 0.3, *TOY)
+    assert code == 0
+    assert "top-1 error" in out
+    assert "report.html" in out
+    assert "epoch" in err
+    assert "top-1 error" in err
+    code, out, _ = alexnet("evaluate", run)
+    assert code == 0
+    assert "9 pictures of val, 1 view" in out
+    code, out, _ = alexnet("predict", run, pictures / "val" / "red")
+    assert code == 0
+    assert out.count(".jpg") == 2
+    assert "%" in out
+    code, out, _ = alexnet("pack", pictures, tmp_path / "store", "--size", 40)
+    assert code == 0
+    assert "3 classes; 18 train, 9 val" in out
+
+
+def test_settings_reach_the_run(answer, pictures, tmp_path):
+    run = tmp_path / "run"
+    answer("train", "paper", "--data", pictures, "--out", run, "--steps", 1, *TOY, "--set", "colour=none", "--seed", 8)
+    settings = json.loads((run / "config.json").read_text())["train"]
+    assert (settings["recipe"], settings["colour"], settings["seed"], settings["steps"]) == ("paper", "none", 8, 1)
+    assert (settings["variant"], settings["batch_size"], settings["input_size"]) == ("toy", 4, 67)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters", "macs"),
+    [
+        ((), 62_378_344, 1_135_256_096),
+        (("--variant", "alexnet-two-tower"), 60_965_224, 724_406_816),
+        (("--variant", "one-weird-trick", "--classes", 10), 61_100_840 - 990 * 4097, 714_188_480 - 990 * 4096),
+        (("--input-size", 67, "--classes", 2), None, None),
+    ],
+)
+def test_summary(alexnet, answer, arguments, parameters, macs):
+    told = answer("summary", *arguments)
+    assert told.keys() == {"variant", "input_size", "parameters", "macs", "layers"}
+    for total in ("parameters", "macs"):
+        assert told[total] == sum(layer[total] for layer in told["layers"])
+    assert all(layer.keys() == {"name", "output_shape", "parameters", "macs"} for layer in told["layers"])
+    if parameters:
+        assert (told["parameters"], told["macs"]) == (parameters, macs)
+    else:
+        assert told["layers"][0]["output_shape"] == [96, 15, 15]
+    _, out, _ = alexnet("summary", *arguments)
+    assert f"{told['parameters']:,}" in out
+    assert "conv5" in out
+
+
+def test_several_precisions_are_compared(answer, trained, pictures):
+    told = answer("evaluate", trained, "--data", pictures, "--precision", "float32", "int8")
+    assert [row["precision"] for row in told["precisions"]] == ["float32", "int8"]
+    assert told["precisions"][1]["weight_bytes"] < told["precisions"][0]["weight_bytes"]
+
+
+def test_evaluating_on_other_data_leaves_the_run_alone(answer, trained, pictures):
+    before = {path.name: path.stat().st_mtime_ns for path in trained.iterdir()}
+    answer("evaluate", trained, "--data", pictures)
+    assert {path.name: path.stat().st_mtime_ns for path in trained.iterdir()} == before
+
+
+def test_a_bad_picture_in_training_is_named_and_left_out(alexnet, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "data", {"train/red": 3, "train/blue": 3, "val/red": 2, "val/blue": 2})
+    bad = folder / "train" / "red" / "001.jpg"
+    bad.write_bytes(b"<html>404</html>")
+    code, _, err = alexnet("train", "modern", "--data", folder, "--out", tmp_path / "run", "--steps", 1, *TOY)
+    assert code == 0
+    assert "left out train/red/001.jpg" in err
+    assert bad.read_bytes() == b"<html>404</html>"
+    (entry,) = json.loads((tmp_path / "run" / "config.json").read_text())["data"]["quarantine"]
+    assert entry["name"] == "train/red/001.jpg"
+
+
+# interruptions
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
+    number, alexnet, answer, pictures, tmp_path, monkeypatch
+):
+    from alexnet.cli.render import TrainingDisplay
+
+    handlers = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+    start = ["train", "modern", "--data", pictures, "--steps", 4, *TOY]
+    answer(*start, "--out", tmp_path / "whole")
+
+    def stepped(self, step, total, loss, images_per_s):
+        if step == 2:
+            os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingDisplay, "stepped", stepped)
+        code, out, err = alexnet(*start, "--out", tmp_path / "parts", "--json")
+    assert code == 0
+    assert json.loads(out) == {"run": str(tmp_path / "parts"), "complete": False}
+    assert "saving, then stopping" in err
+    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == handlers
+    assert checkpoint.load(tmp_path / "parts" / "last.safetensors").header["progress"]["step"] == 2
+    assert answer("train", "--resume", tmp_path / "parts")["complete"]
+    for name in ("last.safetensors", "model.safetensors"):
+        ours, theirs = (load_file(tmp_path / run / name) for run in ("parts", "whole"))
+        assert all((ours[key] == theirs[key]).all() for key in theirs)
+    answers = [json.loads((tmp_path / run / "evaluation.json").read_text()) for run in ("parts", "whole")]
+    assert {**answers[0], "seconds": 0} == {**answers[1], "seconds": 0}
+
+
+def test_a_stopped_run_says_how_to_go_on(alexnet, pictures, tmp_path, monkeypatch):
+    from alexnet.cli.render import TrainingDisplay
+
+    monkeypatch.setattr(TrainingDisplay, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    run = tmp_path / "my run"
+    _, out, _ = alexnet("train", "modern", "--data", pictures, "--steps", 3, *TOY, "--out", run)
+    assert out == f"stopped and saved; continue with: alexnet train --resume '{run}'\n"
+
+
+def test_a_second_signal_does_not_wait(alexnet, pictures, tmp_path, monkeypatch):
+    from alexnet.cli.render import TrainingDisplay
+
+    def stepped(self, *progress):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(TrainingDisplay, "stepped", stepped)
+    code, _, err = alexnet("train", "modern", "--data", pictures, "--steps", 3, *TOY, "--out", tmp_path / "run")
+    assert code == 130
+    assert "Traceback" not in err
+
+
+# mistakes
+
+
+def training(data, out, *more):
+    return ["train", "modern", "--data", data, "--out", out, "--steps", 1, *TOY, *more]
+
+
+def test_a_wrong_path(mistake, trained, pictures, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    assert "there is no source" in mistake(*training(nowhere, tmp_path / "out"))
+    assert "there is no source" in mistake("pack", nowhere, tmp_path / "out")
+    assert "there is no source" in mistake("evaluate", trained, "--data", nowhere)
+    assert "no trained network at" in mistake("evaluate", nowhere, "--data", pictures)
+    assert "no trained network at" in mistake("predict", nowhere, pictures / "val" / "red" / "000.jpg")
+    assert "there is no picture" in mistake("predict", trained, nowhere)
+    assert "no run folder" in mistake("train", "--resume", nowhere)
+    assert "nowhere" in mistake("report", nowhere)
+    assert not (tmp_path / "out").exists()
+    assert not nowhere.exists()
+
+
+def test_a_path_nearly_right(mistake, pictures, tmp_path):
+    wrong = pictures.parent / "colors"
+    assert "did you mean 'colours'?" in mistake(*training(wrong, tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"train/red": 2, "val/red": 1}, "has one class only ('red')"),
+        ({"red": 3}, "has one class only"),
+        ({"train/red": 2, "train/blue": 0, "val/red": 1}, "class folder 'blue' holds no pictures"),
+        ({"train/red": 2, "train/blue": 2, "val/red": 1, "val/green": 1}, "class 'green' of val is unknown to train"),
+        ({"train/red": 2, "train/blue": 2, "val/red": 0}, "val"),
+        ({"train/red": 2, "train/blue": 2}, "nothing to test on"),
+        ({"red": 1, "blue": 1}, "a split needs at least 2"),
+        ({"red": 0}, "holds no pictures"),
+    ],
+)
+def test_a_folder_that_cannot_serve(mistake, make_folder, tmp_path, counts, told):
+    folder = make_folder(tmp_path / "data", counts)
+    assert told in mistake(*training(folder, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_without_a_good_picture(mistake, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "data", {"train/red": 2, "train/blue": 1, "val/red": 1})
+    (folder / "train" / "blue" / "000.jpg").write_bytes(b"")
+    assert "class 'blue' has no good training picture" in mistake(*training(folder, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_stopping_at_a_bad_picture(mistake, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "data", {"train/red": 2, "train/blue": 2, "val/red": 1})
+    (folder / "train" / "blue" / "001.jpg").write_bytes(b"GIF89a")
+    assert "train/blue/001.jpg: " in mistake(*training(folder, tmp_path / "out", "--on-bad-image", "stop"))
+
+
+def test_a_run_folder_that_exists(mistake, trained, pictures):
+    before = (trained / "last.safetensors").read_bytes()
+    told = mistake(*training(pictures, trained))
+    assert "exists already" in told
+    assert f"alexnet train --resume {trained}" in told
+    assert (trained / "last.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "modren"], "no 'modren' here; perhaps 'modern'"),
+        (["train", "xyz"], "there are paper, modern, demo"),
+        (["trian"], "perhaps 'train'"),
+        ([], "COMMAND"),
+        (["train"], "train needs a RECIPE"),
+        (["train", "modern"], "train needs data"),
+        (["train", "modern", "--data", "x"], "train needs out"),
+        (["train", "modern", "--epochs", "two"], "invalid float value: 'two'"),
+        (["train", "modern", "--epochs", "2", "--steps", "5"], "not allowed with"),
+        (["train", "--resume", "x", "--seed", "0"], "--resume takes everything from the run"),
+        (["train", "--resume", "x", "--set", "lrn=false"], "--resume takes everything from the run"),
+        (["evaluate", "x", "--views", "5"], "no 5 here"),
+        (["evaluate"], "RUN"),
+        (["predict", "x"], "IMAGE"),
+        (["summary", "--variant", "alexnett"], "no variant 'alexnett'; there are alexnet"),
+        (["summary", "--input-size", "66"], "smallest input is 67"),
+        (["summary", "--classes", "0"], "at least one class"),
+        (["bench", "everything"], "everything"),
+    ],
+)
+def test_a_wrong_word(mistake, arguments, told):
+    assert told in mistake(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("learnin_rate=0.1", "no setting 'learnin_rate'; perhaps 'learning_rate'"),
+        ("learning_rate", "a setting is written name=value"),
+        ("learning_rate=-1", "learning_rate must lie between"),
+        ("batch_size=2.5", "batch_size takes int"),
+        ("colour=sepia", "colour must be one of lecture, source, none"),
+        ("variant=vgg", "no variant 'vgg'"),
+        ("initialisation=zeros", "no initialisation 'zeros'"),
+        ("input_size=20", "the smallest input is 67"),
+    ],
+)
+def test_a_wrong_setting(mistake, pictures, tmp_path, setting, told):
+    assert told in mistake(*training(pictures, tmp_path / "out", "--set", setting))
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_numbers_on_the_command_line(mistake, pictures, tmp_path):
+    for flag, value in [("--seed", -1), ("--steps", -3), ("--input-size", 0)]:
+        arguments = ["train", "modern", "--data", pictures, "--out", tmp_path / "out", flag, value]
+        assert f"{flag[2:].replace('-', '_')} must lie between" in mistake(*arguments)
+
+
+def test_a_missing_split(mistake, trained, pictures):
+    told = mistake("evaluate", trained, "--data", pictures, "--split", "test")
+    assert "no split 'test'; there are train, val" in told
+
+
+def test_an_unknown_class(mistake, trained, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "data", {"train/red": 2, "train/blue": 2, "val/red": 1})
+    for split in ("train", "val"):
+        shutil.copytree(folder / split / "red", folder / split / "violet")
+    assert "does not know the class 'violet'" in mistake("evaluate", trained, "--data", folder)
+
+
+def test_pictures_that_cannot_be_read_are_named_beside_the_others(alexnet, trained, pictures, tmp_path):
+    (tmp_path / "mixed").mkdir()
+    shutil.copy(pictures / "val" / "red" / "000.jpg", tmp_path / "mixed" / "a.jpg")
+    (tmp_path / "mixed" / "b.jpg").write_text("<html>404</html>")
+    code, out, err = alexnet("predict", trained, tmp_path / "mixed")
+    assert code == 2
+    assert err == "alexnet: 1 of 2 pictures could not be read\n"
+    assert "b.jpg: " in out
+    assert "%" in out
+    code, out, _ = alexnet("predict", trained, tmp_path / "mixed", "--json")
+    good, bad = json.loads(out)["images"]
+    assert code == 2
+    assert len(good["predictions"]) == 3
+    assert bad["error"]
+
+
+def test_a_folder_without_pictures_to_predict(mistake, trained, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "there are no pictures in" in mistake("predict", trained, tmp_path / "empty")
+    assert "--top takes 1 or more" in mistake("predict", trained, tmp_path / "empty", "--top", "0")
+
+
+def test_a_damaged_run(mistake, trained, pictures):
+    data = bytearray((trained / "model.safetensors").read_bytes())
+    data[-10] ^= 1
+    (trained / "model.safetensors").write_bytes(data)
+    for command in (["evaluate", trained], ["predict", trained, pictures / "val"]):
+        assert "is damaged: its tensors do not match its checksum" in mistake(*command)
+    (trained / "last.safetensors").write_bytes(b"")
+    assert "is not a whole safetensors file" in mistake("train", "--resume", trained)
+    (trained / "config.json").write_text('{"half":')
+    assert "config.json is damaged" in mistake("train", "--resume", trained)
+
+
+def test_a_run_whose_data_are_gone_or_changed(mistake, trained, make_folder, tmp_path):
+    described = json.loads((trained / "config.json").read_text())
+    folder = make_folder(tmp_path / "data", {"train/red": 2, "train/blue": 2, "val/red": 1})
+    described["data"]["source"] = str(folder)
+    (trained / "config.json").write_text(json.dumps(described))
+    assert "have changed since it started" in mistake("train", "--resume", trained)
+    shutil.rmtree(folder)
+    assert "there is no source" in mistake("train", "--resume", trained)
+
+
+def test_a_diverging_run_names_the_remedy(alexnet, pictures, tmp_path):
+    wild = ["--set", "learning_rate=1000", "--set", "schedule=constant"]
+    arguments = ["train", "modern", "--data", pictures, "--out", tmp_path / "run", "--steps", 200, *TOY, *wild]
+    code, _, err = alexnet(*arguments)
+    assert code == 2
+    last = err.splitlines()[-1]
+    assert "take a third of it (--set learning_rate=3.3e+02)" in last or "the weights have diverged" in last
+    assert "Traceback" not in err
+
+
+# the door
+
+
+def test_help_imports_nothing_heavy():
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "alexnet", "--help"], capture_output=True, text=True
+    )
+    assert ended.returncode == 0
+    assert "train" in ended.stdout
+    assert "examples:" in ended.stdout
+    imported = {line.split("|")[-1].strip() for line in ended.stderr.splitlines()}
+    assert not imported & {"torch", "numpy", "PIL", "tqdm", "safetensors", "simplejpeg"}
+
+
+@pytest.mark.parametrize(
+    "command", ["summary", "pack", "train", "evaluate", "predict", "report", "bench", "doctor", "demo"]
+)
+def test_every_command_explains_itself(alexnet, command):
+    code, out, _ = alexnet(command, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: alexnet {command}")
+    assert "--json" in out
+
+
+def test_the_version_is_told(alexnet):
+    import alexnet as package
+
+    assert alexnet("--version")[:2] == (0, f"alexnet {package.__version__}\n")
+
+
+def test_a_closed_pipe_is_no_crash():
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", "alexnet", "summary", "--input-size", "67", "--classes", "2"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,88 @@
+"""Files that are either whole or not there."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from alexnet import files
+from alexnet.errors import DataError, UsageError
+from alexnet.files import replacing, write
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(("content", "stored"), [("grün\n", "grün\n".encode()), (b"\x00\xff", b"\x00\xff")])
+def test_a_file_is_written_and_replaced(tmp_path, content, stored):
+    write(tmp_path / "a", "an older and longer text")
+    write(tmp_path / "a", content)
+    assert (tmp_path / "a").read_bytes() == stored
+    assert names(tmp_path) == ["a"]
+
+
+def test_until_the_end_the_old_file_is_there(tmp_path):
+    write(tmp_path / "a", "old")
+    with replacing(tmp_path / "a") as file:
+        file.write(b"new")
+        file.flush()
+        assert (tmp_path / "a").read_text() == "old"
+    assert (tmp_path / "a").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_on_the_way_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    write(tmp_path / "a", "old")
+
+    def half_way():
+        with replacing(tmp_path / "a") as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        half_way()
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, monkeypatch, code, moment):
+    write(tmp_path / "a", "old")
+
+    def full(*args):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(*{"fsync": (files.os, "fsync"), "replace": (Path, "replace")}[moment], full)
+    with pytest.raises(DataError, match=r"disk of .* is full: free some space") as caught:
+        write(tmp_path / "a", "new")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    write(tmp_path / "a", "a file, no folder")
+    with pytest.raises(UsageError, match="a cannot be written"):
+        write(tmp_path / "a" / "b", "x")
+
+
+def test_other_errors_are_not_dressed_up(tmp_path, monkeypatch):
+    def broken(*args):
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(files.os, "fsync", broken)
+    with pytest.raises(OSError, match="input/output error"):
+        write(tmp_path / "a", "x")
+    assert names(tmp_path) == []
+
+
+def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
+    happened = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(files.os, "fsync", lambda handle: (happened.append("fsync"), fsync(handle)))
+    monkeypatch.setattr(Path, "replace", lambda *args: (happened.append("replace"), replace(*args)))
+    write(tmp_path / "a", "x")
+    assert happened == ["fsync", "replace", "fsync"]
