@@ -65,7 +65,10 @@ def pictures(make_folder, tmp_path_factory):
 def settings():
     """Six steps of four pictures with the toy; validation after every second."""
     return replace(
-        config.MODERN, variant="toy", input_size=67, batch_size=4, steps=6, evaluate_every=0.45, precision="float32"
+        config.PAPER,
+        **{"variant": "toy", "input_size": 67, "initialisation": "he", "divide_pixels_by": 64.0, "smallest_crop": 0.6},
+        **{"batch_size": 4, "steps": 6, "evaluate_every": 0.45, "schedule": "one-cycle", "label_smoothing": 0.1},
+        precision="float32",
     )
 
 

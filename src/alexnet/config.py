@@ -17,6 +17,8 @@ class Train:
         recipe: Name of the row of `RECIPES` it started from.
         variant: Network, a key of `models.variants.VARIANTS`.
         input_size: Side of the crops the network sees, pixels; None takes the variant's own.
+        stored_size: Side of the pictures that crops are taken from, pixels; None takes 256 where the input is the
+            variant's own, and in proportion otherwise. Equal to `input_size`, every picture is seen whole.
         activation: `relu` or `tanh`.
         lrn: Whether local response normalisation is there.
         pooling: `overlapping` or `2x2`.
@@ -52,6 +54,7 @@ class Train:
     recipe: str = "paper"
     variant: str = "alexnet"
     input_size: int | None = None
+    stored_size: int | None = None
     activation: str = "relu"
     lrn: bool = True
     pooling: str = "overlapping"
@@ -100,6 +103,7 @@ CHOICES = {
 
 RANGES = {
     "input_size": (1, 4096),
+    "stored_size": (1, 4096),
     "dropout": (0, 0.99),
     "smallest_crop": (0.05, 1),
     "colour_strength": (0, 10),
@@ -134,15 +138,17 @@ MODERN = replace(
     smallest_crop=0.75,
 )
 
+# Defects lie anywhere on a cell, up to its edge: the whole cell is seen, in any of its eight positions.
 DEMO = replace(
     MODERN,
     recipe="demo",
-    input_size=131,
-    smallest_crop=1.0,
+    input_size=147,
+    stored_size=147,
+    smallest_crop=0.9,
     turns=True,
     label_smoothing=0.0,
-    learning_rate=0.01,
-    epochs=14,
+    learning_rate=0.015,
+    epochs=12,
 )
 
 RECIPES = {"paper": PAPER, "modern": MODERN, "demo": DEMO}

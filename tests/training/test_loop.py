@@ -4,6 +4,7 @@ import json
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,7 @@ from alexnet import config
 from alexnet.data.sources import open_source
 from alexnet.data.store import pack
 from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError
+from alexnet.evaluation.classifier import load
 from alexnet.training import loop, watch
 from alexnet.weights import checkpoint
 
@@ -103,12 +105,31 @@ def test_metrics_hold_a_row_a_step_and_a_row_an_evaluation(run):
     assert rows[-2]["lr"] == pytest.approx(0, abs=1e-9)
 
 
-def test_the_best_weights_are_kept_beside_the_newest(run):
-    errors = {row["step"]: row["val_top1_error"] for row in metrics(run) if "val_top1_error" in row}
+def test_the_weights_of_the_lowest_validation_loss_are_kept_beside_the_newest(run, store):
+    losses = {row["step"]: row["val_loss"] for row in metrics(run) if "val_loss" in row}
     best = checkpoint.load(run / "model.safetensors").header
-    assert best["metrics"]["top1_error"] == min(errors.values())
-    assert best["step"] == min(step for step, error in errors.items() if error == min(errors.values()))
+    assert len(set(losses.values())) > 1
+    assert losses[best["step"]] == best["metrics"]["loss"] == min(losses.values())
+    split = store.splits["val"]
+    probabilities = load(run, numbers="float32").probabilities(np.stack([split.read(i) for i in range(9)]))
+    assert min(losses.values()) == pytest.approx(-np.log(probabilities[np.arange(9), split.labels]).mean(), rel=1e-5)
     assert checkpoint.load(run / "last.safetensors").header["progress"]["step"] == 6
+
+
+def test_later_weights_of_a_higher_loss_do_not_take_the_place_of_the_best(settings, store, tmp_path, monkeypatch):
+    """Also when the run is stopped and resumed in between."""
+    losses, measure = iter([1.0, 0.5, 0.7]), loop.evaluate
+
+    def measured(*arguments):
+        summary, examples = measure(*arguments)
+        return {**summary, "loss": next(losses)}, examples
+
+    monkeypatch.setattr(loop, "evaluate", measured)
+    recorder = Recorder()
+    loop.train(settings, store, "colours", tmp_path / "run", recorder, stop_after(5, recorder))
+    loop.resume(store, tmp_path / "run")
+    best = checkpoint.load(tmp_path / "run" / "model.safetensors").header
+    assert (best["step"], best["metrics"]["loss"]) == (5, 0.5)
 
 
 def test_the_observer_hears_every_step_and_evaluation(settings, store, tmp_path):
@@ -128,9 +149,9 @@ def test_the_same_seed_gives_the_same_run_and_another_one_another(run, settings,
 
 def test_a_few_steps_teach_the_toy_three_colours(settings, store, tmp_path):
     recorder = Recorder()
-    learning = replace(settings, steps=60, evaluate_every=10, learning_rate=0.005, label_smoothing=0.0)
+    learning = replace(settings, steps=100, evaluate_every=100, learning_rate=0.003, label_smoothing=0.0, dropout=0.0)
     loop.train(learning, store, "colours", tmp_path / "run", recorder)
-    assert recorder.evaluations[-1]["top1_error"] < 0.2
+    assert recorder.evaluations[-1]["top1_error"] < 0.4  # always blue: 0.56
 
 
 # resumed runs

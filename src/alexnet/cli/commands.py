@@ -191,7 +191,7 @@ def _open_store(source: str, settings: Train, on_bad_image: Any, size: int | Non
     from alexnet.data.store import open_store
     from alexnet.models.variants import stored_size
 
-    side = size or stored_size(settings.variant, settings.input_size)
+    side = size or settings.stored_size or stored_size(settings.variant, settings.input_size)
     with render.Bar("packing") as bar:
         return open_store(source, seed=settings.seed, size=side, on_bad_image=on_bad_image, progress=bar.update)
 
