@@ -295,6 +295,25 @@ def test_a_diverged_run_stops_and_its_last_save_can_be_used(settings, store, tmp
     assert all(torch.isfinite(value).all() for value in saved.momentum.values())
 
 
+@pytest.mark.parametrize("evaluate_every", [1000, 0.2])
+def test_weights_that_are_spoiled_never_replace_good_ones(settings, store, tmp_path, monkeypatch, evaluate_every):
+    """The last loss was finite, its update was not; the run notices before it saves."""
+
+    class Spoiler(loop.Step):
+        def __call__(self, images, labels, step, rate):
+            loss = super().__call__(images, labels, step, rate)
+            if step == 3:
+                self.model.fc7.bias.data[0] = torch.inf
+            return loss
+
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "Step", Spoiler)
+    folder = tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"fc7\.bias is not finite any more after step 4: the learning rate"):
+        loop.train(replace(settings, evaluate_every=evaluate_every), store, "colours", folder)
+    assert checkpoint.load(folder / "last.safetensors").header["progress"]["step"] == 3
+
+
 def test_a_run_folder_that_holds_something_is_left_alone(settings, store, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"exists already; give another --out, or .* --resume"):
