@@ -16,6 +16,7 @@ class Size:
         input_size: Side of the network's input; None takes each network's own.
         batch: Images a training step.
         predict_batch: Images of a large prediction.
+        warm_up: Training steps after the first that do not count; memory that is kept is touched for the first time.
         steps: Training steps that the data path is measured over, at least.
         pictures: In the folder that loaders read.
         stores: Two counts of stored pictures that should be equally fast.
@@ -29,6 +30,7 @@ class Size:
     input_size: int | None = None
     batch: int = 128
     predict_batch: int = 32
+    warm_up: int = 3
     steps: int = 6
     pictures: int = 400
     stores: tuple[int, int] = (1_000, 1_000_000)

@@ -71,14 +71,14 @@ def ours(size: Size, variant: str, numbers: str) -> dict[str, float]:
     step = Step(model.to(precision.device()), train, dtype)
     images, labels = made_up_batch(size.batch, model.input_size)
     images = images.to(dtype, memory_format=torch.channels_last)
-    first, *later = laps(lambda: step(images, labels, 0, train.learning_rate), size.seconds)
+    first, *later = laps(lambda: step(images, labels, 0, train.learning_rate), size.seconds, size.warm_up + 3)
     peak = peak_bytes()
     return {
-        "images/s": size.batch / median(later),
+        "images/s": size.batch / median(later[size.warm_up :]),
         "flop/image": operations,
         "first s": first,
-        "step s": median(later),
-        "lrn %": 100 * _normalisation_s(model, size, dtype) / median(later),
+        "step s": median(later[size.warm_up :]),
+        "lrn %": 100 * _normalisation_s(model, size, dtype) / median(later[size.warm_up :]),
         "peak bytes": peak,
     }
 
@@ -99,7 +99,7 @@ def peer(size: Size, network: str) -> dict[str, float]:
         return loss.item()
 
     variant = {"two-tower": TWO_TOWER, "torchvision-style": "one-weird-trick"}[network]
-    rate = size.batch / median(laps(step, size.seconds)[1:])
+    rate = size.batch / median(laps(step, size.seconds, size.warm_up + 3)[1 + size.warm_up :])
     return {"images/s": rate, "flop/image": flop(AlexNet(variant, input_size=side, initialisation="none"))}
 
 
