@@ -52,7 +52,7 @@ def test_ticks_are_round_and_inside():
 
 def test_a_reliability_diagram_has_a_dot_a_bin():
     svg = ElementTree.fromstring(reliability([(0.55, 0.5, 10), (0.95, 0.9, 90)]))
-    dots = [c for c in svg.iter("circle")]
+    dots = list(svg.iter("circle"))
     assert len(dots) == 2
     assert float(dots[1].get("r")) > float(dots[0].get("r"))
     assert reliability([]) == ""

@@ -134,7 +134,7 @@ def fabricate(folder, names=tuple(CLOTHES), *, pictures=None, kernels=None, epoc
 class Outline(HTMLParser):
     """What a browser would see: elements with attributes, the ids, and the text outside style and script."""
 
-    void = {"meta", "img", "circle", "line", "path", "rect", "br"}
+    void = frozenset({"meta", "img", "circle", "line", "path", "rect", "br"})
 
     def __init__(self, page):
         super().__init__()
