@@ -13,6 +13,7 @@ only adds random access. An example's number is its place in the source, so a ba
 import json
 import mmap
 from collections import OrderedDict
+from contextlib import suppress
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -31,8 +32,8 @@ VERSION = 1
 
 EXAMPLES_PER_SHARD = 1024
 
-OPEN_SHARDS = 64
-"""How many shards are mapped at once, about 20 MB of address space each."""
+OPEN_SHARDS = 8192
+"""How many shards are mapped at once, about 20 MB of address space each; fewer where fewer files may be open."""
 
 INDEX = np.dtype([("shard", "<i4"), ("length", "<i4"), ("offset", "<i8"), ("label", "<i8"), ("name_end", "<i8")])
 """Where an example's JPEG lies, its class, and where its name ends in the file of names."""
@@ -183,6 +184,7 @@ class _Shards:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._room = min(OPEN_SHARDS, _open_files() // 2)
         self._views: OrderedDict[str, memoryview] = OrderedDict()
         self._lock = Lock()
 
@@ -190,7 +192,7 @@ class _Shards:
         with self._lock:
             view = self._views.pop(name, None) or self._map(name)
             self._views[name] = view
-            if len(self._views) > OPEN_SHARDS:
+            if len(self._views) > self._room:
                 self._views.popitem(last=False)
             return view
 
@@ -200,6 +202,19 @@ class _Shards:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             raise DataError(f"{self.directory / name} cannot be read ({error}): pack again") from error
+
+
+def _open_files() -> int:
+    """Asks for as many open files as this process may have, since each map holds one; gives their number."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft if soft >= 0 else 2 * OPEN_SHARDS  # negative: no limit
 
 
 def _read_manifest(directory: Path) -> dict[str, Any]:
