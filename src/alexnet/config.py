@@ -148,7 +148,7 @@ DEMO = replace(
     label_smoothing=0.0,
     learning_rate=0.01,
     epochs=32,
-    evaluate_every=2,
+    evaluate_every=4,
 )
 
 RECIPES = {"paper": PAPER, "modern": MODERN, "demo": DEMO}
