@@ -138,7 +138,7 @@ MODERN = replace(
     smallest_crop=0.75,
 )
 
-# Small pictures, so that a few minutes on two cores see each solar cell 32 times, in any of its eight positions.
+# Small pictures, so that a few minutes on two cores see each solar cell 26 times, in any of its eight positions.
 DEMO = replace(
     MODERN,
     recipe="demo",
@@ -147,7 +147,7 @@ DEMO = replace(
     turns=True,
     label_smoothing=0.0,
     learning_rate=0.01,
-    epochs=32,
+    epochs=26,
     evaluate_every=4,
 )
 
