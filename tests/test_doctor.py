@@ -21,7 +21,7 @@ def launch(monkeypatch):
         return {"images/s": 100.0, "peak bytes": 1e9 + 1e6 * size.batch}
 
     monkeypatch.setattr(doctor, "launch", measure)
-    monkeypatch.setattr(doctor, "_available_bytes", lambda: 100_000_000)
+    monkeypatch.setattr(doctor.precision, "free_memory", lambda: 100_000_000)
 
 
 @pytest.mark.usefixtures("launch")

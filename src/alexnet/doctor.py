@@ -129,7 +129,7 @@ def _step(variant: str, size: Size, notice: Notice) -> tuple[dict[str, float], i
     few = max(1, size.batch // 4)
     small, whole = (_try(ours, replace(size, batch=batch), notice) for batch in (few, size.batch))
     rates = {"step": whole["images/s"]} if whole else {}
-    available = _available_bytes()
+    available = precision.free_memory()
     if not small or not whole or not available or whole["peak bytes"] <= small["peak bytes"]:
         return rates, None
     each = (whole["peak bytes"] - small["peak bytes"]) / (size.batch - few)
@@ -142,12 +142,6 @@ def _try(contestant: Contestant, size: Size, notice: Notice) -> dict[str, float]
     except Failed as reason:
         notice(f"not measured: {contestant.name}: {reason}")
         return {}
-
-
-def _available_bytes() -> int | None:
-    if torch.cuda.is_available():
-        return int(torch.cuda.get_device_properties(0).total_memory)
-    return machine.memory("MemAvailable")
 
 
 def _seconds(rates: dict[str, float]) -> float:

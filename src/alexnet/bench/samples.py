@@ -6,6 +6,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -14,11 +15,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from alexnet.data import shards
+from alexnet.data.folders import PICTURES
 from alexnet.data.shards import EXAMPLES_PER_SHARD, INDEX, MANIFEST, Store, shard_name
 from alexnet.data.sources import open_source
 from alexnet.seeds import generator
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 MADE_UP = 100
 SIDES, QUALITY = (500, 375), 95
 """The mean size of an ImageNet photograph; at this quality a made-up one has its mean length, about 100 kB."""
@@ -53,8 +54,8 @@ def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
     if shards.is_store(path):
         split = Store(path).splits["train"]
         yield from ((".jpg", bytes(split.jpeg(i))) for i in range(len(split)))
-    elif next(files_below(path, ENDINGS), None):
-        yield from ((file.suffix, file.read_bytes()) for file in files_below(path, ENDINGS))
+    elif next(files_below(path, PICTURES), None):
+        yield from ((file.suffix, file.read_bytes()) for file in files_below(path, PICTURES))
     elif path.is_file() and tarfile.is_tarfile(path):
         yield from _members(path)
     else:
@@ -62,7 +63,7 @@ def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
         yield from ((Path(listing.name(i)).suffix or ".png", listing.read(i)) for i in range(len(listing)))
 
 
-def files_below(path: Path, endings: set[str] | None = None) -> Iterator[Path]:
+def files_below(path: Path, endings: AbstractSet[str] | None = None) -> Iterator[Path]:
     """Gives the files below a folder one by one, only those of some endings; nothing where there is no folder."""
     for folder, _, names in os.walk(path):
         yield from (Path(folder, name) for name in names if not endings or Path(name).suffix.lower() in endings)
@@ -130,6 +131,6 @@ def _link(file: Path, name: Path) -> None:
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for member in archive:
-            file = archive.extractfile(member) if Path(member.name).suffix.lower() in ENDINGS else None
+            file = archive.extractfile(member) if Path(member.name).suffix.lower() in PICTURES else None
             if file is not None:
                 yield Path(member.name).suffix, file.read()

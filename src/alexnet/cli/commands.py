@@ -19,7 +19,6 @@ from alexnet.errors import UsageError
 
 _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
 _TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 
 
 def summary(asked: Namespace) -> None:
@@ -222,6 +221,8 @@ def _write_evaluation(folder: Path, result: dict[str, Any], examples: dict[str, 
 
 def _pictures(arguments: list[str]) -> Iterator[Path]:
     """Gives the picture files that were named, and those in the folders that were named, in order."""
+    from alexnet.data.folders import PICTURES
+
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
