@@ -148,7 +148,7 @@ def test_summary(alexnet, answer, arguments, parameters, macs):
 
 
 def test_several_precisions_are_compared(answer, trained, pictures):
-    told = answer("evaluate", trained, "--data", pictures, "--precision", "float32", "int8")
+    told = answer("evaluate", trained, "--data", pictures, "--precision", "float32,int8")
     assert [row["precision"] for row in told["precisions"]] == ["float32", "int8"]
     assert told["precisions"][1]["weight_bytes"] < told["precisions"][0]["weight_bytes"]
 

@@ -139,9 +139,21 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--split", default=None, help="val, test, ... or several joined by + (val, else test)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
     command.add_argument(
-        "--precision", nargs="+", default=["auto"], choices=NUMBERS, help="several print what each costs (auto)"
+        "--precision",
+        default=["auto"],
+        type=_numbers,
+        metavar="P,...",
+        help=f"{', '.join(NUMBERS)}; several, joined by commas, print what each costs (auto)",
     )
     _on_bad_image(command)
+
+
+def _numbers(text: str) -> list[str]:
+    chosen = text.split(",")
+    unknown = [word for word in chosen if word not in NUMBERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no {unknown[0]!r} here; there are {', '.join(NUMBERS)}")
+    return chosen
 
 
 def _predict(command: argparse.ArgumentParser) -> None:
