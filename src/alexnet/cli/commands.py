@@ -143,6 +143,8 @@ def compress(asked: Namespace) -> None:
     beside = weights.parent if Path(asked.run).is_dir() else weights.with_suffix("")
     out = Path(asked.out or f"{beside.resolve()}-compressed")
     out = out if out.suffix == compressed.SUFFIX else out / compressed.NAME
+    if compressed.is_compressed(weights):
+        raise UsageError(f"{weights} is compressed already")
     described = checkpoint.load(weights)
     source = asked.data or _source_of(described.header)
     store = _open_store(source, config.PAPER, asked.on_bad_image, len(described.mean))

@@ -69,9 +69,7 @@ class Shared:
     def __init__(self, weights: Tensor) -> None:
         flat = weights.detach().flatten()
         self.places = flat.nonzero()[:, 0]
-        codebook, self.groups, self.sizes = torch.unique(
-            flat[self.places], return_inverse=True, return_counts=True
-        )
+        codebook, self.groups, self.sizes = torch.unique(flat[self.places], return_inverse=True, return_counts=True)
         self.count = len(codebook)
 
     def sums(self, gradient: Tensor) -> Tensor:

@@ -83,8 +83,7 @@ def unpack(data: bytes, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
     if sum(_elements(part) for part in parts) > LARGEST:
         raise ValueError(f"it claims more than {LARGEST:,} numbers")
     reader = _Reader(data, _start(data))
-    decoders: dict[str, Callable[[_Reader, dict[str, Any]], NDArray[Any]]] = {"float32": _read_plain, "shared": _read_shared, "rows": _read_rows}
-    arrays = {part["name"]: decoders[part["coding"]](reader, part).reshape(part["shape"]) for part in parts}
+    arrays = {part["name"]: _DECODERS[part["coding"]](reader, part).reshape(part["shape"]) for part in parts}
     if reader.at != len(data):
         raise ValueError(f"{len(data) - reader.at} bytes are left over")
     return arrays
@@ -161,7 +160,7 @@ def _read_rows(reader: _Reader, part: dict[str, Any]) -> NDArray[np.uint8]:
 
 def _read_shared(reader: _Reader, part: dict[str, Any]) -> Floats:
     size = _elements(part)
-    if not (1 <= part["values"] <= VALUES and 1 <= part["kept"] <= size and part["gaps"] <= size):
+    if not (1 <= part["values"] <= VALUES and 1 <= part["kept"] <= part["gaps"] <= size):
         raise ValueError(f"{part['name']} has more weights or values than places")
     codebook = reader.take(part["values"], "<f4")
     values = _read_stream(reader, part["kept"], max(2, part["values"]))
@@ -182,3 +181,10 @@ def _read_stream(reader: _Reader, count: int, alphabet: int) -> NDArray[np.uint8
     chunks = reader.take(-(-count // huffman.CHUNK), "<u2")
     stream = reader.take((int(chunks.sum(dtype=np.int64)) + 7) // 8, "u1")
     return huffman.decode(stream, chunks, count, lengths)
+
+
+_DECODERS: dict[str, Callable[[_Reader, dict[str, Any]], NDArray[Any]]] = {
+    "float32": _read_plain,
+    "shared": _read_shared,
+    "rows": _read_rows,
+}
