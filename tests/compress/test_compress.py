@@ -152,7 +152,7 @@ def test_what_cannot_be_compressed_is_one_line(result, run, tmp_path, capsys):
         ((run, "--keep", 2), "the share of weights to keep"),
         ((run, "--split", "exam"), "no split 'exam'"),
     ):
-        code, out, err = command(capsys, "compress", *arguments, "--out", tmp_path / "out.compressed")
+        code, _, err = command(capsys, "compress", *arguments, "--out", tmp_path / "out.compressed")
         assert code == 2, err
         assert told in err
         assert err.count("\n") == 1

@@ -41,7 +41,7 @@ def test_each_weight_takes_the_nearest_value_of_its_layers_codebook(model):
 
 def test_clustering_ends_where_every_value_is_the_mean_of_those_nearest_to_it():
     values = np.random.default_rng(0).normal(size=3000).astype(np.float32)
-    values = values[abs(values) > 1]
+    values = values[(abs(values) > 1) & (abs(values) < 2)]
     codebook = cluster(values, 16)
     assert len(codebook) == 16
     nearest = abs(values[:, None] - codebook).argmin(1)

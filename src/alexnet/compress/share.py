@@ -36,7 +36,7 @@ def cluster(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         count: How many to find, 2 or more; fewer are found where `values` are fewer.
 
     Returns:
-        (count,) ascending.
+        (count,) ascending, each the mean of the values nearest to it.
 
     Source: Han, Mao, Dally 2016, section 3.2, which starts from evenly spaced centres because large weights are few
     and matter most. Differs: they are spaced on each side of the hole that pruning left around zero.
@@ -47,12 +47,12 @@ def cluster(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     centres = np.concatenate([np.linspace(side[0], side[-1], min(len(side), count // 2)) for side in sides])
     for _ in range(ROUNDS):
         edges = np.concatenate([[0], np.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2), [len(ordered)]])
-        is_used = np.diff(edges) > 0
-        moved = np.diff(sums[edges])[is_used] / np.diff(edges)[is_used]
+        sizes = np.diff(edges)
+        moved = np.where(sizes > 0, np.diff(sums[edges]) / np.maximum(sizes, 1), centres)
         if np.array_equal(moved, centres):
             break
         centres = moved
-    return centres.astype(np.float32)
+    return centres[sizes > 0].astype(np.float32)
 
 
 class Shared:
