@@ -76,6 +76,8 @@ def test_a_finished_file_is_only_read_again(result, run, store):
 
 def test_work_of_another_request_is_not_continued(run, store, tmp_path):
     out = tmp_path / "toy.compressed"
+    with pytest.raises(UsageError, match="no split 'exam'"):  # which leaves nothing to continue
+        compress(run / "model.safetensors", store, out, replace(PLAN, split="exam"))
     assert compress(run / "model.safetensors", store, out, PLAN, should_stop=lambda: True) is None
     with pytest.raises(UsageError, match="was begun with other weights, data or settings"):
         compress(run / "model.safetensors", store, out, replace(PLAN, keep=0.2))

@@ -133,7 +133,7 @@ def compress(
     return table.rows
 
 
-_OF_OTHER_FILES = ("crc32", "momentum", "progress", "metrics", "step")
+_OF_OTHER_FILES = ("progress", "metrics", "step")
 
 
 def _finished(out: Path, request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -149,7 +149,7 @@ def _claim(work: Path, request: dict[str, Any]) -> None:
     with plain_errors(work.parent):
         work.mkdir(parents=True, exist_ok=True)
     note = work / REQUEST
-    if not note.exists():
+    if not (work / TABLE).exists():  # nothing worth keeping yet
         write(note, json.dumps(request))
     if json.loads(note.read_text(encoding="utf-8")) != request:
         raise UsageError(f"{work} was begun with other weights, data or settings; delete it or give another --out")

@@ -102,7 +102,7 @@ def decode(stream: Bytes, chunks: NDArray[np.uint16], count: int, lengths: Bytes
     at = ends - chunks
     symbols = np.empty((CHUNK, len(chunks)), np.uint8)
     in_last = (count - 1) % CHUNK + 1
-    for step, row in enumerate(symbols):
+    for step, row in enumerate(symbols[:count]):
         if step == in_last:  # the last chunk is done, the others go on
             if at[-1] != ends[-1]:
                 raise ValueError("a stream does not end with its chunk")

@@ -77,8 +77,8 @@ def unpack(data: bytes, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
         Name -> float32 values; `mean_image` uint8 (S, S, 3).
 
     Raises:
-        ValueError, KeyError, TypeError: The file is damaged. No more than 9 bytes are taken for each element of the
-            shapes, which are together at most `LARGEST`.
+        ValueError, KeyError, TypeError: The file is damaged. What it makes us allocate is bounded by its length and by
+            its shapes, together at most `LARGEST`.
     """
     if sum(_elements(part) for part in parts) > LARGEST:
         raise ValueError(f"it claims more than {LARGEST:,} numbers")
