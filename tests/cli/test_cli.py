@@ -424,7 +424,7 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["summary", "pack", "train", "evaluate", "predict", "report", "bench", "doctor", "demo"]
+    "command", ["summary", "pack", "train", "evaluate", "predict", "report", "bench", "doctor", "demo", "compress"]
 )
 def test_every_command_explains_itself(alexnet, command):
     code, out, _ = alexnet(command, "--help")

@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _train(command("train", "train a network on a source of pictures, or resume a run"))
     _evaluate(command("evaluate", "measure top-1 and top-5 error of one run, or of several averaged"))
     _predict(command("predict", "name what is on pictures"))
+    _compress(command("compress", "make a network 30 times smaller: prune, share weights, Huffman codes"))
     report = command("report", "write a run's report: one HTML page that needs nothing else")
     report.add_argument("run", metavar="RUN", help="run folder")
     _bench(command("bench", "measure speed beside other implementations and this machine's limits"))
@@ -162,6 +163,36 @@ def _predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", default="auto", choices=NUMBERS, help="numbers to compute in (auto)")
     command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
+
+
+def _compress(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Deep Compression (Han, Mao, Dally 2016): leaves the smallest weights out, trains what is left, lets weights "
+        "share few values, trains those, and writes the rest in Huffman codes. Prints size and errors after every "
+        "step. Takes about as long as 16 epochs of training; run it again to go on after Ctrl-C. The result is a run "
+        "that predict and evaluate read."
+    )
+    command.add_argument("run", metavar="RUN", help="run folder or weight file")
+    command.add_argument(
+        "--out",
+        metavar="OUT",
+        help="folder to make, or file if it ends in .compressed (a folder beside RUN, named RUN-compressed)",
+    )
+    command.add_argument(
+        "--keep",
+        type=float,
+        default=0.08,
+        metavar="SHARE",
+        help="of the weights of fc6 and fc7; smaller is less (0.08)",
+    )
+    command.add_argument(
+        "--epochs", type=float, default=12, metavar="E", help="of training after pruning; a third of it again (12)"
+    )
+    command.add_argument("--data", metavar="SOURCE", help="what to train and test on (what the run was trained with)")
+    command.add_argument(
+        "--split", help="what to measure errors on: val, test, or several joined by + (val, else test)"
+    )
+    _on_bad_image(command)
 
 
 def _bench(command: argparse.ArgumentParser) -> None:

@@ -131,6 +131,34 @@ def predict(asked: Namespace) -> None:
         raise UsageError(f"{bad} of {len(answers)} pictures could not be read")
 
 
+def compress(asked: Namespace) -> None:
+    """Makes a network smaller."""
+    precision.keep_memory()
+    from alexnet.compress.compress import Plan
+    from alexnet.compress.compress import compress as make_smaller
+    from alexnet.evaluation.classifier import weight_file
+    from alexnet.weights import checkpoint, compressed
+
+    weights = weight_file(asked.run)
+    beside = weights.parent if Path(asked.run).is_dir() else weights.with_suffix("")
+    out = Path(asked.out or f"{beside.resolve()}-compressed")
+    out = out if out.suffix == compressed.SUFFIX else out / compressed.NAME
+    if compressed.is_compressed(weights):
+        raise UsageError(f"{weights} is compressed already")
+    described = checkpoint.load(weights)
+    source = asked.data or _source_of(described.header)
+    store = _open_store(source, config.PAPER, asked.on_bad_image, len(described.mean))
+    del described
+    plan = Plan(asked.keep, asked.epochs, asked.split or _default_split(store))
+    with _polite_stop() as stop, render.CompressionDisplay() as display:
+        table = make_smaller(weights, store, out, plan, display, stop.is_set)
+    if table is None:
+        _print(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")
+        return
+    facts = {"file": str(out), "bytes": out.stat().st_size, "complete": True, "split": plan.split, "table": table}
+    _print(asked, facts, render.compressed(facts))
+
+
 def report(asked: Namespace) -> None:
     """Writes the report."""
     from alexnet.report.page import write_report

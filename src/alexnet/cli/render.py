@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from alexnet.compress.compress import Follower
 from alexnet.training.loop import Observer
 
 BAR_WIDTH = 30
@@ -66,6 +67,16 @@ class TrainingDisplay(Observer):
         tqdm.write(text, file=sys.stderr)
 
 
+class CompressionDisplay(TrainingDisplay, Follower):
+    """Shows a compression: a line for each part, a bar for each training."""
+
+    def began(self, what: str) -> None:
+        """Names what follows, above a bar of its own."""
+        self.__exit__(None, None, None)
+        self._bar = None
+        self.notice(what)
+
+
 def layers(rows: Sequence[Any], head: dict[str, Any]) -> str:
     """The layer table."""
     lines = [f"{head['variant']}, {head['input_size']} x {head['input_size']} pixels", ""]
@@ -114,6 +125,16 @@ def evaluation(result: dict[str, Any]) -> str:
 def trained(folder: Path, result: dict[str, Any]) -> str:
     """The end of a training run."""
     return f"{evaluation(result)}\nreport: {folder / 'report.html'}"
+
+
+def compressed(facts: dict[str, Any]) -> str:
+    """What each step of a compression costs, and what is left."""
+    lines = [f"{'step':<20}{'size':>12}{'smaller':>10}{'top-1 error':>13}{'top-5 error':>13}"]
+    for row in facts["table"]:
+        size, ratio = f"{row['bytes'] / 1e6:.2f} MB", f"{row['ratio']:.1f} x"
+        lines.append(f"{row['step']:<20}{size:>12}{ratio:>10}{row['top1_error']:>13.2%}{row['top5_error']:>13.2%}")
+    lines.append(f"{facts['table'][0]['n']:,} pictures of {facts['split']}, 1 view")
+    return "\n".join([*lines, f"{facts['file']}: {facts['bytes']:,} bytes"])
 
 
 def prediction(answer: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from alexnet.data.views import views as make_views
 from alexnet.errors import CheckpointError
 from alexnet.evaluation import quantise
 from alexnet.models.alexnet import AlexNet
-from alexnet.weights import checkpoint
+from alexnet.weights import checkpoint, compressed
 
 
 @dataclass
@@ -91,18 +91,14 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
     """Loads a trained network.
 
     Args:
-        run: A run folder (its best weights are taken) or a weight file.
+        run: A run folder (its best weights are taken) or a weight file, compressed or not.
         numbers: One of `quantise.NUMBERS`; `auto` is bf16 where the processor has it.
 
     Raises:
         CheckpointError: There are no weights, or they are damaged.
     """
-    path = Path(run)
-    if path.is_dir():
-        path = path / "model.safetensors"
-    if not path.is_file():
-        raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or weight file")
-    loaded = checkpoint.load(path)
+    path = weight_file(run)
+    loaded = compressed.load(path) if compressed.is_compressed(path) else checkpoint.load(path)
     model, dtype = quantise.prepare(loaded.model, numbers)
     return Classifier(
         model.to(precision.device(), memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -112,3 +108,18 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
         dtype,
         loaded.header,
     )
+
+
+def weight_file(run: str | Path) -> Path:
+    """Gives the weight file of a run folder, or the file itself.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    path = Path(run)
+    if path.is_dir():
+        names = ("model.safetensors", compressed.NAME)
+        path = next((path / name for name in names if (path / name).is_file()), path / names[0])
+    if not path.is_file():
+        raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or weight file")
+    return path

@@ -1,0 +1,49 @@
+"""Most weights are not needed: the smallest become zero and stay zero."""
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.models.alexnet import AlexNet
+
+SHARES = {"conv1": 0.84, "conv2": 0.38, "conv3": 0.35, "conv4": 0.37, "conv5": 0.37, "fc8": 0.25}
+"""Layer -> share of its weights that stay.
+
+Source: Han, Mao, Dally 2016, Deep Compression, table 4, which also keeps 9 % of fc6 and fc7.
+"""
+
+
+def prune(model: AlexNet, keep: float) -> None:
+    """Sets the smallest weights of each layer to zero, in place.
+
+    Args:
+        model: The network.
+        keep: Share of the weights of fc6 and fc7 that stay, in (0, 1]; the other layers' are in `SHARES`.
+    """
+    with torch.no_grad():
+        for name, weights in weights_of(model).items():
+            flat = weights.flatten()
+            kept = flat.abs().topk(max(1, round(SHARES.get(name, keep) * len(flat))), sorted=False).indices
+            weights.copy_(torch.zeros_like(flat).index_copy_(0, kept, flat[kept]).view_as(weights))
+
+
+def hold_zeros(model: AlexNet) -> None:
+    """Makes every later update leave those weights at zero that are zero at this moment.
+
+    Their gradients become zero; with no momentum yet and nothing to decay they do not move.
+    """
+    for weights in weights_of(model).values():
+        weights.register_post_accumulate_grad_hook(_Mask(weights.detach() != 0))  # type: ignore[no-untyped-call]
+
+
+def weights_of(model: AlexNet) -> dict[str, Tensor]:
+    """Gives layer -> its weights, without biases."""
+    return {name: layer.weight for name, layer in model.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)}
+
+
+class _Mask:
+    def __init__(self, mask: Tensor) -> None:
+        self.mask = mask
+
+    def __call__(self, weights: Tensor) -> None:
+        assert weights.grad is not None
+        weights.grad.mul_(self.mask)
