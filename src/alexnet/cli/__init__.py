@@ -29,6 +29,7 @@ examples:
   alexnet evaluate runs/mine --data ~/pictures --views 10
   alexnet predict runs/mine holiday.jpg
   alexnet summary --variant alexnet-two-tower
+  alexnet convert bvlc_alexnet.caffemodel runs/caffe --mean ilsvrc_2012_mean.npy
 """
 
 
@@ -72,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     _predict(command("predict", "name what is on pictures"))
     report = command("report", "write a run's report: one HTML page that needs nothing else")
     report.add_argument("run", metavar="RUN", help="run folder")
+    _convert(command("convert", "turn weights of Caffe, torchvision or cuda-convnet into a run folder"))
+    _weights(command("weights", "list the public weights, or fetch some"))
     _bench(command("bench", "measure speed beside other implementations and this machine's limits"))
     _doctor(command("doctor", "say what this machine has, and what would bound training on this data"))
     return root
@@ -150,6 +153,31 @@ def _predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", default="auto", choices=NUMBERS, help="numbers to compute in (auto)")
     command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
+
+
+def _convert(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help=".caffemodel; .pth or .safetensors of torchvision's alexnet; checkpoint of cuda-convnet, or their folder",
+    )
+    command.add_argument("dest", metavar="RUN", help="run folder to make")
+    command.add_argument(
+        "--mean", metavar="FILE", help="mean image: .binaryproto, .npy or batches.meta (ImageNet's mean colour)"
+    )
+    command.add_argument(
+        "--classes",
+        metavar="FILE",
+        help="a class a line in the order of the outputs, or imagenet-devkit or imagenet-wordnet (by the program)",
+    )
+    command.add_argument("--variant", metavar="V", help="which network, where the file does not tell")
+
+
+def _weights(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=("list", "get"), metavar="list|get", help="list them, or fetch NAME")
+    command.add_argument("name", nargs="?", metavar="NAME", help="which to fetch")
+    command.add_argument("--file", metavar="F", help="take this file, fetched by other means, and check it")
+    command.add_argument("--out", metavar="DIR", help="folder to keep it in ($ALEXNET_CACHE/weights)")
 
 
 def _bench(command: argparse.ArgumentParser) -> None:
