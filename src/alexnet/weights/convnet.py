@@ -170,7 +170,7 @@ def _stages(layers: dict[str, _Layer]) -> list[list[_Layer]]:
     for stage in stages:
         if len({layer.kind for layer in stage}) > 1 or len(stage) > 2:
             raise PickleError(
-                f"{', '.join(layer.name for layer in stage)} stand side by side; an AlexNet has two towers"
+                f"{', '.join(layer.name for layer in stage[:9])} stand side by side; an AlexNet has two towers"
             )
     return stages
 

@@ -32,9 +32,8 @@ MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in [0, 1], which every network of torchvision expects to be taken away and divided out."""
 
-THEIRS = dict(
-    zip(LAYERS, [f"features.{i}" for i in (0, 3, 6, 8, 10)] + [f"classifier.{i}" for i in (1, 4, 6)], strict=True)
-)
+_PLACES = [*("features." + i for i in ("0", "3", "6", "8", "10")), *("classifier." + i for i in ("1", "4", "6"))]
+THEIRS = dict(zip(LAYERS, _PLACES, strict=True))
 
 MAX_DESCRIPTION = 4 << 20
 """Bytes of `data.pkl`; a state dict's has two thousand, with an optimiser's state twenty thousand."""
