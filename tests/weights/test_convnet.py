@@ -123,7 +123,7 @@ def test_a_zip_bomb_is_refused(turn, tmp_path):
         (lambda n: n["pool1a"].update(sizeX=2), "pools"),
         (lambda n: n["rnorm1a"].update(minDiv=1.0), "different constants"),
         (lambda n: n["pool1a_neuron"].update(neuron={"type": "tanh[1,1]"}), "neuron tanh"),
-        (lambda n: n["conv4b"].update(type="local"), "kind local"),
+        (lambda n: n["conv4b"].update(type="local"), "kind 'local'"),
         (lambda n: n["conv2a"].update(weights=["x"]), "no array of floats"),
         (lambda n: n["data"].update(inputs=["probs"]), "depends on itself"),
         (lambda n: n["conv1a"].update(stride=[2]), "stride 2"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alexnet.errors import AlexNetError
 from alexnet.weights import caffe, convnet, torchvision, wire
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 SMALL = {"channels": (2, 4, 4, 4, 2), "hidden": 4, "classes": 2, "side": 1}
 CAFFE = foreign.caffemodel(foreign.random_weights(**SMALL), numbers=foreign.V1)
 CONVNET = foreign.convnet_checkpoint(
@@ -21,10 +21,12 @@ STARTS = {"caffe": (caffe.read, CAFFE), "convnet": (convnet.read, CONVNET)}
 
 
 def answers(reader, data):
+    told = ""
     try:
         reader("file", memoryview(bytearray(data)), None)
     except AlexNetError as error:
-        assert "\n" not in str(error)
+        told = str(error)
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize("dialect", STARTS)
@@ -48,13 +50,7 @@ def test_any_bytes_are_refused_by_every_reader(data):
     answers(lambda name, data, _: caffe.read_mean(name, data), data)
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4) | st.tuples(inner)
-    ),
-    max_leaves=12,
-)
+VALUES = st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
 LAYER = st.fixed_dictionaries(
     {"name": st.sampled_from(["a", "b", "c"]) | VALUES, "type": st.sampled_from(["conv", "fc", "data", "hs"]) | VALUES},
     optional=dict.fromkeys(("inputs", "inputLayers", "weights", "biases", "stride", "imgSize", "neuron"), VALUES),
@@ -74,7 +70,7 @@ FIELD = st.recursive(
         st.sampled_from([2, 4, 5, 6, 7, 100, 106, 118, 121, 143]),
         st.lists(inner, max_size=4),
     ),
-    max_leaves=20,
+    max_leaves=6,
 )
 
 

@@ -129,8 +129,8 @@ def _layers(checkpoint: Any) -> dict[str, _Layer]:
     layers = {}
     for each in values:
         kind = each.get("type")
-        if kind not in _OURS and not (isinstance(kind, str) and kind.startswith(_ENDS)):
-            raise PickleError(f"it holds a layer {each['name']} of kind {kind}; an AlexNet has none")
+        if not isinstance(kind, str) or (kind not in _OURS and not kind.startswith(_ENDS)):
+            raise PickleError(f"it holds a layer {each['name']} of kind {str(kind)[:40]!r}; an AlexNet has none")
         layers[each["name"]] = _Layer(each["name"], kind, each, _inputs(each, names))
     return layers
 
@@ -288,7 +288,7 @@ def _check_geometry(layers: Iterable[_Layer], stages: list[list[_Layer]]) -> Non
             neuron = layer.values.get("neuron")
             kind = neuron.get("type") if isinstance(neuron, dict) else neuron
             if kind != "relu":
-                raise PickleError(f"{layer.name} is a neuron {kind}; expected relu")
+                raise PickleError(f"{layer.name} is a neuron {str(kind)[:40]}; expected relu")
         elif layer.kind == "rnorm":
             constants = [layer.number(key, 1.0) for key in ("size", "scale", "pow", "minDiv")]
             if not np.allclose(constants, [same.size, same.alpha, same.beta, same.k], rtol=1e-4):
