@@ -29,6 +29,7 @@ examples:
   alexnet evaluate runs/mine --data ~/pictures --views 10
   alexnet predict runs/mine holiday.jpg
   alexnet summary --variant alexnet-two-tower
+  alexnet convert bvlc_alexnet.caffemodel runs/caffe --mean ilsvrc_2012_mean.npy
 """
 
 
@@ -73,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
     _compress(command("compress", "make a network 30 times smaller: prune, share weights, Huffman codes"))
     report = command("report", "write a run's report: one HTML page that needs nothing else")
     report.add_argument("run", metavar="RUN", help="run folder")
+    _convert(command("convert", "turn weights of Caffe, torchvision or cuda-convnet into a run folder"))
+    _weights(command("weights", "list the public weights, or fetch some"))
     _bench(command("bench", "measure speed beside other implementations and this machine's limits"))
     _doctor(command("doctor", "say what this machine has, and what would bound training on this data"))
     return root
@@ -193,6 +196,31 @@ def _compress(command: argparse.ArgumentParser) -> None:
         "--split", help="what to measure errors on: val, test, or several joined by + (val, else test)"
     )
     _on_bad_image(command)
+
+
+def _convert(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help=".caffemodel; .pth or .safetensors of torchvision's alexnet; checkpoint of cuda-convnet, or their folder",
+    )
+    command.add_argument("dest", metavar="RUN", help="run folder to make")
+    command.add_argument(
+        "--mean", metavar="FILE", help="mean image: .binaryproto, .npy or batches.meta (ImageNet's mean colour)"
+    )
+    command.add_argument(
+        "--classes",
+        metavar="FILE",
+        help="a class a line in the order of the outputs, or imagenet-devkit or imagenet-wordnet (by the program)",
+    )
+    command.add_argument("--variant", metavar="V", help="which network, where the file does not tell")
+
+
+def _weights(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=("list", "get"), metavar="list|get", help="list them, or fetch NAME")
+    command.add_argument("name", nargs="?", metavar="NAME", help="which to fetch")
+    command.add_argument("--file", metavar="F", help="take this file, fetched by other means, and check it")
+    command.add_argument("--out", metavar="DIR", help="folder to keep it in ($ALEXNET_CACHE/weights)")
 
 
 def _bench(command: argparse.ArgumentParser) -> None:

@@ -14,8 +14,11 @@ from typing import Any
 
 from alexnet import config, precision
 from alexnet.cli import render
+from alexnet.cli.weights import convert, weights
 from alexnet.config import Train
 from alexnet.errors import UsageError
+
+__all__ = ["bench", "convert", "demo", "doctor", "evaluate", "pack", "predict", "report", "summary", "train", "weights"]
 
 _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
 _TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
@@ -99,7 +102,7 @@ def evaluate(asked: Namespace) -> None:
     for numbers in asked.precision:
         classifiers = [load(run, numbers=numbers) for run in asked.runs]
         source = asked.data or _source_of(classifiers[0].header)
-        store = _open_store(source, config.PAPER, asked.on_bad_image, classifiers[0].stored_size)
+        store = _open_store(source, config.PAPER, asked.on_bad_image, classifiers[0].stored_size, classifiers[0].square)
         split = asked.split or _default_split(store)
         with render.Bar("evaluating") as bar:
             result, examples = measure(classifiers, store, split, asked.views, bar.update)
@@ -198,6 +201,8 @@ def _what_to_train(asked: Namespace) -> tuple[Path, Train, str]:
         from alexnet.training.run import read_config
 
         described = read_config(Path(asked.resume))
+        if "train" not in described:
+            raise UsageError(f"{asked.resume} was converted, not trained here: there is nothing to resume")
         return Path(asked.resume), config.from_json(described["train"]), _source_of(described)
     for name, example in (("recipe", "modern"), ("data", "--data ~/pictures"), ("out", "--out runs/mine")):
         if not getattr(asked, name):
@@ -214,12 +219,23 @@ def _source_of(header: dict[str, Any]) -> str:
     return str(source)
 
 
-def _open_store(source: str, settings: Train, on_bad_image: Any, size: int | None = None) -> Any:
-    from alexnet.data.store import open_store
+def _open_store(
+    source: str, settings: Train, on_bad_image: Any, size: int | None = None, square: str = "centre"
+) -> Any:
+    from alexnet.data.sources import open_source
+    from alexnet.data.squares import warped
+    from alexnet.data.store import cache_directory, is_store, open_store, pack
     from alexnet.models.variants import stored_size
 
     side = size or settings.stored_size or stored_size(settings.variant, settings.input_size)
     with render.Bar("packing") as bar:
+        if square == "warp" and not is_store(source):
+            opened = warped(open_source(source, seed=settings.seed), side)
+            return pack(
+                opened, cache_directory(opened, side), size=side, on_bad_image=on_bad_image, progress=bar.update
+            )
+        if square == "warp":
+            _notice(f"alexnet: {source} holds the centres of pictures, this network was trained on warped ones")
         return open_store(source, seed=settings.seed, size=side, on_bad_image=on_bad_image, progress=bar.update)
 
 

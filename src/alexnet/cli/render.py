@@ -17,9 +17,9 @@ BAR_WIDTH = 30
 class Bar:
     """A progress bar on stderr; silent where that is no terminal."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, unit: str = " images") -> None:
         self._bar: Any = None
-        self.what = what
+        self.what, self.unit = what, unit
 
     def __enter__(self) -> Self:
         return self
@@ -29,9 +29,10 @@ class Bar:
             self._bar.close()
 
     def update(self, done: int, total: int) -> None:
-        """Shows `done` of `total` pictures."""
+        """Shows `done` of `total`."""
         if self._bar is None:
-            self._bar = tqdm(total=total, desc=self.what, unit=" images", disable=None, smoothing=0.1)
+            settings: dict[str, Any] = {"unit": self.unit, "unit_scale": self.unit == "B"}
+            self._bar = tqdm(total=total, desc=self.what, disable=None, smoothing=0.1, **settings)
         self._bar.update(done - self._bar.n)
 
 
@@ -141,11 +142,12 @@ def prediction(answer: dict[str, Any]) -> str:
     """Names and bars for one picture."""
     if "error" in answer:
         return f"{answer['image']}: {answer['error']}"
-    width = max(len(row["class"]) for row in answer["predictions"])
+    names = [f"{row['class']} {row.get('words', '')}".strip() for row in answer["predictions"]]
+    width = max(map(len, names))
     lines = [answer["image"]]
-    for row in answer["predictions"]:
+    for name, row in zip(names, answer["predictions"], strict=True):
         bar = "█" * round(row["probability"] * BAR_WIDTH)
-        lines.append(f"  {row['class']:<{width}} {row['probability']:6.1%} {bar}")
+        lines.append(f"  {name:<{width}} {row['probability']:6.1%} {bar}")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet import precision
-from alexnet.data import decode
+from alexnet.data import squares
 from alexnet.data.augment import Draws, augment
 from alexnet.data.views import views as make_views
 from alexnet.errors import CheckpointError
@@ -45,6 +45,11 @@ class Classifier:
         """Side of the pictures it takes, pixels."""
         return len(self.mean)
 
+    @property
+    def square(self) -> str:
+        """How its pictures become square: a key of `squares.SPECS`."""
+        return str(self.header["preprocessing"].get("square", "centre"))
+
     def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
         """Gives the probability of each class, averaged over the views.
 
@@ -73,7 +78,8 @@ class Classifier:
         Raises:
             BadImage: A picture cannot be decoded.
         """
-        return np.stack([decode.load(Path(path).read_bytes(), str(path), self.stored_size) for path in paths])
+        files = ((Path(path).read_bytes(), str(path)) for path in paths)
+        return np.stack([squares.load(data, name, self.stored_size, self.square) for data, name in files])
 
     def _run(self, function: Any, pictures: NDArray[np.uint8], draws: Draws) -> Tensor:
         device = next(self.model.parameters()).device

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data import decode
+from alexnet.data import squares
 from alexnet.errors import BadImage
 from alexnet.evaluation.classifier import Classifier
+from alexnet.weights.names import words
 
 TOGETHER = 32
 
@@ -26,13 +27,13 @@ def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: 
         top: Classes to name, most probable first.
 
     Yields:
-        `{"image", "predictions": [{"class", "probability"}, ...]}`, or `{"image", "error"}` for a picture that cannot
-        be read.
+        `{"image", "predictions": [{"class", "probability"}, ...]}`, with the "words" for a class of ImageNet; or
+        `{"image", "error"}` for a picture that cannot be read.
     """
     remaining = iter(paths)
     with ThreadPoolExecutor(thread_name_prefix="decode") as threads:
         while some := list(islice(remaining, TOGETHER)):
-            pictures = list(threads.map(lambda path: _read(path, classifier.stored_size), some))
+            pictures = list(threads.map(lambda path: _read(path, classifier), some))
             good = [picture for picture in pictures if not isinstance(picture, BadImage)]
             rows = iter(classifier.probabilities(np.stack(good), views)) if good else iter(())
             for path, picture in zip(some, pictures, strict=True):
@@ -42,9 +43,9 @@ def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: 
                     yield {"image": str(path), "predictions": _best(next(rows), classifier.classes, top)}
 
 
-def _read(path: Path, size: int) -> NDArray[np.uint8] | BadImage:
+def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
     try:
-        return decode.load(path.read_bytes(), str(path), size)
+        return squares.load(path.read_bytes(), str(path), classifier.stored_size, classifier.square)
     except OSError as error:
         return BadImage(str(path), error.strerror or str(error))
     except BadImage as error:
@@ -53,4 +54,9 @@ def _read(path: Path, size: int) -> NDArray[np.uint8] | BadImage:
 
 def _best(probabilities: NDArray[np.float32], classes: tuple[str, ...], top: int) -> list[dict[str, Any]]:
     order = probabilities.argsort(kind="stable")[::-1][:top]
-    return [{"class": classes[i], "probability": float(probabilities[i])} for i in order]
+    return [_answer(classes[i], float(probabilities[i])) for i in order]
+
+
+def _answer(name: str, probability: float) -> dict[str, Any]:
+    said = words(name)
+    return {"class": name, "probability": probability} | ({"words": said} if said else {})

@@ -1,0 +1,70 @@
+"""ImageNet's 1,000 classes in both orders, and the classes of a file that does not name its own."""
+
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from alexnet.errors import UsageError
+
+DEVKIT, WORDNET = "imagenet-devkit", "imagenet-wordnet"
+
+_WORDNET_ID = re.compile(r"n\d{8}")
+_LONGEST = 1 << 24
+
+
+@cache
+def _words() -> dict[str, str]:
+    """WordNet id -> words, in the order of the development kit."""
+    text = files("alexnet.weights").joinpath("imagenet.txt").read_text(encoding="utf-8")
+    return dict(line.split("\t") for line in text.splitlines() if not line.startswith("#"))
+
+
+def imagenet(order: str) -> tuple[str, ...]:
+    """Gives the WordNet ids of the 1,000 classes of ILSVRC-2012.
+
+    Args:
+        order: `imagenet-devkit`, the development kit's class numbers 1..1000, as cuda-convnet's outputs stand; or
+            `imagenet-wordnet`, sorted by id, as Caffe's and torchvision's stand.
+    """
+    return tuple(_words()) if order == DEVKIT else tuple(sorted(_words()))
+
+
+def words(wordnet_id: str) -> str | None:
+    """Gives the English words for a class of ILSVRC-2012; None for anything else."""
+    return _words().get(wordnet_id)
+
+
+def read_classes(spec: str, count: int) -> tuple[str, ...]:
+    """Gives the name of each output.
+
+    Args:
+        spec: `imagenet-devkit`, `imagenet-wordnet`, or a file: a JSON list, or a class a line. Of a line that starts
+            with a WordNet id (Caffe's `synset_words.txt`) the id is the name.
+        count: Outputs of the network.
+
+    Raises:
+        UsageError: The file cannot be read, names a class twice, or names more or fewer than the network has.
+    """
+    names = imagenet(spec) if spec in (DEVKIT, WORDNET) else _from_file(Path(spec))
+    if len(names) != count:
+        raise UsageError(f"{spec} names {len(names):,} classes, the network has {count:,} outputs")
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < count else None
+    if twice is not None:
+        raise UsageError(f"{spec} names the class {twice!r} twice; classes are told apart by their names")
+    return names
+
+
+def _from_file(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        raise UsageError(f"no classes {str(path)!r}; give {DEVKIT}, {WORDNET} or a file with a class a line")
+    if path.stat().st_size > _LONGEST:
+        raise UsageError(f"{path} is too large for a list of classes")
+    try:
+        text = path.read_text(encoding="utf-8")
+        listed = json.loads(text) if text.lstrip().startswith("[") else text.split("\n")
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is neither text nor a JSON list: {error}") from error
+    names = [str(line).strip() for line in listed]
+    return tuple(name[:9] if _WORDNET_ID.match(name) else name for name in names if name)

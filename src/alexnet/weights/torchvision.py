@@ -1,0 +1,245 @@
+"""torchvision's `alexnet`: a state dict as safetensors, or as `torch.save` wrote it, before 2020 or since.
+
+Since 2020 a `.pth` is a zip archive without compression: `data.pkl` describes the tensors, `data/0`, `data/1`, ...
+hold their numbers. Before, it is five pickles (a magic number, a version, facts of the machine, the object, the names
+of the storages) and then, for each storage, how many numbers and the numbers. Both are read by `pickles`, not by
+`torch.load`, whose restricted reader was broken twice (CVE-2025-32434, CVE-2026-24747).
+
+Source: torch/serialization.py; torchvision/models/alexnet.py.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipInfo
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from alexnet.errors import CheckpointError
+from alexnet.weights import pickles
+from alexnet.weights.imported import LAYERS, Imported, counts, identify, shapes
+from alexnet.weights.names import WORDNET
+from alexnet.weights.pickles import Inert, PickleError
+
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The first pickle of the older format."""
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of RGB in [0, 1], which every network of torchvision expects to be taken away and divided out."""
+
+_PLACES = [*("features." + i for i in ("0", "3", "6", "8", "10")), *("classifier." + i for i in ("1", "4", "6"))]
+THEIRS = dict(zip(LAYERS, _PLACES, strict=True))
+
+MAX_DESCRIPTION = 4 << 20
+"""Bytes of `data.pkl`; a state dict's has two thousand, with an optimiser's state twenty thousand."""
+
+_WRAPPERS = {"module", "_orig_mod", "model"}
+"""What DistributedDataParallel, torch.compile and trainers put before a name, or into it."""
+
+_STORAGES = {
+    **{"FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16},
+    **{"BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32},
+    **{"ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool},
+}
+
+
+@dataclass(frozen=True)
+class _Storage:
+    dtype: torch.dtype
+    key: str
+    count: int
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor whose numbers are not there yet."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def read(name: str, tensors: dict[str, Tensor], asked: str | None) -> Imported:
+    """Gives torchvision's alexnet from its tensors.
+
+    Args:
+        name: What errors call the file.
+        tensors: As `read_safetensors`, `read_zip` or `read_older` give them.
+        asked: The variant that the user says it is.
+
+    Raises:
+        CheckpointError: They are another network's.
+    """
+    counts(name, *(sum(t.dim() == dim and key.endswith("weight") for key, t in tensors.items()) for dim in (4, 2)))
+    named = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in THEIRS.items() for part in ("weight", "bias")}
+    odd = sorted(named.values() ^ tensors.keys())
+    if odd:
+        what = "holds" if odd[0] in tensors else "lacks"
+        raise CheckpointError(f"{name} {what} {odd[0]}; torchvision's alexnet has {', '.join(THEIRS.values())}")
+    ours = {key: tensors[theirs].float() for key, theirs in named.items()}
+    found = shapes(name, ours) | {"block1": "conv relu pool", "head": "drop fc relu", "conv1_padding": "both"}
+    row = identify(name, found, asked)
+    divide_pixels_by = 255 * DEVIATION[2]
+    factors = torch.tensor([DEVIATION[2] / deviation for deviation in DEVIATION])
+    ours["conv1.weight"] = ours["conv1.weight"] * factors[:, None, None]
+    return Imported(
+        dialect="torchvision",
+        variant=row,
+        tensors=ours,
+        mapping={layer: f"{THEIRS[layer]} {tuple(tensors[THEIRS[layer] + '.weight'].shape)}" for layer in LAYERS},
+        class_order=WORDNET,
+        mean=np.array(MEAN, np.float32) * 255,
+        divide_pixels_by=divide_pixels_by,
+        translated=[
+            f"pixels: the division by 255 and by the deviations {DEVIATION} is a division by {divide_pixels_by:g} and, "
+            "for red and green, a factor in conv1's weights"
+        ],
+        unknown=["how its pictures were normalised: torchvision's mean and deviations were taken"],
+    )
+
+
+def read_safetensors(name: str, path: Path) -> dict[str, Tensor]:
+    """Gives the tensors of a safetensors file by their names without wrappers.
+
+    Raises:
+        CheckpointError: It is damaged, or a weight file of ours.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            if "alexnet" in (file.metadata() or {}):
+                raise CheckpointError(f"{name} is a weight file of alexnet already: use it as it is")
+            return _unwrapped({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{name} is not a whole safetensors file: {error}") from error
+
+
+def read_zip(name: str, data: memoryview, members: list[ZipInfo]) -> dict[str, Tensor]:
+    """Gives the tensors of a `.pth` that is a zip archive, as views of it.
+
+    Raises:
+        CheckpointError: It is damaged, compressed, or holds something else.
+    """
+    places: dict[str, memoryview] = {}
+    for member in members:
+        if member.compress_type != ZIP_STORED or member.file_size != member.compress_size:
+            raise CheckpointError(
+                f"{name}: {member.filename[:80]} is compressed, which torch.save never does; not read"
+            )
+        head = data[member.header_offset : member.header_offset + 30]
+        if len(head) < 30:
+            raise CheckpointError(f"{name} is damaged: {member.filename[:80]} lies beyond its end; fetch it again")
+        start = member.header_offset + 30 + sum(struct.unpack("<HH", head[26:30]))
+        places[member.filename.partition("/")[2]] = data[start : start + member.file_size]
+    description = places.get("data.pkl", data[:0])
+    if len(description) > MAX_DESCRIPTION:
+        raise CheckpointError(f"{name}: data.pkl has {len(description):,} bytes; a network's has a few thousand")
+    with _plain_errors(name):
+        value, _ = pickles.read(description, known=_KNOWN, persistent=_storage)
+        return _state(value, lambda key: places.get(f"data/{key}", data[:0]))
+
+
+def read_older(name: str, data: memoryview) -> dict[str, Tensor]:
+    """Gives the tensors of a `.pth` of before 2020, as views of it.
+
+    Raises:
+        CheckpointError: It is damaged, or holds something else.
+    """
+    with _plain_errors(name):
+        at, values = 0, []
+        for _ in range(5):
+            value, length = pickles.read(data[at:], known=_KNOWN, persistent=_storage)
+            at += length
+            values.append(value)
+        places, sizes = {}, {t.storage.key: t.storage for t in _tensors_in(values[3])}
+        for key in values[4] if isinstance(values[4], list) else []:
+            if not isinstance(key, str) or key not in sizes:
+                raise PickleError("a storage that no tensor refers to")
+            (count,) = struct.unpack("<q", data[at : at + 8])
+            end = at + 8 + count * sizes[key].dtype.itemsize
+            if not count >= 0 or end > len(data):
+                raise PickleError(f"a storage of {count:,} numbers, of which the file holds fewer")
+            places[key], at = data[at + 8 : end], end
+        return _state(values[3], lambda key: places.get(key, data[:0]))
+
+
+class _plain_errors:
+    """Turns what a damaged pickle raises into one line."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (PickleError, struct.error)):
+            raise CheckpointError(f"{self.name} is no checkpoint that can be read: {error}") from error
+
+
+def _storage(identity: Any) -> _Storage:
+    """Source: `persistent_id` of torch/serialization.py: ("storage", type, key, location, numbers, ...)."""
+    _, kind, key, _, count, *_ = identity
+    if not isinstance(kind, torch.dtype) or not isinstance(key, str) or not isinstance(count, int):
+        raise PickleError("a damaged storage")
+    return _Storage(kind, key, count)
+
+
+def _rebuild(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
+    numbers = (offset, *shape, *stride)
+    if not isinstance(storage, _Storage) or len(shape) != len(stride) or len(shape) > 8:
+        raise PickleError("a damaged tensor")
+    if not all(isinstance(number, int) and 0 <= number < 1 << 40 for number in numbers):
+        raise PickleError("a tensor of impossible shape")
+    return _Tensor(storage, offset, shape, stride)
+
+
+_KNOWN: dict[str, Any] = {
+    **pickles.PLAIN,
+    **{f"torch.{name}": dtype for name, dtype in _STORAGES.items()},
+    "torch._utils._rebuild_tensor": _rebuild,
+    "torch._utils._rebuild_tensor_v2": _rebuild,
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+    "torch.Size": tuple,
+    "torch.device": lambda *_: Inert("torch.device"),
+}
+
+
+def _state(value: Any, place: Callable[[str], memoryview]) -> dict[str, Tensor]:
+    """Finds the state dict in what was saved, and gives its tensors their numbers."""
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(value, dict) and isinstance(value.get(key), dict):
+            value = value[key]
+    if not isinstance(value, dict):
+        raise PickleError(f"it holds a {type(value).__name__}, expected a state dict")
+    return _unwrapped({key: _filled(each, place) for key, each in value.items() if isinstance(each, _Tensor)})
+
+
+def _tensors_in(value: Any) -> Iterator[_Tensor]:
+    """Gives the tensors in dicts and lists, each container once."""
+    seen, waiting = set(), [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, _Tensor):
+            yield value
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += value.values() if isinstance(value, dict) else value
+
+
+def _filled(tensor: _Tensor, place: Callable[[str], memoryview]) -> Tensor:
+    data, dtype = place(tensor.storage.key), tensor.storage.dtype
+    last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.stride, strict=True))
+    if 0 in tensor.shape or (last + 1) * dtype.itemsize > len(data):
+        raise PickleError(f"a tensor of shape {tensor.shape} in a storage of {len(data):,} bytes")
+    numbers = torch.frombuffer(data, dtype=dtype, count=last + 1)
+    return numbers.as_strided(tensor.shape, tensor.stride, tensor.offset)
+
+
+def _unwrapped(tensors: dict[Any, Tensor]) -> dict[str, Tensor]:
+    return {".".join(p for p in str(key).split(".") if p not in _WRAPPERS): t for key, t in tensors.items()}
