@@ -1,0 +1,69 @@
+"""The notebooks of the lecture: they run, and say what they said when their pictures were kept."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from alexnet.models.variants import VARIANTS
+
+FOLDER = Path(__file__).parents[2] / "docs" / "lecture"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def code_cells(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def assert_same(said, shown):
+    """Words and whole numbers are equal; percentages and decimals may differ by what another processor's sums do."""
+    assert len(said.split()) == len(shown.split())
+    for ours, kept in zip(said.split(), shown.split(), strict=True):
+        if ours != kept:
+            allowed = 5 if kept.endswith("%") else 0.05
+            assert "%" in kept or "." in kept, (ours, kept)
+            assert float(ours.strip("%()[],")) == pytest.approx(float(kept.strip("%()[],")), abs=allowed)
+
+
+@pytest.fixture
+def pyplot():
+    """Matplotlib without a screen; afterwards the notebooks' own rows leave the table of variants."""
+    pytest.importorskip("skimage", reason="the lecture's photographs need scikit-image")
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="the lecture's figures need matplotlib")
+    pyplot.switch_backend("agg")
+    before = dict(VARIANTS)
+    with pyplot.rc_context():
+        yield pyplot
+    pyplot.close("all")
+    VARIANTS.clear()
+    VARIANTS.update(before)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_cell_says_what_the_notebook_shows(notebook, pyplot):
+    names = {"__name__": "__main__"}
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(compile("".join(cell["source"]), f"{notebook.name}, code cell {number}", "exec"), names)
+        shown = [output for output in cell["outputs"] if output["output_type"] == "stream"]
+        assert_same(said.getvalue(), "".join("".join(output["text"]) for output in shown))
+        assert len(pyplot.get_fignums()) == len(cell["outputs"]) - len(shown)
+        pyplot.close("all")
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_small_and_names_no_place_of_this_machine(notebook):
+    text = notebook.read_text(encoding="utf-8")
+    assert len(text) < 300_000
+    assert not [place for place in ("/home", "/root", "/tmp", "/work", "/Users") if place in text]
+    assert "image/" in text
+
+
+def test_the_table_of_contents_has_every_notebook():
+    contents = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert NOTEBOOKS
+    assert [path.name for path in NOTEBOOKS if f"({path.name})" not in contents] == []
