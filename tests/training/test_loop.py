@@ -330,6 +330,7 @@ def test_a_run_folder_that_cannot_be_made_is_named(settings, store, tmp_path, pl
 
 
 def test_an_empty_folder_may_become_a_run(settings, store, tmp_path):
+    (tmp_path / "config.json.tmp").write_text("{")  # what a process leaves that was killed at once
     assert loop.train(replace(settings, steps=1), store, "colours", tmp_path)
 
 

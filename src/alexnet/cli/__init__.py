@@ -170,7 +170,9 @@ def _predict(command: argparse.ArgumentParser) -> None:
 
 
 def _bench(command: argparse.ArgumentParser) -> None:
-    command.add_argument("what", nargs="?", default="all", choices=("lrn", "train", "data", "predict", "all"))
+    command.add_argument(
+        "what", nargs="?", default="all", choices=("lrn", "train", "data", "predict", "parallel", "all")
+    )
     command.add_argument("--per-layer", action="store_true", help="time each layer against its floors")
     command.add_argument("--data", metavar="SOURCE", help="pictures for `data` (made up where none are given)")
 

@@ -67,7 +67,7 @@ def train(asked: Namespace) -> None:
         if team.is_first:
             for entry in store.quarantine:
                 _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
-        with _polite_stop(team.is_first) as stop, render.TrainingDisplay() as display:
+        with _polite_stop(team) as stop, render.TrainingDisplay() as display:
             if asked.resume:
                 done = loop.resume(store, folder, display, stop.is_set, team)
             else:
@@ -252,15 +252,20 @@ def _pictures(arguments: list[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def _polite_stop(is_first: bool) -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C or SIGTERM into a request to save and stop; a second one interrupts at once."""
+def _polite_stop(team: Any) -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C or SIGTERM into a request to save and stop; a second one interrupts at once.
+
+    Not in a team: there torchrun passes on what the terminal has sent already, and ends by force what does not stop.
+    """
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            if team.everyone.count == 1:
+                raise KeyboardInterrupt
+            return
         stop.set()
-        if is_first:
+        if team.is_first:
             _notice("\nalexnet: saving, then stopping (again to stop at once)")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
