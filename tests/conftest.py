@@ -143,6 +143,7 @@ import json, os, signal, sys, tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import torch._dynamo  # what each process would import by itself
 import torch.distributed.device_mesh
 from alexnet import config, errors, team
 from alexnet.data.store import Store

@@ -58,11 +58,21 @@ def folder(teams, store, tmp_path_factory):
     return root
 
 
-def largest_difference(one, other, name="last.safetensors"):
-    """Gives the largest difference of any weight or momentum, over the largest value of its kind."""
-    ours, theirs = load_file(one / name), load_file(other / name)
-    assert {key: value.shape for key, value in ours.items()} == {key: value.shape for key, value in theirs.items()}
-    return max(float((ours[key] - theirs[key]).abs().max() / theirs[key].abs().max()) for key in theirs)
+def tensors(one, other):
+    """Gives, for each weight and momentum of a run, its name, and its values there and in the other run."""
+    ours, theirs = (load_file(folder / "last.safetensors") for folder in (one, other))
+    assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
+    return [(name, ours[name], theirs[name]) for name in theirs]
+
+
+def largest_difference(one, other):
+    """Gives the largest difference of any weight, over the largest weight of its layer."""
+    pairs = [pair for name, *pair in tensors(one, other) if not name.startswith("momentum")]
+    return max(float((ours - theirs).abs().max() / theirs.abs().max()) for ours, theirs in pairs)
+
+
+def are_equal(one, other):
+    return all(torch.equal(ours, theirs) for _, ours, theirs in tensors(one, other))
 
 
 def metrics(folder, name):
@@ -88,7 +98,7 @@ def test_every_picture_is_counted_once(name, folder):
 
 
 def test_a_team_of_one_agrees_to_the_bit(folder):
-    assert largest_difference(folder / "of one", folder / "alone") == 0
+    assert are_equal(folder / "of one", folder / "alone")
 
 
 def test_a_run_may_change_its_team_at_any_save(folder):
@@ -144,7 +154,7 @@ def bytes_sent(variant, mode, count, each):
     return team.sent
 
 
-@pytest.mark.parametrize("variant", ["alexnet-two-tower", "alexnet-as-run", "caffenet"])
+@pytest.mark.parametrize("variant", ["alexnet-two-tower", "alexnet-as-run"])
 def test_a_tower_holds_half_of_the_weights(variant):
     for index in range(2):
         with torch.device("meta"):
@@ -211,7 +221,7 @@ def train_with_kills(toy_script, store, folder, kills):
 def test_killed_workers_are_started_again_and_change_nothing(folder, toy_script, store, tmp_path):
     """Either process, before the first save and after it."""
     train_with_kills(toy_script, store, tmp_path / "run", ["1@0", "0@7", "1@13"])
-    assert largest_difference(tmp_path / "run", folder / "data 2") == 0
+    assert are_equal(tmp_path / "run", folder / "data 2")
     assert metrics(tmp_path / "run", "loss") == metrics(folder / "data 2", "loss")
     assert (tmp_path / "run" / "report.html").exists()
 
@@ -223,4 +233,4 @@ def test_kills_at_random_moments_change_nothing(folder, toy_script, store, tmp_p
     for number in range(int(os.environ.get("ALEXNET_KILLS", "0"))):
         victim, seconds = number % 2, torch.rand(1, generator=dice).item() * 0.5
         train_with_kills(toy_script, store, tmp_path / str(number), [f"{victim}@{seconds}s"])
-        assert largest_difference(tmp_path / str(number), folder / "data 2") == 0
+        assert are_equal(tmp_path / str(number), folder / "data 2")

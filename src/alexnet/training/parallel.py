@@ -53,11 +53,12 @@ class Part:
             _join(model, team)
             _place_dropout(model, team)
             self._add_up_gradients(model)
-        self.share = sum(p.numel() for p in model.parameters()) / self.parameters
+        self._held = {name: p.numel() for name, p in model.named_parameters()}
+        self.share = sum(self._held.values()) / self.parameters
 
     def mine(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Gives this process's parts of whole tensors, by parameter name."""
-        return {name: self._part(name, tensor) for name, tensor in tensors.items()}
+        return {name: self._part(name, tensor) for name, tensor in tensors.items() if name in self._held}
 
     def whole(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Gives copies on the CPU of what `mine` cut: whole in the first process, and of no use in the others."""
