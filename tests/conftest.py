@@ -121,7 +121,7 @@ def toy_script(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def teams(toy_program):
-    """A function that runs jobs, each in a team of processes, and gives [(exit codes, stderr), ...].
+    """A function that runs jobs, each in a team of processes, and gives [(exit codes, what they printed), ...].
 
     See `TEAMS` for what a job says. They are forked from one process, so that torch is imported once.
     """
@@ -146,6 +146,7 @@ from pathlib import Path
 import torch._dynamo  # what each process would import by itself
 import torch.distributed.device_mesh
 from alexnet import config, errors, team
+from alexnet.cli import main
 from alexnet.data.store import Store
 from alexnet.training import loop
 
@@ -163,6 +164,8 @@ def member(job, rank):
     if job.get("mode"):
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_WORLD_SIZE=str(job.get("here", world)))
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(job["port"]))
+    if job.get("command"):
+        return main(job["command"])
     own = job.get("different", {}) if rank else {}
     settings = config.from_json({**job["settings"], **own})
     steps = []
@@ -181,11 +184,12 @@ def member(job, rank):
             loop.train(settings, store, "colours", folder, Notes(), should_stop, together)
 
 
-def fork(job, rank, errors_file):
+def fork(job, rank, file):
     child = os.fork()
     if child:
         return child
-    os.dup2(errors_file.fileno(), 2)
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
     code = 1
     try:
         member(job, rank)
@@ -194,10 +198,13 @@ def fork(job, rank, errors_file):
         code = 2
         if str(error):
             print(error, file=sys.stderr)
+    except SystemExit as ended:
+        code = ended.code
     except BaseException:
         import traceback
         traceback.print_exc()
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 

@@ -1,5 +1,6 @@
 """What goes wrong between processes is said once, ends everyone, and never hangs."""
 
+import json
 import platform
 import re
 import signal
@@ -78,6 +79,24 @@ def test_trouble_is_said_once_and_ends_everyone(name, ends):
     assert codes == TROUBLE[name][1], told
     assert len(lines) == 1, told
     assert re.fullmatch(TROUBLE[name][2], lines[0]), told
+
+
+def test_evaluation_and_prediction_are_shared_and_told_once(teams, run, pictures):
+    """9 and 3 pictures, which 2 processes cannot share evenly."""
+    images = [str(pictures / "val" / name) for name in ("red/000.jpg", "blue/000.jpg", "green/001.jpg")]
+    commands = [
+        ["evaluate", str(run), "--data", str(pictures), "--precision", "float32", "--json"],
+        ["predict", str(run), *images, "--precision", "float32", "--json"],
+    ]
+    teams_of = ({}, {"mode": "data", "world": 2})
+    ends = teams([{"command": command, **how} for how in teams_of for command in commands])
+    assert [codes for codes, _ in ends] == [[0], [0], [0, 0], [0, 0]]
+    alone, answers, shared, shared_answers = (json.loads(told) for _, told in ends)
+    assert (shared["n"], shared["confusion"]) == (9, alone["confusion"])
+    assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    assert [answer["image"] for answer in shared_answers["images"]] == images
+    for ours, theirs in zip(shared_answers["images"], answers["images"], strict=True):
+        assert [row["class"] for row in ours["predictions"]] == [row["class"] for row in theirs["predictions"]]
 
 
 def test_a_mode_without_torchrun_is_told_how_to_start():

@@ -199,11 +199,11 @@ class Team:
             dist.all_gather_object(all_facts, (platform.node(), facts))
         (first_host, wanted), *others = all_facts
         for rank, (host, found) in enumerate(others, start=1):
-            for name in wanted.keys() | found.keys():
-                if wanted.get(name) != found.get(name):
+            for name in wanted:
+                if wanted[name] != found.get(name):
                     raise UsageError(
                         f"process {rank} on {host} has {name} {found.get(name)}, process 0 on {first_host} "
-                        f"{wanted.get(name)}: start all with the same command, data and version"
+                        f"{wanted[name]}: start all with the same command, data and version"
                     )
 
 
@@ -235,7 +235,10 @@ def assemble(mode: str | None, timeout_s: float) -> Iterator[Team]:
     try:
         yield _form(mode or "data", roll)
     except AlexNetError as error:
-        raise roll.last_words(error) from error
+        said = roll.last_words(error)
+        if said is error:
+            raise
+        raise said from error
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
