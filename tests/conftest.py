@@ -1,6 +1,8 @@
 """Shared by all tests: a toy network, little pictures, a store of them, and a run trained on it."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -91,12 +93,141 @@ def run(settings, store, pictures, tmp_path_factory):
     return folder
 
 
+TOY_HEAD = f"from alexnet.models.variants import VARIANTS, Variant\nVARIANTS['toy'] = {TOY!r}\n"
+
+
 @pytest.fixture(scope="session")
 def toy_program():
     """A function that runs a Python program, which knows the row `toy`, in a process of its own."""
 
     def start(body, *arguments):
-        head = f"from alexnet.models.variants import VARIANTS, Variant\nVARIANTS['toy'] = {TOY!r}\n"
-        return subprocess.run([sys.executable, "-c", head + body, *map(str, arguments)], capture_output=True, text=True)
+        program = [sys.executable, "-c", TOY_HEAD + body, *map(str, arguments)]
+        return subprocess.run(program, capture_output=True, text=True)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def toy_script(tmp_path_factory):
+    """A function that writes a program, which knows the row `toy`, to a file and gives its path."""
+
+    def write(body):
+        path = tmp_path_factory.mktemp("script") / "program.py"
+        path.write_text(TOY_HEAD + body)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def teams(toy_program):
+    """A function that runs jobs, each in a team of processes, and gives [(exit codes, what they printed), ...].
+
+    See `TEAMS` for what a job says. They are forked from one process, so that torch is imported once.
+    """
+
+    def run(jobs, at_once=False):
+        for job in jobs:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                job.setdefault("port", free.getsockname()[1])
+        ended = toy_program(TEAMS, json.dumps(jobs), json.dumps(at_once))
+        assert ended.returncode == 0, ended.stderr
+        return [tuple(result) for result in json.loads(ended.stdout)]
+
+    return run
+
+
+TEAMS = """
+import json, os, signal, sys, tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch._dynamo  # what each process would import by itself
+import torch.distributed.device_mesh
+from alexnet import config, errors, team
+from alexnet.cli import main
+from alexnet.data.store import Store
+from alexnet.training import loop
+
+VARIANTS["toy-drop-first"] = replace(VARIANTS["toy"], head="drop fc relu")
+VARIANTS["toy-one-tower"] = replace(VARIANTS["toy"], groups=1, towers=1)
+
+
+class Notes(loop.Observer):
+    def notice(self, text):
+        print(text, file=sys.stderr, flush=True)
+
+
+def member(job, rank):
+    world = job.get("world", 1)
+    if job.get("mode"):
+        os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_WORLD_SIZE=str(job.get("here", world)))
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(job["port"]))
+    if job.get("command"):
+        return main(job["command"])
+    own = job.get("different", {}) if rank else {}
+    settings = config.from_json({**job["settings"], **own})
+    steps = []
+
+    def should_stop():
+        steps.append(None)
+        if len(steps) == job.get("signal_at") and rank == world - 1:
+            os.kill(os.getpid(), getattr(signal, job["signal"]))
+        return len(steps) == job.get("stop_at") and rank == world - 1
+
+    with team.assemble(job.get("mode"), job.get("timeout", 120)) as together:
+        store, folder = Store(job["store"]), Path(job["folder"])
+        if job.get("resume"):
+            loop.resume(store, folder, Notes(), should_stop, together)
+        else:
+            loop.train(settings, store, "colours", folder, Notes(), should_stop, together)
+
+
+def fork(job, rank, file):
+    child = os.fork()
+    if child:
+        return child
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+    code = 1
+    try:
+        member(job, rank)
+        code = 0
+    except errors.AlexNetError as error:
+        code = 2
+        if str(error):
+            print(error, file=sys.stderr)
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def start(job):
+    file = tempfile.TemporaryFile("w+")
+    return [fork(job, rank, file) for rank in range(job.get("start", job.get("world", 1)))], file
+
+
+def end(job, children, file):
+    codes = []
+    for rank, child in enumerate(children):
+        if job.get("signal") == "SIGSTOP" and rank == len(children) - 1:
+            os.kill(child, signal.SIGKILL)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    file.seek(0)
+    return codes, file.read()
+
+
+jobs, at_once = map(json.loads, sys.argv[1:])
+if at_once:
+    running = [start(job) for job in jobs]
+    print(json.dumps([end(job, *it) for job, it in zip(jobs, running)]))
+else:
+    print(json.dumps([end(job, *start(job)) for job in jobs]))
+"""

@@ -46,6 +46,7 @@ class Train:
         weight_decay: Of weights; times the learning rate inside the update.
         bias_decay: Whether biases decay too.
         label_smoothing: Share of the target spread over all classes.
+        reduction: Numbers in which gradients travel between processes: `float32` or `bf16`.
         precision: `auto` takes bf16 where the processor has instructions for it, else float32.
         evaluate_every: Epochs between evaluations on the validation split.
         seed: Of weights, order, crops, colour and dropout.
@@ -79,6 +80,7 @@ class Train:
     weight_decay: float = 5e-4
     bias_decay: bool = False
     label_smoothing: float = 0.0
+    reduction: str = "float32"
     precision: str = "auto"
     evaluate_every: float = 1
     seed: int = 0
@@ -98,6 +100,7 @@ CHOICES = {
     "pooling": ("overlapping", "2x2"),
     "colour": ("lecture", "source", "none"),
     "schedule": ("plateau", "one-cycle", "constant"),
+    "reduction": ("float32", "bf16"),
     "precision": ("auto", "bf16", "float32"),
 }
 

@@ -5,7 +5,9 @@
     ├── DataError         a source or a store that cannot serve: a missing split, an empty class
     │   └── BadImage      one picture that cannot be decoded
     ├── CheckpointError   a run folder or weight file that is damaged or belongs to something else
-    └── TrainingError     a training run that cannot go on: the loss is NaN, the start is dead
+    ├── TrainingError     a training run that cannot go on: the loss is NaN, the start is dead
+    └── TeamError         processes that should work together cannot: one did not come, ended, or hangs
+        └── SaidElsewhere     another process of the team says what is wrong; this one has no message
 
 Every message is one line: what is wrong, the value at fault, and the remedy. The command line prints
 it and exits with 2; anything that is not an `AlexNetError` is a bug and shows its traceback.
@@ -44,3 +46,11 @@ class CheckpointError(AlexNetError):
 
 class TrainingError(AlexNetError):
     """A training run that cannot go on."""
+
+
+class TeamError(AlexNetError):
+    """Processes that should work together cannot."""
+
+
+class SaidElsewhere(TeamError):
+    """Another process of the team says what is wrong."""

@@ -120,8 +120,8 @@ def test_later_weights_of_a_higher_loss_do_not_take_the_place_of_the_best(settin
     """Also when the run is stopped and resumed in between."""
     losses, measure = iter([1.0, 0.5, 0.7]), loop.evaluate
 
-    def measured(*arguments):
-        summary, examples = measure(*arguments)
+    def measured(*arguments, **more):
+        summary, examples = measure(*arguments, **more)
         return {**summary, "loss": next(losses)}, examples
 
     monkeypatch.setattr(loop, "evaluate", measured)
@@ -267,7 +267,7 @@ def test_a_killed_process_goes_on_bit_for_bit(run, settings, store, tmp_path, to
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     recorder = Recorder()
     assert loop.resume(store, folder, recorder)
-    assert recorder.steps == [5, 6]
+    assert recorder.steps in ([5, 6], [4, 5, 6])  # the save after step 4 may have been half written
     assert_same_run(run, folder)
 
 
@@ -330,6 +330,7 @@ def test_a_run_folder_that_cannot_be_made_is_named(settings, store, tmp_path, pl
 
 
 def test_an_empty_folder_may_become_a_run(settings, store, tmp_path):
+    (tmp_path / "config.json.tmp").write_text("{")  # what a process leaves that was killed at once
     assert loop.train(replace(settings, steps=1), store, "colours", tmp_path)
 
 

@@ -15,7 +15,7 @@ from alexnet.errors import UsageError
 
 __all__ = ["BENCHES", "Size", "run"]
 
-BENCHES = ("lrn", "train", "data", "predict")
+BENCHES = ("lrn", "train", "data", "predict", "parallel")
 
 
 def run(

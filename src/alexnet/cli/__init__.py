@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so that `alexnet --help` answer
 import argparse
 import difflib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,6 +16,8 @@ from alexnet.config import CHOICES, RECIPES
 from alexnet.errors import AlexNetError
 
 NUMBERS = ("auto", "float32", "bf16", "int8")
+PARALLEL = ("data", "towers", "hybrid")
+TIMEOUT_S = 300.0
 
 DATA_HELP = (
     "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
@@ -22,7 +25,7 @@ DATA_HELP = (
     "or solar-cells, which comes with the package"
 )
 
-EXAMPLES = """
+EXAMPLES = r"""
 examples:
   alexnet train demo --data solar-cells --out runs/demo
   alexnet train modern --data ~/pictures --out runs/mine
@@ -30,6 +33,9 @@ examples:
   alexnet predict runs/mine holiday.jpg
   alexnet summary --variant alexnet-two-tower
   alexnet convert bvlc_alexnet.caffemodel runs/caffe --mean ilsvrc_2012_mean.npy
+
+  torchrun --nproc-per-node 2 -m alexnet train paper --variant alexnet-two-tower \
+      --data ~/pictures --out runs/two --parallel towers
 """
 
 
@@ -37,8 +43,9 @@ class Parser(argparse.ArgumentParser):
     """Answers a wrong word in one line, with the nearest right one."""
 
     def error(self, message: str) -> NoReturn:
-        """Prints the message and exits with 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        """Prints the message, of several processes only the first, and exits with 2."""
+        is_first = os.environ.get("RANK", "0") == "0"
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n" if is_first else None)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
@@ -101,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"alexnet: {message}", file=sys.stderr)
+    if message:
+        print(f"alexnet: {message}", file=sys.stderr)
     return code
 
 
@@ -134,6 +142,14 @@ def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change any other setting of the recipe"
     )
+    command.add_argument(
+        "--parallel",
+        choices=PARALLEL,
+        metavar="MODE",
+        help="under torchrun: data shares the pictures of a batch (default); towers gives each of two processes one "
+        "tower; hybrid shares pictures among the convolutions and cuts fc6, fc7 and fc8",
+    )
+    _timeout(command)
     _on_bad_image(command)
 
 
@@ -149,6 +165,7 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
         metavar="P,...",
         help=f"{', '.join(NUMBERS)}; several, joined by commas, print what each costs (auto)",
     )
+    _timeout(command)
     _on_bad_image(command)
 
 
@@ -166,6 +183,7 @@ def _predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", default="auto", choices=NUMBERS, help="numbers to compute in (auto)")
     command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
+    _timeout(command)
 
 
 def _compress(command: argparse.ArgumentParser) -> None:
@@ -224,7 +242,9 @@ def _weights(command: argparse.ArgumentParser) -> None:
 
 
 def _bench(command: argparse.ArgumentParser) -> None:
-    command.add_argument("what", nargs="?", default="all", choices=("lrn", "train", "data", "predict", "all"))
+    command.add_argument(
+        "what", nargs="?", default="all", choices=("lrn", "train", "data", "predict", "parallel", "all")
+    )
     command.add_argument("--per-layer", action="store_true", help="time each layer against its floors")
     command.add_argument("--data", metavar="SOURCE", help="pictures for `data` (made up where none are given)")
 
@@ -232,6 +252,16 @@ def _bench(command: argparse.ArgumentParser) -> None:
 def _doctor(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="SOURCE", help="pictures to measure with")
     command.add_argument("--variant", default="alexnet", metavar="V", help="network to measure with (alexnet)")
+
+
+def _timeout(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_S,
+        metavar="S",
+        help="under torchrun: seconds after which a process that does not come or answer is given up (300)",
+    )
 
 
 def _on_bad_image(command: argparse.ArgumentParser) -> None:

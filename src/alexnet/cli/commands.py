@@ -9,11 +9,12 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from alexnet import config, precision
-from alexnet.cli import render
+from alexnet.cli import TIMEOUT_S, render
 from alexnet.cli.weights import convert, weights
 from alexnet.config import Train
 from alexnet.errors import UsageError
@@ -22,6 +23,7 @@ __all__ = ["bench", "convert", "demo", "doctor", "evaluate", "pack", "predict", 
 
 _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
 _TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
+_TRAIN_DEFAULTS.parallel, _TRAIN_DEFAULTS.timeout = None, TIMEOUT_S
 
 
 def summary(asked: Namespace) -> None:
@@ -59,17 +61,22 @@ def pack(asked: Namespace) -> None:
 def train(asked: Namespace) -> None:
     """Trains, tests and reports; or resumes."""
     precision.keep_memory()
+    from alexnet.team import assemble
     from alexnet.training import loop
 
-    folder, settings, source = _what_to_train(asked)
-    store = _open_store(source, settings, asked.on_bad_image)
-    for entry in store.quarantine:
-        _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
-    with _polite_stop() as stop, render.TrainingDisplay() as display:
-        if asked.resume:
-            done = loop.resume(store, folder, display, stop.is_set)
-        else:
-            done = loop.train(settings, store, source, folder, display, stop.is_set)
+    with assemble(asked.parallel, asked.timeout) as team:
+        folder, settings, source = _what_to_train(asked, team)
+        store = _open_store(source, settings, asked.on_bad_image)
+        if team.is_first:
+            for entry in store.quarantine:
+                _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
+        with _polite_stop(team) as stop, render.TrainingDisplay() as display:
+            if asked.resume:
+                done = loop.resume(store, folder, display, stop.is_set, team)
+            else:
+                done = loop.train(settings, store, source, folder, display, stop.is_set, team)
+    if not team.is_first:
+        return
     if not done:
         again = f"alexnet train --resume {shlex.quote(str(folder))}"
         _print(asked, {"run": str(folder), "complete": False}, f"stopped and saved; continue with: {again}")
@@ -97,17 +104,23 @@ def evaluate(asked: Namespace) -> None:
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
     from alexnet.evaluation.quantise import weight_bytes
+    from alexnet.team import assemble
 
     results = []
-    for numbers in asked.precision:
-        classifiers = [load(run, numbers=numbers) for run in asked.runs]
-        source = asked.data or _source_of(classifiers[0].header)
-        store = _open_store(source, config.PAPER, asked.on_bad_image, classifiers[0].stored_size, classifiers[0].square)
-        split = asked.split or _default_split(store)
-        with render.Bar("evaluating") as bar:
-            result, examples = measure(classifiers, store, split, asked.views, bar.update)
-        size = sum(weight_bytes(classifier.model) for classifier in classifiers)
-        results.append({"precision": numbers, **result, "weight_bytes": size})
+    with assemble(None, asked.timeout) as team:
+        for numbers in asked.precision:
+            classifiers = [load(run, numbers=numbers) for run in asked.runs]
+            first = classifiers[0]
+            source = asked.data or _source_of(first.header)
+            store = _open_store(source, config.PAPER, asked.on_bad_image, first.stored_size, first.square)
+            split = asked.split or _default_split(store)
+            team.compare({"weights": [c.header["crc32"] for c in classifiers], "data": store.content_hash})
+            with render.Bar("evaluating") as bar:
+                result, examples = measure(classifiers, store, split, asked.views, bar.update, team)
+            size = sum(weight_bytes(classifier.model) for classifier in classifiers)
+            results.append({"precision": numbers, **result, "weight_bytes": size})
+    if not team.is_first:
+        return
     if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
         _write_evaluation(Path(asked.runs[0]), result, examples)
     text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
@@ -118,16 +131,19 @@ def predict(asked: Namespace) -> None:
     """Names what is on pictures."""
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.predict import predict as name_pictures
+    from alexnet.team import assemble
 
-    if asked.top < 1:
-        raise UsageError(f"--top takes 1 or more, got {asked.top}")
-    classifier = load(asked.run, numbers=asked.precision)
     answers = []
-    for answer in name_pictures(classifier, _pictures(asked.images), asked.views, asked.top):
-        answers.append(answer)
-        if not asked.json:
-            print(render.prediction(answer), flush=True)
-    if asked.json:
+    with assemble(None, asked.timeout) as team:
+        if asked.top < 1:
+            raise UsageError(f"--top takes 1 or more, got {asked.top}")
+        classifier = load(asked.run, numbers=asked.precision)
+        mine = islice(_pictures(asked.images), team.everyone.index, None, team.everyone.count)
+        for answer in team.in_order(name_pictures(classifier, mine, asked.views, asked.top)):
+            answers.append(answer)
+            if not asked.json:
+                print(render.prediction(answer), flush=True)
+    if asked.json and team.is_first:
         print(json.dumps({"run": asked.run, "views": asked.views, "images": answers}, indent=1))
     bad = sum("error" in answer for answer in answers)
     if bad:
@@ -194,13 +210,13 @@ def _notice(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _what_to_train(asked: Namespace) -> tuple[Path, Train, str]:
+def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
     if asked.resume:
         if any(getattr(asked, name) is not None for name in _TRAIN_FLAGS) or asked.set:
             raise UsageError("--resume takes everything from the run; leave the other settings away")
         from alexnet.training.run import read_config
 
-        described = read_config(Path(asked.resume))
+        described = team.tell(read_config(Path(asked.resume)) if team.is_first else {})
         if "train" not in described:
             raise UsageError(f"{asked.resume} was converted, not trained here: there is nothing to resume")
         return Path(asked.resume), config.from_json(described["train"]), _source_of(described)
@@ -281,15 +297,21 @@ def _pictures(arguments: list[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def _polite_stop() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C or SIGTERM into a request to save and stop; a second one interrupts at once."""
+def _polite_stop(team: Any) -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C or SIGTERM into a request to save and stop; a second one interrupts at once.
+
+    Not in a team: there torchrun passes on what the terminal has sent already, and ends by force what does not stop.
+    """
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            if team.everyone.count == 1:
+                raise KeyboardInterrupt
+            return
         stop.set()
-        _notice("\nalexnet: saving, then stopping (again to stop at once)")
+        if team.is_first:
+            _notice("\nalexnet: saving, then stopping (again to stop at once)")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -42,6 +42,9 @@ class Draws:
     def __len__(self) -> int:
         return len(self.crops)
 
+    def __getitem__(self, rows: slice) -> "Draws":
+        return Draws(self.crops[rows], self.shifts[rows], self.gains[rows])
+
 
 def draw(train: Train, covariance: NDArray[np.float64], step: int, stored: int, size: int) -> Draws:
     """Draws crops, reflections and colour for the batch of one step.

@@ -15,6 +15,7 @@ from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.metrics import Tally
+from alexnet.team import ALONE, Team
 
 SHOWN = 8
 BATCH = 128
@@ -26,6 +27,7 @@ def evaluate(
     split: str = "val",
     views: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    team: Team = ALONE,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Measures errors; every picture is counted exactly once.
 
@@ -35,6 +37,7 @@ def evaluate(
         split: `val`, `test`, ..., or several joined by `+`.
         views: 1 or 10.
         on_progress: Called with pictures done and in all.
+        team: Processes that share the pictures; each gets the whole result.
 
     Returns:
         The contents of `evaluation.json` and of `examples.json`.
@@ -50,8 +53,9 @@ def evaluate(
     total, done, loss = sum(map(len, parts)), 0, 0.0
     chosen = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
     for part in parts:
-        for indices, pictures in _read(part, store.size):
+        for indices, pictures in _read(part, store.size, team):
             probabilities = np.mean([c.probabilities(pictures, views) for c in classifiers], 0)
+            probabilities = team.whole(probabilities, len(indices))
             labels = translations[part.labels[indices]]
             tally.add(probabilities, labels)
             loss -= float(np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).sum())
@@ -90,15 +94,17 @@ def _translate(classifiers: Sequence[Classifier], store: Store) -> NDArray[np.in
     return np.array([classes.index(name) for name in store.classes], np.int64)
 
 
-def _read(split: Split, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+def _read(split: Split, size: int, team: Team) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    """Gives the indices of a batch, and this process's share of its pictures."""
     pictures = Pictures(split, size, memory_budget=0)
+    together = BATCH * team.images.count
 
     def batch(number: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        indices = np.arange(number * BATCH, min((number + 1) * BATCH, len(split)))
-        return indices, pictures.read(indices)
+        indices = np.arange(number * together, min((number + 1) * together, len(split)))
+        return indices, pictures.read(team.share(indices))
 
     try:
-        yield from prefetch(batch, range(-(-len(split) // BATCH)))
+        yield from prefetch(batch, range(-(-len(split) // together)))
     finally:
         pictures.close()
 

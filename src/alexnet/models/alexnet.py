@@ -31,12 +31,18 @@ class Dropout(nn.Module):
         rate: Probability of silence, in [0, 1).
         rescale: Divide what is left by (1 - rate) in training. Otherwise multiply everything by (1 - rate) at test
             time, as the paper (section 4.2) and the 2012 source do.
+
+    Attributes:
+        seed: Of the next draw; None draws from PyTorch's own generator.
+        rows, columns: Index and count of the parts in which it sees a larger batch, or wider layer; the draw is the
+            same in however many parts.
     """
 
     def __init__(self, rate: float, rescale: bool) -> None:
         super().__init__()
         self.rate, self.rescale = rate, rescale
         self.seed: int | None = None
+        self.rows = self.columns = (0, 1)
 
     def forward(self, units: Tensor) -> Tensor:
         """Gives the units with some silenced, or scaled; same shape."""
@@ -46,7 +52,9 @@ class Dropout(nn.Module):
         generator = None
         if self.seed is not None:
             generator = torch.Generator(units.device).manual_seed(self.seed)
-        mask = torch.empty_like(units).bernoulli_(keep, generator=generator)
+        (row, rows), (column, columns) = self.rows, self.columns
+        whole = units.new_empty(len(units) * rows, units.shape[1] * columns).bernoulli_(keep, generator=generator)
+        mask = whole.chunk(rows)[row].chunk(columns, 1)[column]
         return units * (mask / keep if self.rescale else mask)
 
     def extra_repr(self) -> str:

@@ -1,13 +1,17 @@
 """Training, from the first step to the report, in the order of time.
 
 A step is a pure function of (settings, weights, momentum, step): pictures, crops, colour and dropout are drawn from the
-seed and the step. A run that was interrupted and resumed therefore equals the unbroken run bit for bit.
+seed and the step. A run that was interrupted and resumed therefore equals the unbroken run bit for bit. Draws are made
+for the whole batch, of which each process of a team takes its rows, so that any team trains the same network; only its
+first process touches the run folder.
 """
 
+import copy
 import json
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +31,9 @@ from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import write
 from alexnet.models.alexnet import AlexNet
+from alexnet.team import ALONE, Team
 from alexnet.training import memory, run
+from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step, dead_units
 from alexnet.training.watch import Watch
@@ -67,6 +73,7 @@ def train(
     folder: Path,
     observer: Observer | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    team: Team = ALONE,
 ) -> bool:
     """Trains a network from its start.
 
@@ -77,6 +84,7 @@ def train(
         folder: The run folder to make.
         observer: Is told how it goes.
         should_stop: Asked after every step; True saves and stops.
+        team: Processes that train together; torchrun's restart of a failed one continues the run.
 
     Returns:
         True if the run is complete, False if it was stopped.
@@ -85,11 +93,16 @@ def train(
         UsageError: The folder exists, or a setting does not fit.
         DataError: A split is missing, or the disk is full.
         TrainingError: The loss is not finite any more.
+        TeamError: A process of the team ended or hangs.
     """
+    team.compare({**config.to_json(settings), **_facts(settings, store)})
+    if team.is_restarted and team.tell(run.is_begun(folder, settings, store)):
+        return resume(store, folder, observer, should_stop, team)
     model = make_model(settings, len(store.classes))
-    _check(settings, store, model)
-    run.create(folder, settings, model, store, source)
-    return Job(settings, store, folder, model, {}, Progress(), observer or Observer()).run(should_stop)
+    _check(settings, store, model, team)
+    if team.is_first:
+        run.create(folder, settings, model, store, source)
+    return Job(settings, store, folder, model, {}, Progress(), observer or Observer(), team).run(should_stop)
 
 
 def resume(
@@ -97,23 +110,29 @@ def resume(
     folder: Path,
     observer: Observer | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    team: Team = ALONE,
 ) -> bool:
     """Continues a run from its last save; the same as `train` otherwise.
 
     Raises:
         CheckpointError: The folder is no run, or its data have changed.
     """
-    description = run.read_config(folder)
+    description = team.tell(run.read_config(folder) if team.is_first else {})
     settings = config.from_json(description["train"])
+    team.compare(_facts(settings, store))
     if store.content_hash != description["data"]["hash"]:
         raise CheckpointError(f"the data of {folder} have changed since it started; start a new run with another --out")
     last = folder / run.LAST
-    if not last.exists():
-        model = make_model(settings, len(store.classes))
-        return Job(settings, store, folder, model, {}, Progress(), observer or Observer()).run(should_stop)
-    saved = checkpoint.load(last)
-    progress = Progress(**saved.header["progress"])
-    return Job(settings, store, folder, saved.model, saved.momentum, progress, observer or Observer()).run(should_stop)
+    saved = checkpoint.load(last) if team.is_first and last.exists() else None
+    model = saved.model if saved else make_model(settings, len(store.classes))
+    _check(settings, store, model, team)
+    momentum = saved.momentum if saved else {}
+    progress = Progress(**saved.header["progress"]) if saved else Progress()
+    if team.tell(saved is not None):
+        progress = team.tell(progress)
+        momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
+        team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
+    return Job(settings, store, folder, model, momentum, progress, observer or Observer(), team).run(should_stop)
 
 
 def make_model(settings: Train, classes: int) -> AlexNet:
@@ -149,6 +168,7 @@ class Job:
         momentum: Parameter name -> momentum, as it was saved.
         progress: How far it is.
         observer: Is told how it goes.
+        team: Processes that train together; each has a job like this.
     """
 
     def __init__(
@@ -160,26 +180,25 @@ class Job:
         momentum: dict[str, Tensor],
         progress: Progress,
         observer: Observer,
+        team: Team = ALONE,
     ) -> None:
-        self.settings, self.store, self.folder, self.progress, self.observer = (
-            settings,
-            store,
-            folder,
-            progress,
-            observer,
-        )
+        self.settings, self.store, self.folder, self.progress, self.team = settings, store, folder, progress, team
+        self.observer = observer if team.is_first else Observer()
         self.device, self.dtype = precision.device(), precision.dtype(settings.precision)
         self.model = model.to(self.device)
-        self.step = Step(self.model, settings, self.dtype)
-        self.step.restore(momentum, progress.rate)
+        self.part = Part(self.model, team, settings.reduction)
+        self.step = Step(self.model, settings, self.dtype, self.part)
+        self.step.restore(self.part.mine(momentum), progress.rate)
         self.split, self.watched = store.splits["train"], _watched(store)
         self.steps_per_epoch = len(self.split) / settings.batch_size
         self.total = total_steps(settings, len(self.split))
-        self.header = run.read_config(folder)
+        self.header = run.read_config(folder) if team.is_first else {}
         self.mean = torch.from_numpy(store.mean_image).to(self.device)
         self.pictures = Pictures(self.split, store.size)
         self.watch = Watch(settings, len(store.classes))
-        self.journal = run.Journal(folder, progress.step)
+        self.journal = run.Journal(folder, progress.step) if team.is_first else None
+        self.writer = ThreadPoolExecutor(1, "save")
+        self.saving: Future[None] | None = None
         self.clock = self.saved_at = time.monotonic()
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
@@ -191,42 +210,45 @@ class Job:
                     is_due = self.is_evaluation_due()
                     if is_due:
                         self.evaluate()
-                    is_stopping = should_stop()
-                    if is_due or is_stopping or time.monotonic() - self.saved_at > SAVE_EVERY_S:
+                    is_save_due = time.monotonic() - self.saved_at > SAVE_EVERY_S
+                    is_stopping, is_save_due = self.team.agree(should_stop(), is_save_due)
+                    if is_due or is_stopping or is_save_due:
                         self.save()
                     if is_stopping and self.progress.step < self.total:
                         return False
         finally:
             self.pictures.close()
-            self.journal.close()
-        write(self.folder / run.CONFIG, json.dumps({**self.header, "seconds": self.progress.seconds}, indent=1) + "\n")
+            self.writer.shutdown()
+            self.finish_writing()
+            if self.journal:
+                self.journal.close()
+        if self.team.is_first:
+            described = {**self.header, "seconds": self.progress.seconds}
+            write(self.folder / run.CONFIG, json.dumps(described, indent=1) + "\n")
         return True
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Gives the images (N, 3, S, S) and labels (N,) of one step, ready for the network."""
-        chosen = indices(self.settings.seed, step, self.settings.batch_size, len(self.split))
+        """Gives the images (N, 3, S, S) and labels (N,) of one step, ready for the network: this process's."""
+        count = self.settings.batch_size
+        mine, seen = self.team.images.part(count), self.team.data.part(count)
+        chosen = indices(self.settings.seed, step, count, len(self.split))
         draws = draw(self.settings, self.store.covariance, step, self.store.size, self.model.input_size)
-        images = augment(self.pictures.read(chosen), draws, self.mean, self.model.input_size, self.dtype)
-        return images, torch.from_numpy(self.split.labels[chosen]).to(self.device)
+        images = augment(self.pictures.read(chosen[mine]), draws[mine], self.mean, self.model.input_size, self.dtype)
+        return images, torch.from_numpy(self.split.labels[chosen[seen]]).to(self.device)
 
     def update(self, images: Tensor, labels: Tensor) -> None:
         """Makes one update and writes it down."""
         progress = self.progress
         progress.rate = learning_rate(self.settings, progress.step, self.total, progress.history)
+        sent = self.team.sent
         loss = self.step(images, labels, progress.step, progress.rate)
+        if not sent:
+            self.tell_cost()
         self.watch.follow(progress.step, loss)
         progress.step += 1
         images_per_s = self.settings.batch_size / self.lap()
         self.observer.stepped(progress.step, self.total, loss, images_per_s)
-        self.journal.write(
-            {
-                "step": progress.step,
-                "epoch": progress.step / self.steps_per_epoch,
-                "loss": loss,
-                "lr": progress.rate,
-                "images_per_s": images_per_s,
-            }
-        )
+        self.note(loss=loss, lr=progress.rate, images_per_s=images_per_s)
         if self.watch.is_dead_at(progress.step):
             self.observer.notice(self.watch.diagnosis(dead_units(self.model, images, self.dtype)))
 
@@ -244,26 +266,56 @@ class Job:
         progress, store = self.progress, self.store
         divide_by = self.settings.divide_pixels_by
         classifier = Classifier(self.model, store.classes, store.mean_image, divide_by, self.dtype, {})
-        summary, _ = evaluate([classifier], store, self.watched)
-        epoch = progress.step / self.steps_per_epoch
-        figures = {f"val_{name}": summary[name] for name in ("top1_error", "top5_error", "loss")}
-        self.observer.evaluated(epoch, summary)
-        self.journal.write({"step": progress.step, "epoch": epoch, **figures})
+        summary, _ = evaluate([classifier], store, self.watched, team=self.team)
+        summary = self.team.tell(summary)
+        self.observer.evaluated(progress.step / self.steps_per_epoch, summary)
+        self.note(**{f"val_{name}": summary[name] for name in ("top1_error", "top5_error", "loss")})
         if progress.best_loss is None or summary["loss"] < progress.best_loss:
             progress.best_loss = summary["loss"]
             metrics = {name: summary[name] for name in ("top1_error", "top5_error", "loss", "n", "views", "split")}
-            header = {**self.header, "step": progress.step, "metrics": metrics}
-            checkpoint.save(self.folder / run.BEST, self.model, store.mean_image, header)
+            self.write(run.BEST, {"step": progress.step, "metrics": metrics}, {})
         progress.history.append(summary["top1_error"])
         self.lap()
 
     def save(self) -> None:
         """Saves what resuming needs, if it is worth resuming."""
         self.watch.check(self.progress.step, self.model)
-        header = {**self.header, "progress": vars(self.progress)}
-        checkpoint.save(self.folder / run.LAST, self.model, self.store.mean_image, header, self.step.momentum())
+        self.write(run.LAST, {"progress": copy.deepcopy(vars(self.progress))}, self.step.momentum())
         self.lap()
         self.saved_at = self.clock
+
+    def write(self, name: str, facts: dict[str, Any], momentum: dict[str, Tensor]) -> None:
+        """Copies the weights and has a thread write them, while the training goes on."""
+        weights, momentum = self.part.whole(self.model.state_dict()), self.part.whole(momentum)
+        self.finish_writing()
+        if self.team.is_first:
+            path, header, mean = self.folder / name, {**self.header, **facts}, self.store.mean_image
+            self.saving = self.writer.submit(checkpoint.save, path, self.model, mean, header, momentum, weights)
+
+    def finish_writing(self) -> None:
+        """Waits for the file that is being written.
+
+        Raises:
+            DataError: The disk is full.
+        """
+        saving, self.saving = self.saving, None
+        if saving:
+            saving.result()
+
+    def note(self, **figures: float) -> None:
+        """Writes a row of metrics."""
+        if self.journal:
+            step = self.progress.step
+            self.journal.write({"step": step, "epoch": step / self.steps_per_epoch, **figures})
+
+    def tell_cost(self) -> None:
+        """Says what each process of a team holds and sends."""
+        team = self.team
+        if team.everyone.count > 1:
+            self.observer.notice(
+                f"--parallel {team.mode} on {team.everyone.count} processes: each holds {self.part.share:.1%} of the "
+                f"weights and sends {team.sent / 1e6:,.3g} MB a step"
+            )
 
     def lap(self) -> float:
         """Gives the seconds since the last lap, and adds them to the run's."""
@@ -272,12 +324,21 @@ class Job:
         return self.clock - last
 
 
-def _check(settings: Train, store: Store, model: AlexNet) -> None:
+def _facts(settings: Train, store: Store) -> dict[str, Any]:
+    """Gives what all processes of a team must have in common besides the settings."""
+    return {"data": store.content_hash, "numbers": str(precision.dtype(settings.precision))}
+
+
+def _check(settings: Train, store: Store, model: AlexNet, team: Team) -> None:
     if "train" not in store.splits or not len(store.splits["train"]):
         raise DataError(f"{store.name} has no training pictures; put class folders under train/")
     if model.input_size > store.size:
         raise UsageError(f"the network sees {model.input_size} pixels, the store holds {store.size}; pack with --size")
-    memory.check(model, settings.batch_size, precision.dtype(settings.precision))
+    count, batch = team.images.count, settings.batch_size
+    if batch % count:
+        even = batch + -batch % count
+        raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: --set batch_size={even}")
+    memory.check(model, batch // count, precision.dtype(settings.precision))
     _watched(store)
 
 

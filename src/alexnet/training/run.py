@@ -36,7 +36,7 @@ def create(folder: Path, train: Train, model: AlexNet, store: Store, source: str
     Raises:
         UsageError: The folder holds something already, or cannot be made.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(p.name != f"{CONFIG}.tmp" for p in folder.iterdir())):
         raise UsageError(
             f"{folder} exists already; give another --out, or continue it with: alexnet train --resume {folder}"
         )
@@ -45,6 +45,14 @@ def create(folder: Path, train: Train, model: AlexNet, store: Store, source: str
     description = describe(train, model, store, source)
     write(folder / CONFIG, json.dumps(description, indent=1) + "\n")
     return description
+
+
+def is_begun(folder: Path, train: Train, store: Store) -> bool:
+    """Says whether the folder holds a run of these very settings and data."""
+    if not (folder / CONFIG).is_file():
+        return False
+    described = read_config(folder)
+    return bool(described["train"] == config.to_json(train) and described["data"]["hash"] == store.content_hash)
 
 
 def describe(train: Train, model: AlexNet, store: Store, source: str) -> dict[str, Any]:

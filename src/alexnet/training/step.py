@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from alexnet.config import Train
 from alexnet.models.alexnet import AlexNet
 from alexnet.seeds import fold
+from alexnet.training.parallel import Part
 
 
 class Step:
@@ -16,13 +17,15 @@ class Step:
         model: The network; put into training mode and channels-last layout, in place.
         train: The settings.
         dtype: Of activations and products; weights, gradients and momentum are float32.
+        part: What this process has of the network, where several share it.
 
     Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
     keeps the old rate for a while after a change (as in Caffe).
     """
 
-    def __init__(self, model: AlexNet, train: Train, dtype: torch.dtype) -> None:
+    def __init__(self, model: AlexNet, train: Train, dtype: torch.dtype, part: Part | None = None) -> None:
         self.model, self.train, self.dtype = model, train, dtype
+        self.part = part or Part(model)
         model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = dict(model.named_parameters())
         weights = [p for name, p in self.parameters.items() if name.endswith("weight")]
@@ -38,8 +41,8 @@ class Step:
         """Makes one update.
 
         Args:
-            images: (N, 3, S, S), preprocessed.
-            labels: (N,) int64.
+            images: (N, 3, S, S), preprocessed; of a team, those that this process feeds.
+            labels: (N,) int64; of a team, those of the scores that it sees.
             step: Which update; dropout is drawn for it.
             rate: Learning rate.
 
@@ -53,9 +56,11 @@ class Step:
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.train.label_smoothing)
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        team = self.part.team
+        (loss / team.data.count).backward()  # type: ignore[no-untyped-call]
+        self.part.wait()
         self.optimiser.step()
-        return loss.item()
+        return team.everyone.sum(loss.detach()).item() / team.everyone.count
 
     def momentum(self) -> dict[str, Tensor]:
         """Gives parameter name -> momentum; empty before the first update."""

@@ -55,6 +55,7 @@ def save(
     mean: NDArray[np.float32],
     header: dict[str, Any],
     momentum: dict[str, Tensor] | None = None,
+    weights: dict[str, Tensor] | None = None,
 ) -> None:
     """Writes a weight file, whole or not at all.
 
@@ -64,11 +65,13 @@ def save(
         mean: (S, S, 3) mean image, 0..255.
         header: JSON values to keep: classes, preprocessing, ...
         momentum: Parameter name -> momentum, for a file to resume from.
+        weights: Parameter name -> weights to write instead of the network's own.
 
     Raises:
         DataError: The disk is full.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = model.state_dict() if weights is None else weights
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     tensors[MEAN] = torch.from_numpy(mean)
     tensors |= {MOMENTUM + name: tensor.cpu().contiguous() for name, tensor in (momentum or {}).items()}
     header = {**header, "network": network(model), "crc32": checksum(tensors)}

@@ -1,0 +1,115 @@
+"""What goes wrong between processes is said once, ends everyone, and never hangs."""
+
+import json
+import platform
+import re
+import signal
+import socket
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alexnet import config
+from alexnet.errors import UsageError
+from alexnet.team import ALONE, Group, Team, assemble
+
+SETTINGS = replace(config.MODERN, variant="toy", input_size=67, precision="float32", batch_size=4, steps=8)
+HERE = re.escape(platform.node())
+
+TROUBLE = {
+    "other settings": (
+        {"world": 2, "different": {"learning_rate": 0.5}},
+        [2, 2],
+        rf"process 1 on {HERE} has learning_rate 0.5, process 0 on {HERE} 0.02: start all with the same command, .*",
+    ),
+    "batch": ({"world": 3}, [2, 2, 2], r"a batch of 4 cannot be shared evenly by 3 processes: --set batch_size=6"),
+    "three towers": ({"world": 3, "mode": "towers"}, [2, 2, 2], r"--parallel towers takes 2 processes, .*, got 3; .*"),
+    "one tower": (
+        {"world": 2, "mode": "towers", "settings": {"variant": "toy-one-tower"}},
+        [2, 2],
+        r"toy-one-tower has one tower; --parallel towers takes two: --variant alexnet-two-tower",
+    ),
+    "units": (
+        {"world": 3, "mode": "hybrid", "settings": {"batch_size": 6}},
+        [2, 2, 2],
+        r"--parallel hybrid cannot share 32 units evenly among 3 processes",
+    ),
+    "machines": ({"world": 3, "mode": "hybrid", "here": 2}, [2, 2, 2], r"--parallel hybrid takes equally many .*"),
+    "nobody comes": (
+        {"world": 2, "start": 1, "timeout": 3},
+        [2],
+        r"not all of 2 processes came to 127.0.0.1:\d+ within 3 s \(--timeout\)",
+    ),
+    "port": ({"world": 2, "start": 1, "port": None}, [2], r"127.0.0.1:\d+ is in use: give another --master-port"),
+    "killed": (
+        {"world": 2, "signal": "SIGKILL", "signal_at": 2},
+        [2, -signal.SIGKILL],
+        rf"process 1 on {HERE} ended, or did not answer for 120 s \(--timeout\)",
+    ),
+    "hung": (
+        {"world": 2, "signal": "SIGSTOP", "signal_at": 2, "timeout": 12},
+        [2, -signal.SIGKILL],
+        rf"process 1 on {HERE} ended, or did not answer for 12 s \(--timeout\)",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def ends(teams, store, tmp_path_factory):
+    """Name of the trouble -> exit codes and what was said."""
+    root = tmp_path_factory.mktemp("trouble")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        jobs = []
+        for name, (how, _, _) in TROUBLE.items():
+            settings = config.to_json(SETTINGS) | how.get("settings", {})
+            place = {"store": str(store.directory), "folder": str(root / name)}
+            jobs.append({"mode": "data", **how, **place, "settings": settings})
+            if "port" in how:
+                jobs[-1]["port"] = taken.getsockname()[1]
+        return dict(zip(TROUBLE, teams(jobs, at_once=True), strict=True))
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_trouble_is_said_once_and_ends_everyone(name, ends):
+    codes, told = ends[name]
+    lines = [line for line in told.splitlines() if not line.startswith("--parallel data on")]  # what a step sends
+    assert codes == TROUBLE[name][1], told
+    assert len(lines) == 1, told
+    assert re.fullmatch(TROUBLE[name][2], lines[0]), told
+
+
+def test_evaluation_and_prediction_are_shared_and_told_once(teams, run, pictures):
+    """9 and 3 pictures, which 2 processes cannot share evenly."""
+    images = [str(pictures / "val" / name) for name in ("red/000.jpg", "blue/000.jpg", "green/001.jpg")]
+    commands = [
+        ["evaluate", str(run), "--data", str(pictures), "--precision", "float32", "--json"],
+        ["predict", str(run), *images, "--precision", "float32", "--json"],
+    ]
+    teams_of = ({}, {"mode": "data", "world": 2})
+    ends = teams([{"command": command, **how} for how in teams_of for command in commands])
+    assert [codes for codes, _ in ends] == [[0], [0], [0, 0], [0, 0]]
+    alone, answers, shared, shared_answers = (json.loads(told) for _, told in ends)
+    assert (shared["n"], shared["confusion"]) == (9, alone["confusion"])
+    assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    assert [answer["image"] for answer in shared_answers["images"]] == images
+    for ours, theirs in zip(shared_answers["images"], answers["images"], strict=True):
+        assert [row["class"] for row in ours["predictions"]] == [row["class"] for row in theirs["predictions"]]
+
+
+def test_a_mode_without_torchrun_is_told_how_to_start():
+    with pytest.raises(UsageError, match="start them with: torchrun --nproc-per-node 2"), assemble("towers", 1):
+        pass
+    with assemble(None, 1) as team:
+        assert team is ALONE
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("pictures", [1, 2, 5, 12])
+def test_shares_are_equal_and_hold_every_picture(count, pictures):
+    groups = [Group(index, count) for index in range(count)]
+    shares = [Team("data", group, group).share(np.arange(pictures)) for group in groups]
+    assert len({len(share) for share in shares}) == 1
+    assert np.concatenate(shares)[:pictures].tolist() == list(range(pictures))
