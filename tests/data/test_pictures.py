@@ -13,6 +13,8 @@ from alexnet.errors import DataError
 class Counted:
     """A split that counts how often each picture is decoded."""
 
+    threads = None
+
     def __init__(self, count=10, side=4, broken=()):
         self.labels, self.side, self.broken = np.arange(count), side, broken
         self.reads, self.lock = Counter(), threading.Lock()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from alexnet.config import PAPER
-from alexnet.training.schedule import learning_rate, one_cycle, plateaus
+from alexnet.config import PAPER, RECIPES
+from alexnet.training.schedule import learning_rate, one_cycle, plateaus, polynomial
 
 
 def rates(history, patience=2):
@@ -49,3 +49,17 @@ def test_one_cycle_stays_between_zero_and_one(warm_up):
 def test_a_constant_rate_stays():
     train = replace(PAPER, schedule="constant")
     assert {learning_rate(train, step, 10, [0.5] * 50) for step in range(10)} == {0.01}
+
+
+def test_the_rate_grows_with_the_batch_where_it_is_meant_for_another():
+    large = RECIPES["large-batch"]
+    for batch_size in (1024, 8192, 32768):
+        peak = max(learning_rate(replace(large, batch_size=batch_size), step, 100, []) for step in range(100))
+        assert peak == pytest.approx(0.1 * batch_size / 128)
+    assert learning_rate(replace(PAPER, batch_size=100), 0, 9, []) == 0.01
+    assert learning_rate(replace(PAPER, batch_size=1280, rate_batch=128), 0, 9, []) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("done", "share"), [(0.01, 0.2), (0.05, 1.0), (0.525, 0.25), (1.0, 0.0)])
+def test_the_polynomial_rises_along_a_line_and_falls_along_a_parabola(done, share):
+    assert polynomial(done, 0.05) == pytest.approx(share)

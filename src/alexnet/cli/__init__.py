@@ -21,8 +21,8 @@ TIMEOUT_S = 300.0
 
 DATA_HELP = (
     "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
-    "a packed store; the folder of the ILSVRC-2012 archives; a CIFAR python archive; "
-    "or solar-cells, which comes with the package"
+    "a packed store, or its http(s)://, s3:// or gs:// address; the folder of the ILSVRC-2012 archives; "
+    "a CIFAR python archive; or solar-cells, which comes with the package"
 )
 
 EXAMPLES = r"""

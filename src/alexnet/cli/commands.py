@@ -156,6 +156,7 @@ def compress(asked: Namespace) -> None:
     from alexnet.compress.compress import Plan
     from alexnet.compress.compress import compress as make_smaller
     from alexnet.evaluation.classifier import weight_file
+    from alexnet.team import ALONE
     from alexnet.weights import checkpoint, compressed
 
     weights = weight_file(asked.run)
@@ -169,7 +170,7 @@ def compress(asked: Namespace) -> None:
     store = _open_store(source, config.PAPER, asked.on_bad_image, len(described.mean))
     del described
     plan = Plan(asked.keep, asked.epochs, asked.split or _default_split(store))
-    with _polite_stop() as stop, render.CompressionDisplay() as display:
+    with _polite_stop(ALONE) as stop, render.CompressionDisplay() as display:
         table = make_smaller(weights, store, out, plan, display, stop.is_set)
     if table is None:
         _print(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")

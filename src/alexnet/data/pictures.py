@@ -18,6 +18,10 @@ class Readable(Protocol):
     def labels(self) -> NDArray[np.int64]:
         """(n,) class of each picture."""
 
+    @property
+    def threads(self) -> int | None:
+        """How many threads to read with, where that is not one a processor."""
+
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> NDArray[np.uint8]:
@@ -31,14 +35,14 @@ class Pictures:
         split: Where they are.
         size: Their side, pixels.
         memory_budget: Bytes that decoded pictures may take; a split that fits is decoded once only.
-        threads: Decoding at the same time; one a processor by default.
+        threads: Reading at the same time; by default what the split asks for, or one a processor.
     """
 
     def __init__(
         self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None
     ) -> None:
         self.split, self.size = split, size
-        self._threads = ThreadPoolExecutor(threads or os.cpu_count(), "decode")
+        self._threads = ThreadPoolExecutor(threads or split.threads or os.cpu_count(), "decode")
         self._kept: NDArray[np.uint8] | None = None
         if len(split) * size * size * 3 <= memory_budget:
             self._kept = np.empty((len(split), size, size, 3), np.uint8)

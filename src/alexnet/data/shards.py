@@ -81,13 +81,17 @@ class Store:
         licence: Of the source, where stated.
         details: What else is known of the classes, a list a kind ("devkit_ids", "words").
 
+    Args:
+        directory: Where it lies.
+        shards: Where its shards are read, if not in the directory.
+
     Raises:
         DataError: There is no store, or its index is damaged, or a shard is missing or truncated.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, shards: "Shards | None" = None) -> None:
         self.directory = Path(directory)
-        manifest = _read_manifest(self.directory)
+        manifest = read_manifest(self.directory)
         self.name: str = manifest["name"]
         self.classes: tuple[str, ...] = tuple(manifest["classes"])
         self.size: int = manifest["size"]
@@ -99,10 +103,11 @@ class Store:
         self.licence: str | None = manifest["licence"]
         self.details: dict[str, list[int] | list[str]] = manifest["details"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
-        self._check(lambda name: name.endswith(".tar"), contents=False)
+        if shards is None:
+            self._check(lambda name: name.endswith(".tar"), contents=False)
         self._check(lambda name: not name.endswith(".tar"), contents=True)
         self.mean_image: npt.NDArray[np.float32] = np.load(self.directory / MEAN_IMAGE)
-        shards = _Shards(self.directory)
+        shards = shards or Shards(self.directory)
         self.splits = {name: Split(self.directory, name, self.size, shards) for name in manifest["splits"]}
 
     def verify(self) -> None:
@@ -127,7 +132,7 @@ class Store:
 class Split:
     """The examples of one split, in the order of the source."""
 
-    def __init__(self, directory: Path, name: str, size: int, shards: "_Shards") -> None:
+    def __init__(self, directory: Path, name: str, size: int, shards: "Shards") -> None:
         self._split = name
         self._size = size
         self._shards = shards
@@ -136,6 +141,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads to read with; None where reading keeps a processor busy."""
+        return self._shards.threads
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -152,13 +162,10 @@ class Split:
         """Gives the JPEG of example `i`, a view into its shard.
 
         Raises:
-            DataError: The shard is gone or has become shorter.
+            DataError: The shard is gone, cannot be reached or has become shorter.
         """
         shard, length, offset, _, _ = self._index[i].tolist()
-        view = self._shards.view(shard_name(self._split, shard))
-        if offset + length > len(view):
-            raise DataError(f"shard {shard_name(self._split, shard)} is truncated: pack the store again")
-        return view[offset : offset + length]
+        return self._shards.read(shard_name(self._split, shard), offset, length)
 
     def read(self, i: int) -> Pixels:
         """Gives the pixels of example `i`: uint8 (size, size, 3), RGB.
@@ -169,9 +176,9 @@ class Split:
         try:
             pixels: Pixels = simplejpeg.decode_jpeg(self.jpeg(i))
         except ValueError as error:
-            raise DataError(f"{self._where(i)} is damaged ({error}): pack the store again") from error
+            raise DataError(f"{self._where(i)} is damaged ({error}): {self._shards.remedy}") from error
         if pixels.shape != (self._size, self._size, 3):
-            raise DataError(f"{self._where(i)} is no picture of side {self._size}: pack the store again")
+            raise DataError(f"{self._where(i)} is no picture of side {self._size}: {self._shards.remedy}")
         return pixels
 
     def _where(self, i: int) -> str:
@@ -179,8 +186,17 @@ class Split:
         return f"example {self.name(i)!r} in {shard}"
 
 
-class _Shards:
-    """Memory maps of the shards last used; a map that falls out lives on while a view needs it."""
+class Shards:
+    """Memory maps of the shards last used; a map that falls out lives on while a view needs it.
+
+    Attributes:
+        directory: Where the shards lie.
+        remedy: What mends a damaged shard.
+        threads: See `Split.threads`.
+    """
+
+    remedy = "pack the store again"
+    threads: int | None = None
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -188,7 +204,18 @@ class _Shards:
         self._views: OrderedDict[str, memoryview] = OrderedDict()
         self._lock = Lock()
 
-    def view(self, name: str) -> memoryview:
+    def read(self, name: str, offset: int, length: int) -> memoryview:
+        """Gives a part of a shard.
+
+        Raises:
+            DataError: The shard is gone or shorter.
+        """
+        view = self._view(name)
+        if offset + length > len(view):
+            raise DataError(f"shard {name} is truncated: {self.remedy}")
+        return view[offset : offset + length]
+
+    def _view(self, name: str) -> memoryview:
         with self._lock:
             view = self._views.pop(name, None) or self._map(name)
             self._views[name] = view
@@ -217,7 +244,12 @@ def _open_files() -> int:
     return soft if soft >= 0 else 2 * OPEN_SHARDS  # negative: no limit
 
 
-def _read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Reads `dataset.json`.
+
+    Raises:
+        DataError: It is missing, damaged or of another version.
+    """
     path = directory / MANIFEST
     if not path.is_file():
         raise DataError(f"{directory} is no packed store (no {MANIFEST} in it): pack it or finish packing")

@@ -12,18 +12,21 @@ def learning_rate(train: Train, step: int, total: int, history: Sequence[float])
     """Gives the learning rate of one step.
 
     Args:
-        train: `schedule`, `learning_rate`, `warm_up` and `patience`.
+        train: `schedule`, `learning_rate`, `rate_batch`, `batch_size`, `warm_up` and `patience`.
         step: Which update, from 0.
         total: Updates of the whole run.
         history: Validation errors so far, oldest first.
 
     Source: paper section 5, "divide by 10 when the validation error rate stopped improving", three times by hand.
     """
+    highest = train.learning_rate * (train.batch_size / (train.rate_batch or train.batch_size))
     if train.schedule == "plateau":
-        return train.learning_rate / 10.0 ** plateaus(history, train.patience)
+        return highest / 10.0 ** plateaus(history, train.patience)
     if train.schedule == "one-cycle":
-        return train.learning_rate * one_cycle((step + 1) / total, train.warm_up)
-    return train.learning_rate
+        return highest * one_cycle((step + 1) / total, train.warm_up)
+    if train.schedule == "polynomial":
+        return highest * polynomial((step + 1) / total, train.warm_up)
+    return highest
 
 
 def one_cycle(done: float, warm_up: float) -> float:
@@ -31,6 +34,16 @@ def one_cycle(done: float, warm_up: float) -> float:
     if done < warm_up:
         return done / warm_up
     return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up))) if warm_up < 1 else 1.0
+
+
+def polynomial(done: float, warm_up: float) -> float:
+    """Rises from 0 to 1 along a straight line until `warm_up`, then falls to 0 at 1 along a parabola.
+
+    Source: You, Gitman, Ginsburg 2017, Large Batch Training of Convolutional Networks: "poly" of power 2.
+    """
+    if done < warm_up:
+        return done / warm_up
+    return ((1 - done) / (1 - warm_up)) ** 2 if warm_up < 1 else 1.0
 
 
 def plateaus(history: Sequence[float], patience: int) -> int:

@@ -7,11 +7,12 @@ from torch.nn import functional as F
 from alexnet.config import Train
 from alexnet.models.alexnet import AlexNet
 from alexnet.seeds import fold
+from alexnet.training.lars import Lars
 from alexnet.training.parallel import Part
 
 
 class Step:
-    """Updates a network, batch by batch, by stochastic gradient descent with momentum.
+    """Updates a network, batch by batch, by stochastic gradient descent with momentum, or by LARS.
 
     Args:
         model: The network; put into training mode and channels-last layout, in place.
@@ -34,7 +35,11 @@ class Step:
             {"params": weights, "weight_decay": train.weight_decay},
             {"params": biases, "weight_decay": train.weight_decay if train.bias_decay else 0.0},
         ]
-        self.optimiser = torch.optim.SGD(groups, train.learning_rate, train.momentum, fused=True)
+        self.optimiser: torch.optim.Optimizer
+        if train.optimiser == "lars":
+            self.optimiser = Lars(groups, train.learning_rate, train.momentum, train.trust)
+        else:
+            self.optimiser = torch.optim.SGD(groups, train.learning_rate, train.momentum, fused=True)
         self.rate = train.learning_rate
 
     def __call__(self, images: Tensor, labels: Tensor, step: int, rate: float) -> float:
@@ -75,9 +80,10 @@ class Step:
         self.rate = rate
 
     def _set_rate(self, rate: float) -> None:
-        """PyTorch keeps the rate outside the momentum; the paper's momentum stays as it is when the rate changes."""
+        """PyTorch's SGD keeps the rate outside the momentum; the paper's momentum stays when the rate changes."""
         buffers = list(self.momentum().values())
-        if self.train.schedule == "plateau" and rate != self.rate and buffers:
+        is_outside = self.train.optimiser == "sgd"
+        if is_outside and self.train.schedule == "plateau" and rate != self.rate and buffers:
             torch._foreach_mul_(buffers, self.rate / rate)
         for group, factor in zip(self.optimiser.param_groups, (1.0, self.train.bias_rate), strict=True):
             group["lr"] = rate * factor

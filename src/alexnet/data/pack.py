@@ -1,0 +1,220 @@
+"""Packing a source into a store, once; resumable and atomic.
+
+    for each shard:  read -> decode and fit (threads) -> JPEG -> fsync, rename -> its part (offsets, sums)
+    at the end:      commit.py joins the parts
+
+A shard depends on nothing but its own pictures, so whatever is interrupted is done again with the same bytes.
+Work in progress lies in STORE/.pack, which disappears with the commit.
+"""
+
+import json
+import os
+import shutil
+import tarfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Literal, TypeVar
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from alexnet.data import decode
+from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, Part, Progress, commit, facts_of
+from alexnet.data.listing import Listing, Source
+from alexnet.data.shards import Pixels, Store, is_store, shard_name
+from alexnet.errors import BadImage, UsageError
+from alexnet.files import alone_in, plain_errors, replacing, write
+
+_IDENTITY = "identity"
+_END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
+
+
+def pack(
+    source: Source,
+    directory: str | Path,
+    *,
+    size: int = 256,
+    quality: int = QUALITY,
+    on_bad_image: Literal["skip", "stop"] = "skip",
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Store:
+    """Packs a source, or goes on where an interrupted packing stopped; a finished store is returned as it is.
+
+    Memory does not grow with the number of pictures. Two programs that pack the same store take turns.
+
+    Args:
+        source: What to pack; it is only read.
+        directory: Where to; new, empty, or the half-packed store of the same source.
+        size: Side of the stored pictures in pixels.
+        quality: JPEG quality, 1..100; chroma has half the resolution.
+        on_bad_image: "skip" leaves bad pictures out and lists them in `Store.quarantine`; "stop" raises.
+        progress: Told after every picture.
+        threads: How many decode at once; one a processor by default.
+
+    Raises:
+        BadImage: A picture cannot be decoded, and `on_bad_image` is "stop".
+        DataError: The disk is full (finished shards are kept), or a class or a split has no good picture.
+        UsageError: The directory holds something else, cannot be written, or lies inside the source.
+    """
+    directory = Path(directory)
+    job = Job(source, directory, size, quality, on_bad_image, progress or (lambda done, total: None))
+    _check_arguments(job)
+    with plain_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with alone_in(directory):
+            if not _is_finished(job):
+                _claim(job)
+                _pack_shards(job, threads or os.cpu_count() or 1)
+                commit(job)
+            shutil.rmtree(job.work, ignore_errors=True)
+    return Store(directory)
+
+
+def _check_arguments(job: Job) -> None:
+    if job.size < 1:
+        raise UsageError(f"size must be at least 1, got {job.size}")
+    if not 1 <= job.quality <= 100:
+        raise UsageError(f"quality must be in 1..100, got {job.quality}")
+    if job.on_bad_image not in ("skip", "stop"):
+        raise UsageError(f"on_bad_image must be 'skip' or 'stop', got {job.on_bad_image!r}")
+    if job.source.path.is_dir() and job.directory.resolve().is_relative_to(job.source.path):
+        raise UsageError(f"the store {job.directory} lies inside its source: choose a folder outside of it")
+
+
+def _is_finished(job: Job) -> bool:
+    if not is_store(job.directory):
+        return False
+    if Store(job.directory).fingerprint != job.identity:
+        raise UsageError(f"{job.directory} is a store of another source, size or seed: choose another folder")
+    return True
+
+
+def _claim(job: Job) -> None:
+    """Makes sure that nothing but this very job has written into the directory."""
+    note = job.work / _IDENTITY
+    if note.is_file():
+        if note.read_text() != job.identity:
+            raise UsageError(
+                f"{job.directory} is half packed from another or changed source, or another size or seed: "
+                "delete it or choose another folder"
+            )
+    elif any(entry.name != WORK for entry in job.directory.iterdir()):
+        raise UsageError(f"{job.directory} is not empty and no store: choose a new or empty folder")
+    else:
+        job.work.mkdir(exist_ok=True)
+        write(note, job.identity.encode(), job.work)
+
+
+def _pack_shards(job: Job, threads: int) -> None:
+    total = sum(map(len, job.source.splits.values()))
+    done = 0
+    with ThreadPoolExecutor(threads, "pack") as pool:
+        for split, shard, places in job.shards():
+            if not _is_kept(job, shard_name(split, shard)):
+                tell = partial(_tell, job.progress, done, total)
+                part = _write_shard(job, pool, split, shard, places, tell)
+                write(job.part(shard_name(split, shard)), part.dump(), job.work)
+            done += len(places)
+            job.progress(done, total)
+
+
+def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
+def _is_kept(job: Job, shard: str) -> bool:
+    """Tells whether an earlier run finished the shard and it is still intact."""
+    try:
+        return Part.load(job.part(shard)).file == facts_of(job.directory / shard)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return False
+
+
+def _write_shard(
+    job: Job, pool: ThreadPoolExecutor, split: str, shard: int, places: range, tell: Callable[[int], object]
+) -> Part:
+    listing = job.source.splits[split]
+    part = Part(np.zeros((job.size, job.size, 3), np.uint32), np.zeros((3, 3), np.int64))
+    names = bytearray()
+    path = job.directory / shard_name(split, shard)
+    with replacing(path, job.work) as file:
+        pictures = _in_order(pool, lambda i: _prepare(job, listing, i), places)
+        for n, (i, picture) in enumerate(zip(places, pictures, strict=True), start=1):
+            label = int(listing.labels[i])
+            facts = {"split": split, "class": job.source.classes[label], "name": listing.name(i)}
+            if isinstance(picture, BadImage):
+                part.bad.append(facts | {"reason": picture.reason})
+            else:
+                part.image_sum += picture.pixels
+                part.product_sum += picture.product
+                names += listing.name(i).encode()
+                offset = _append(file, f"{i:09d}.jpg", picture.jpeg)
+                _append(file, f"{i:09d}.json", json.dumps({"label": label} | facts).encode())
+                part.index.append((shard, len(picture.jpeg), offset, label, len(names)))
+            tell(n)
+        file.write(_END_OF_TAR)
+    part.names = bytes(names)
+    part.file = facts_of(path)
+    return part
+
+
+@dataclass(frozen=True)
+class _Picture:
+    jpeg: bytes
+    pixels: Pixels
+    product: npt.NDArray[np.int64]
+
+
+def _prepare(job: Job, listing: Listing, i: int) -> _Picture | BadImage:
+    """Does the work of one picture; runs in a thread."""
+    try:
+        pixels = decode.load(listing.read(i), listing.name(i), job.size)
+    except OSError as error:
+        bad = BadImage(listing.name(i), f"cannot be read: {error.strerror or error}")
+    except BadImage as error:
+        bad = error
+    else:
+        flat = pixels.reshape(-1, 3).astype(np.float64)  # exact: every sum stays far below 2**53
+        jpeg = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
+        return _Picture(jpeg, pixels, (flat.T @ flat).astype(np.int64))
+    if job.on_bad_image == "stop":
+        raise bad
+    return bad
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, task: Callable[[Item], Result], items: Iterable[Item], ahead: int = 64
+) -> Iterator[Result]:
+    """Maps in the pool, with at most `ahead` results waiting; what is still queued at an error is dropped."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(task, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _append(file: IO[bytes], name: str, data: bytes) -> int:
+    """Adds a member without date or owner to a tar file; gives the offset of its data."""
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    file.write(member.tobuf(tarfile.USTAR_FORMAT))
+    offset = file.tell()
+    file.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
+    return offset

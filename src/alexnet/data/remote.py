@@ -1,0 +1,339 @@
+"""A packed store at an address: its index is fetched, its pictures are streamed.
+
+    opening        dataset.json, index, names, mean image -> CACHE/remote/KEY
+    a picture      out of the cached shard, or as a byte range over the network
+    meanwhile      one thread fetches whole shards until the budget is full
+
+Epochs visit pictures in random order over all shards, so a cache smaller than the set must not exchange whole shards:
+shards that this run uses stay, and pictures of all others come one by one. Which of the two ways a picture takes
+changes nothing but the time.
+"""
+
+import os
+import shutil
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, urljoin, urlsplit
+
+from alexnet.data.shards import MANIFEST, Shards, Store, read_manifest
+from alexnet.errors import DataError, UsageError
+from alexnet.files import alone_in, plain_errors, write
+
+TIMEOUT_S = 10.0
+"""How long the other side may be silent."""
+
+TRIES = 8
+"""The waits between them add up to 13 s."""
+
+FIRST_WAIT_S = 0.1
+
+BUDGET_GB = 50.0
+"""Room for shards of all remote stores together; $ALEXNET_CACHE_GB changes it."""
+
+READERS = 32
+"""Threads that read pictures: each waits for the network most of the time."""
+
+REDIRECTS = 5
+
+Span = tuple[int, int]
+"""First byte, and the byte after the last."""
+
+
+def is_remote(spec: str | Path) -> bool:
+    """Tells whether `spec` is an address rather than a path or a name."""
+    return isinstance(spec, str) and "://" in spec
+
+
+def open_remote(address: str, cache: Path) -> Store:
+    """Opens the packed store at an address.
+
+    Args:
+        address: The address of its folder: http://, https://, or what fsspec knows (s3://, gs://, ...).
+        cache: Below which to keep the index and as many shards as the budget allows; programs may share it.
+
+    Raises:
+        UsageError: The address is of an unknown kind, or a package for it is missing.
+        DataError: There is no store, it is damaged or cannot be reached, or the server gives no parts of files and the
+            store is larger than the budget.
+    """
+    remote = Remote(address)
+    manifest = remote.read(MANIFEST)
+    root = cache / "remote"
+    directory = root / blake2b(manifest, digest_size=8).hexdigest()
+    with plain_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with alone_in(root):
+            write(directory / MANIFEST, manifest)
+            files = read_manifest(directory)["files"]
+            for name, facts in files.items():
+                if not name.endswith(".tar") and not _is_there(directory / name, facts):
+                    write(directory / name, remote.read(name, _is_whole(facts)))
+    shards = {name: facts for name, facts in files.items() if name.endswith(".tar")}
+    return Store(directory, RemoteShards(directory, remote, shards))
+
+
+class RemoteShards(Shards):
+    """Reads shards out of the cache or over the network.
+
+    Args:
+        directory: Where cached shards lie, beside the folders of other stores.
+        remote: Where all shards lie.
+        files: "bytes" and "blake2b" of every shard.
+
+    Raises:
+        DataError: Parts of shards cannot be had, and not all fit into the budget.
+    """
+
+    threads = READERS
+
+    def __init__(self, directory: Path, remote: "Remote", files: dict[str, dict[str, Any]]) -> None:
+        super().__init__(directory)
+        self.remedy = f"delete {directory}; if it comes again, copy the store to {remote.address} again"
+        self._remote, self._files = remote, files
+        self._opened = time.time()
+        self._fault: DataError | None = None
+        self._filler: threading.Thread | None = None
+        self._gives_parts = remote.gives_parts(next(iter(files)))
+        size, budget = sum(facts["bytes"] for facts in files.values()), _budget()
+        if not self._gives_parts and size > budget:
+            raise DataError(
+                f"{remote.address} gives no parts of files (HTTP Range), and its {size / 1e9:.1f} GB exceed "
+                f"the cache's {budget / 1e9:.1f} GB: set ALEXNET_CACHE_GB higher, or serve it with another program"
+            )
+
+    def read(self, name: str, offset: int, length: int) -> memoryview:
+        """Gives a part of a shard.
+
+        Raises:
+            DataError: The shard is missing, truncated, damaged or out of reach.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if (self.directory / name).exists():
+            with suppress(DataError):  # another program may have dropped it at this moment
+                return super().read(name, offset, length)
+        if not self._gives_parts:
+            if not self._fetch(name):
+                raise DataError(f"no room for {name} in {self.directory.parent}: free some, or set ALEXNET_CACHE_GB")
+            return super().read(name, offset, length)
+        self._start_filling()
+        return memoryview(self._remote.read(name, lambda part: len(part) == length, (offset, offset + length)))
+
+    def _map(self, name: str) -> memoryview:
+        view = super()._map(name)
+        with suppress(OSError):
+            os.utime(self.directory / name)
+        return view
+
+    def _start_filling(self) -> None:
+        with self._lock:
+            if self._filler is None:
+                self._filler = threading.Thread(target=self._fill, name="fill", daemon=True)
+                self._filler.start()
+
+    def _fill(self) -> None:
+        for name in self._files:
+            with suppress(OSError):
+                os.utime(self.directory / name)
+        try:
+            for name in self._files:
+                if not self._fetch(name):
+                    break
+        except DataError as error:
+            self._fault = error
+
+    def _fetch(self, name: str) -> bool:
+        """Puts a shard into the cache; False if there is no room for it. One at a time, over all programs."""
+        facts = self._files[name]
+        with alone_in(self.directory.parent):
+            path = self.directory / name
+            if path.exists():
+                return True
+            if not self._make_room(facts["bytes"]):
+                return False
+            write(path, self._remote.read(name, _is_whole(facts)))
+            return True
+
+    def _make_room(self, size: int) -> bool:
+        """Drops shards, the longest unused first, but none that was used since this store was opened."""
+        found = [(path, path.stat()) for path in self.directory.parent.glob("*/*.tar")]
+        left = _budget() - sum(status.st_size for _, status in found)
+        for path, status in sorted(found, key=lambda entry: entry[1].st_mtime):
+            if left >= size or status.st_mtime >= self._opened:
+                break
+            path.unlink()
+            left += status.st_size
+        return left >= size and shutil.disk_usage(self.directory).free > 2 * size
+
+
+class Transport(Protocol):
+    """Gets files from one kind of place."""
+
+    def get(self, name: str, span: Span | None) -> bytes:
+        """Gives a file, or the part that it was asked for; more or less than that where the place knows no parts.
+
+        Raises:
+            FileNotFoundError, PermissionError: Asking again is no use.
+            OSError, HTTPException: Asking again may help.
+        """
+
+
+class Remote:
+    """The folder at an address, read with patience.
+
+    Args:
+        address: Of the folder.
+
+    Raises:
+        UsageError: The kind of address is unknown, or a package for it is missing.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/")
+        is_http = urlsplit(address).scheme in ("http", "https")
+        self._transport: Transport = Http(self.address) if is_http else Bucket(self.address)
+
+    def read(self, name: str, is_good: Callable[[bytes], bool] = bool, span: Span | None = None) -> bytes:
+        """Gives a file or a part of it; tries again where that may help.
+
+        Args:
+            name: Of the file.
+            is_good: Judges what came.
+            span: Which part.
+
+        Raises:
+            DataError: It is missing, damaged or out of reach.
+        """
+        where = f"{self.address}/{name}"
+        fault: tuple[str, str, Exception | None] = "", "", None
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(FIRST_WAIT_S * 2 ** (attempt - 1))
+            try:
+                data = self._transport.get(name, span)
+            except FileNotFoundError as error:
+                raise DataError(f"{where} is missing: check the address, or copy the packed store there") from error
+            except PermissionError as error:
+                raise DataError(f"{where} may not be read ({error}): check the credentials") from error
+            except (OSError, HTTPException) as error:
+                fault = f"cannot be reached ({str(error) or type(error).__name__})", "check address and network", error
+            else:
+                if is_good(data):
+                    return data
+                fault = "is truncated or damaged", "copy it there again from the packed store", None
+        what, remedy, cause = fault
+        raise DataError(f"{where} {what}, {TRIES} times: {remedy}, then resume") from cause
+
+    def gives_parts(self, name: str) -> bool:
+        """Tells whether parts of files can be had."""
+        return len(self.read(name, span=(0, 1))) == 1
+
+
+class Http:
+    """HTTP(S) over connections that are kept open."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._idle: dict[tuple[str, str], list[HTTPConnection]] = {}
+        weakref.finalize(self, _close_all, self._idle)
+
+    def get(self, name: str, span: Span | None) -> bytes:
+        """See `Transport`."""
+        url = f"{self._address}/{name}"
+        headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {}
+        for _ in range(REDIRECTS):
+            response, body = self._ask(url, headers)
+            if response.status not in (301, 302, 303, 307, 308):
+                break
+            url = urljoin(url, response.headers["Location"] or url)
+        status = f"HTTP {response.status} {response.reason}"
+        if response.status in (200, 206):
+            return body
+        if response.status == 416:  # the file ends before the span
+            return b""
+        if response.status in (404, 410):
+            raise FileNotFoundError(status)
+        if response.status in (401, 403):
+            raise PermissionError(status)
+        raise OSError(status)
+
+    def _ask(self, url: str, headers: dict[str, str]) -> tuple[HTTPResponse, bytes]:
+        parts = urlsplit(url)
+        idle = self._idle.setdefault((parts.scheme, parts.netloc), [])
+        try:
+            connection = idle.pop()
+        except IndexError:
+            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+            connection = kind(parts.netloc, timeout=TIMEOUT_S)
+        try:
+            path = parts._replace(scheme="", netloc="", path=quote(parts.path, safe="/%")).geturl()
+            connection.request("GET", path, None, headers)
+            response = connection.getresponse()
+            body = response.read()
+        except BaseException:
+            connection.close()
+            _close(idle)  # they are likely to be as dead
+            raise
+        idle.append(connection)
+        return response, body
+
+
+class Bucket:
+    """An object store, through fsspec."""
+
+    def __init__(self, address: str) -> None:
+        import fsspec
+
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(address)
+        except ImportError as error:
+            raise UsageError(f"{address} needs a package ({error}): pip install 'alexnet[remote]'") from error
+        except ValueError as error:
+            raise UsageError(
+                f"{address} is of no known kind ({error}): give a path, https://, s3:// or gs://"
+            ) from error
+        self._limits = {"timeout": TIMEOUT_S} if self._files.async_impl else {}
+
+    def get(self, name: str, span: Span | None) -> bytes:
+        """See `Transport`."""
+        start, end = span or (None, None)
+        try:
+            return bytes(self._files.cat_file(f"{self._root}/{name}", start=start, end=end, **self._limits))
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception as error:  # each kind of store has errors of its own
+            raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _close_all(idle: dict[tuple[str, str], list[HTTPConnection]]) -> None:
+    for connections in idle.values():
+        _close(connections)
+
+
+def _close(connections: list[HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
+
+
+def _is_whole(facts: dict[str, Any]) -> Callable[[bytes], bool]:
+    """Gives the judge of a whole file: its length and hash are those of the manifest."""
+    return lambda data: len(data) == facts["bytes"] and blake2b(data, digest_size=16).hexdigest() == facts["blake2b"]
+
+
+def _is_there(path: Path, facts: dict[str, Any]) -> bool:
+    return path.is_file() and _is_whole(facts)(path.read_bytes())
+
+
+def _budget() -> float:
+    text = os.environ.get("ALEXNET_CACHE_GB") or str(BUDGET_GB)
+    try:
+        return float(text) * 1e9
+    except ValueError as error:
+        raise UsageError(f"ALEXNET_CACHE_GB takes a number of gigabytes, got {text!r}") from error

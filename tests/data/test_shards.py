@@ -1,0 +1,123 @@
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from alexnet.data import commit, shards
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store, pack
+from alexnet.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def little_shards(monkeypatch):
+    """Lets five small pictures fill two shards."""
+    monkeypatch.setattr(commit, "EXAMPLES_PER_SHARD", 3)
+
+
+@pytest.fixture
+def source(small):
+    return open_source(small)
+
+
+def test_negative_and_wrong_positions_behave_as_in_a_list(source, tmp_path):
+    train = pack(source, tmp_path / "store", size=16).splits["train"]
+    assert train.name(-1) == train.name(8) == "train/dog/0003.jpg"
+    assert train.jpeg(-1) == train.jpeg(8)
+    with pytest.raises(IndexError):
+        train.jpeg(9)
+    with pytest.raises(IndexError):
+        train.name(9)
+
+
+@pytest.mark.parametrize("name", ["train-000000.tar", "train.index.npy", "val.names", "mean_image.npy"])
+@pytest.mark.parametrize("harm", ["missing", "truncated", "empty"])
+def test_a_harmed_file_is_named_when_the_store_is_opened(source, tmp_path, name, harm):
+    pack(source, tmp_path / "store", size=16)
+    path = tmp_path / "store" / name
+    content = path.read_bytes()
+    path.unlink() if harm == "missing" else path.write_bytes(content[: len(content) // 2 if harm == "truncated" else 0])
+    with pytest.raises(DataError, match=name):
+        Store(tmp_path / "store")
+
+
+def test_a_flipped_bit_in_the_index_is_found_when_the_store_is_opened(source, tmp_path):
+    pack(source, tmp_path / "store", size=16)
+    path = tmp_path / "store/train.index.npy"
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.index\.npy is damaged"):
+        Store(tmp_path / "store")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 99}', b'{"version": 1}', b"null"])
+def test_a_damaged_manifest_is_named(tmp_path, content):
+    (tmp_path / "dataset.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"dataset\.json"):
+        Store(tmp_path)
+
+
+def test_a_folder_without_manifest_is_no_store(tmp_path):
+    with pytest.raises(DataError, match="no packed store"):
+        Store(tmp_path)
+
+
+def test_a_flipped_bit_in_a_shard_is_found_by_verify_and_named_by_read(source, tmp_path):
+    packed = pack(source, tmp_path / "store", size=64)
+    packed.verify()
+    index = packed.splits["train"]._index[4]
+    path = tmp_path / "store/train-000001.tar"
+    content = bytearray(path.read_bytes())
+    middle = index["offset"] + index["length"] // 2
+    content[middle : middle + 60] = bytes(60)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"train-000001\.tar is damaged"):
+        Store(tmp_path / "store").verify()
+    with pytest.raises(DataError, match=r"'train/cat/0004.jpg' in .*train-000001.tar is damaged"):
+        Store(tmp_path / "store").splits["train"].read(4)
+
+
+def test_a_shard_that_shrinks_after_opening_is_named(source, tmp_path):
+    packed = pack(source, tmp_path / "store", size=16)
+    (tmp_path / "store/train-000001.tar").write_bytes(b"short")
+    with pytest.raises(DataError, match=r"train-000001\.tar is truncated"):
+        packed.splits["train"].jpeg(4)
+
+
+def test_few_shards_are_open_at_once_and_old_views_stay_good(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "OPEN_SHARDS", 1)
+    train = pack(source, tmp_path / "store", size=16).splits["train"]
+    views = [train.jpeg(i) for i in range(9)]
+    assert len(train._shards._views) == 1
+    assert all(simplejpeg.decode_jpeg(view).shape == (16, 16, 3) for view in views)
+
+
+def test_threads_read_the_same_pictures(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "OPEN_SHARDS", 1)
+    train = pack(source, tmp_path / "store", size=16).splits["train"]
+    alone = [train.read(i) for i in range(9)]
+    with ThreadPoolExecutor(4) as pool:
+        for i, pixels in enumerate(pool.map(train.read, list(range(9)) * 30)):
+            assert np.array_equal(pixels, alone[i % 9])
+
+
+def test_a_million_examples_are_opened_at_once(source, tmp_path):
+    pack(source, tmp_path / "store", size=16)
+    manifest = json.loads((tmp_path / "store/dataset.json").read_text())
+    index = np.load(tmp_path / "store/train.index.npy")
+    long = np.resize(index, 1_000_000)
+    long["name_end"] = np.arange(1, 1_000_001) * 20
+    np.save(tmp_path / "store/train.index.npy", long)
+    (tmp_path / "store/train.names").write_bytes(b"train/cat/000000.jpg" * 1_000_000)
+    for name in ("train.index.npy", "train.names"):
+        manifest["files"][name] = commit.facts_of(tmp_path / "store" / name)
+    (tmp_path / "store/dataset.json").write_text(json.dumps(manifest))
+    start = time.perf_counter()
+    train = Store(tmp_path / "store").splits["train"]
+    assert train.read(999_999).shape == (16, 16, 3)
+    assert train.name(999_999) == "train/cat/000000.jpg"
+    assert time.perf_counter() - start < 2
