@@ -45,7 +45,7 @@ class Dropout(nn.Module):
         self.rows = self.columns = (0, 1)
 
     def forward(self, units: Tensor) -> Tensor:
-        """Gives the units with some silenced, or scaled; same shape."""
+        """Gives the units (N, ...) with some silenced, or scaled; same shape."""
         keep = 1 - self.rate
         if not self.training:
             return units if self.rescale else units * keep
@@ -53,8 +53,9 @@ class Dropout(nn.Module):
         if self.seed is not None:
             generator = torch.Generator(units.device).manual_seed(self.seed)
         (row, rows), (column, columns) = self.rows, self.columns
-        whole = units.new_empty(len(units) * rows, units.shape[1] * columns).bernoulli_(keep, generator=generator)
-        mask = whole.chunk(rows)[row].chunk(columns, 1)[column]
+        shape = [len(units) * rows, *(width * columns for width in units.shape[1:])]
+        mask = units.new_empty(shape).bernoulli_(keep, generator=generator).chunk(rows)[row]
+        mask = mask.chunk(columns, 1)[column] if columns > 1 else mask
         return units * (mask / keep if self.rescale else mask)
 
     def extra_repr(self) -> str:
