@@ -52,8 +52,16 @@ def _sync(directory: Path) -> None:
 
 
 @contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-    """Waits until no other program packs into the directory; the system frees the lock of a killed one."""
+def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
+    """Keeps other programs out of the directory; the system frees the lock of a killed one.
+
+    Args:
+        directory: Must exist.
+        or_else: What to say where another is in it; None waits until it has left.
+
+    Raises:
+        UsageError: Another program is in it.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
@@ -61,7 +69,10 @@ def alone_in(directory: Path) -> Iterator[None]:
         return
     handle = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if or_else else 0))
+        except BlockingIOError as error:
+            raise UsageError(f"{directory} {or_else}") from error
         yield
     finally:
         os.close(handle)

@@ -373,3 +373,14 @@ def test_steps_follow_from_epochs():
     assert loop.total_steps(replace(train, epochs=2), 18) == 9
     assert loop.total_steps(replace(train, epochs=0.1), 18) == 1
     assert loop.total_steps(replace(train, epochs=2, steps=5), 18) == 5
+
+
+def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_path):
+    folder = tmp_path / "run"
+
+    def intrude(step):
+        with pytest.raises(UsageError, match="run is being trained by another program"):
+            loop.resume(store, folder)
+
+    assert loop.train(replace(settings, steps=1, epochs=1), store, "colours", folder, Recorder(intrude))
+    assert loop.resume(store, folder)

@@ -102,7 +102,8 @@ def train(
     _check(settings, store, model, team)
     if team.is_first:
         run.create(folder, settings, model, store, source)
-    return Job(settings, store, folder, model, {}, Progress(), observer or Observer(), team).run(should_stop)
+    with run.alone(folder, team):
+        return Job(settings, store, folder, model, {}, Progress(), observer or Observer(), team).run(should_stop)
 
 
 def resume(
@@ -116,23 +117,25 @@ def resume(
 
     Raises:
         CheckpointError: The folder is no run, or its data have changed.
+        UsageError: Another program trains in the folder.
     """
     description = team.tell(run.read_config(folder) if team.is_first else {})
     settings = config.from_json(description["train"])
     team.compare(_facts(settings, store))
     if store.content_hash != description["data"]["hash"]:
         raise CheckpointError(f"the data of {folder} have changed since it started; start a new run with another --out")
-    last = folder / run.LAST
-    saved = checkpoint.load(last) if team.is_first and last.exists() else None
-    model = saved.model if saved else make_model(settings, len(store.classes))
-    _check(settings, store, model, team)
-    momentum = saved.momentum if saved else {}
-    progress = Progress(**saved.header["progress"]) if saved else Progress()
-    if team.tell(saved is not None):
-        progress = team.tell(progress)
-        momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
-        team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
-    return Job(settings, store, folder, model, momentum, progress, observer or Observer(), team).run(should_stop)
+    with run.alone(folder, team):
+        last = folder / run.LAST
+        saved = checkpoint.load(last) if team.is_first and last.exists() else None
+        model = saved.model if saved else make_model(settings, len(store.classes))
+        _check(settings, store, model, team)
+        momentum = saved.momentum if saved else {}
+        progress = Progress(**saved.header["progress"]) if saved else Progress()
+        if team.tell(saved is not None):
+            progress = team.tell(progress)
+            momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
+            team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
+        return Job(settings, store, folder, model, momentum, progress, observer or Observer(), team).run(should_stop)
 
 
 def make_model(settings: Train, classes: int) -> AlexNet:

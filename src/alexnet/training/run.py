@@ -2,6 +2,7 @@
 
 import json
 import platform
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.files import plain_errors, write
+from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.alexnet import AlexNet
+from alexnet.team import Team
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.jsonl", "model.safetensors", "last.safetensors"
 
@@ -87,6 +89,17 @@ def describe(train: Train, model: AlexNet, store: Store, source: str) -> dict[st
         "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def alone(folder: Path, team: Team) -> AbstractContextManager[None]:
+    """Keeps other programs from training in the folder too.
+
+    Raises:
+        UsageError: One does already.
+    """
+    if not team.is_first:
+        return nullcontext()
+    return alone_in(folder, "is being trained by another program: wait for it, or stop it")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
