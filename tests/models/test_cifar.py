@@ -150,7 +150,9 @@ def test_a_local_layer_of_equal_filters_is_the_convolution():
 
 def test_the_gradients_of_a_local_layer_are_right():
     layer = LocallyConnected(2, 2, 3).double()
-    tensors = [draw(*shape, seed=i).double().requires_grad_() for i, shape in enumerate([(2, 2, 3, 3), (18, 18), (18,)])]
+    tensors = [
+        draw(*shape, seed=i).double().requires_grad_() for i, shape in enumerate([(2, 2, 3, 3), (18, 18), (18,)])
+    ]
 
     def run(images, weight, bias):
         return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (images,))
@@ -210,7 +212,7 @@ def test_pictures_are_stored_as_large_as_cifars():
 @pytest.mark.parametrize("name", CIFAR)
 def test_eight_pixels_are_enough_and_seven_too_few(name):
     assert create(name, input_size=8)(draw(1, 3, 8, 8)).shape == (1, 10)
-    with pytest.raises(UsageError, match="7 pixels are too few for .*; the smallest input is 8"):
+    with pytest.raises(UsageError, match=r"7 pixels are too few for .*; the smallest input is 8"):
         create(name, input_size=7)
 
 
