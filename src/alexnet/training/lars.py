@@ -1,6 +1,6 @@
 """Layer-wise adaptive rate scaling: the optimiser for batches of thousands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,32 +13,43 @@ class Lars(torch.optim.Optimizer):
     local = trust |w| / (|g| + decay |w|); v <- momentum v + rate local (g + decay w); w <- w - v
 
     Args:
-        groups: Two, of the weights and of the biases of the same layers in the same order, with "weight_decay".
+        groups: Two, of the weights and of the biases of the same layers in the same order, with "weight_decay"; the
+            last bias may be missing.
         rate: Global learning rate.
         momentum: Of v.
         trust: How far a layer moves in a step, over the norm of its weights, at a rate of 1.
+        over_layers: Where processes share layers, makes the sums over parts (layers, 2) sums over whole layers.
 
     Source: You, Gitman, Ginsburg 2017, Large Batch Training of Convolutional Networks, algorithm 1.
     Differs: The paper leaves biases open. They take the local rate of their layer's weights, since by their own norm
     those that start at 0 would stay there. So does a whole layer of zeros: it takes the global rate.
     """
 
-    def __init__(self, groups: Sequence[dict[str, Any]], rate: float, momentum: float, trust: float) -> None:
+    def __init__(
+        self,
+        groups: Sequence[dict[str, Any]],
+        rate: float,
+        momentum: float,
+        trust: float,
+        over_layers: Callable[[Tensor], Tensor] = lambda sums: sums,
+    ) -> None:
         super().__init__(groups, {"lr": rate, "momentum": momentum, "trust": trust})
+        self._over_layers = over_layers
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Makes one update from the gradients."""
-        for layer in zip(*(group["params"] for group in self.param_groups), strict=True):
-            local = self._local_rate(layer[0])
-            for parameter, group in zip(layer, self.param_groups, strict=True):
+        rates = self._local_rates()
+        for group in self.param_groups:
+            for parameter, local in zip(group["params"], rates, strict=False):
                 velocity = self._velocity(parameter).mul_(group["momentum"])
                 velocity.add_((parameter.grad + group["weight_decay"] * parameter) * (group["lr"] * local))
                 parameter.sub_(velocity)
 
-    def _local_rate(self, weight: Tensor) -> Tensor:
+    def _local_rates(self) -> Tensor:
         group = self.param_groups[0]
-        size, slope = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(weight.grad)
+        squares = [torch.stack([w.square().sum(), w.grad.square().sum()]) for w in group["params"]]
+        size, slope = self._over_layers(torch.stack(squares)).sqrt().unbind(1)
         local = group["trust"] * size / (slope + group["weight_decay"] * size)
         return torch.where((size > 0) & (slope > 0), local, 1.0)
 
