@@ -1,10 +1,14 @@
 """Two machines, each a network namespace, joined by a cable that can be pulled."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from hashlib import blake2b
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -66,6 +70,7 @@ class Hosts:
         ip("-n", self.names[1], "link", "set", "cable", state)
 
     def start(self, number, told, *command):
+        """Starts torchrun on a host."""
         own = ["--local-addr", f"10.77.0.{number + 1}", "--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "3"]
         meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "10.77.0.1:29400", "--rdzv-id", "two"]
         meet += ["--rdzv-conf", f"join_timeout={JOIN_S},is_host={1 - number}"]
@@ -77,63 +82,87 @@ class Hosts:
 
 @pytest.fixture
 def train(toy_script, store, tmp_path):
-    """A function that trains on two hosts, with a function to call in the meantime; gives exit codes and words."""
+    """A function that trains on two hosts and, after the fifth step, meddles; gives exit codes, words and seconds."""
     script = toy_script(PROGRAM)
 
-    def run(folder, meanwhile=lambda hosts: None):
-        new = ["modern", "--data", store.directory, "--out", folder, *FLAGS]
-        what = ["--resume", folder] if (folder / "config.json").exists() else new
-        files = [(tmp_path / f"{folder.name}.{number}.txt").open("w+") for number in (1, 2)]
+    def run(folder, meddle=lambda hosts, start, running: None):
+        files = [(tmp_path / f"{folder.name}.{number}.txt").open("a+") for number in (1, 2)]
+        command = [script, "train", "modern", "--data", store.directory, "--out", folder, *FLAGS]
         with Hosts() as hosts:
-            command = [script, "train", *what, "--timeout", TIMEOUT_S]
-            running = [hosts.start(number, file, *command) for number, file in enumerate(files)]
-            meanwhile(hosts)
+
+            def start(number):
+                return hosts.start(number, files[number], *command)
+
+            running = [start(0), start(1)]
+            wait_for_step(folder, 5, running)
+            began = time.monotonic()
+            meddle(hosts, start, running)
             codes = [process.wait() for process in running]
-        words = []
+            seconds = time.monotonic() - began
         for file in files:
-            file.seek(0)
-            words.append(file.read())
             file.close()
-        return codes, words
+        words = [Path(file.name).read_text() for file in files]
+        return codes, [re.findall("^alexnet: .*", text, re.MULTILINE) for text in words], seconds
 
     return run
 
 
-def wait_for_step(folder, step):
-    while not (folder / "metrics.jsonl").exists() or (folder / "metrics.jsonl").read_bytes().count(b'"lr"') < step:
+def wait_for_step(folder, step, running):
+    journal = folder / "metrics.jsonl"
+    while not journal.exists() or journal.read_bytes().count(b'"lr"') < step:
+        assert all(process.poll() is None for process in running)
         time.sleep(0.05)
 
 
-def are_equal(one, other):
-    ours, theirs = (load_file(folder / "last.safetensors") for folder in (one, other))
-    return ours.keys() == theirs.keys() and all((ours[name] == theirs[name]).all() for name in theirs)
+def weights(folder):
+    tensors = load_file(folder / "last.safetensors")
+    return blake2b(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)), digest_size=8).hexdigest()
 
 
-def test_two_hosts_train_together_and_survive_a_pulled_cable(train, tmp_path):
-    codes, words = train(tmp_path / "quiet")
+def worker(torchrun):
+    return int(Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children").read_text().split()[0])
+
+
+def pull_for_5_s(hosts, start, running):
+    hosts.plug("down")
+    time.sleep(5)
+    hosts.plug("up")
+
+
+def kill_a_worker(hosts, start, running):
+    os.kill(worker(running[1]), signal.SIGKILL)
+
+
+def kill_torchrun(hosts, start, running):
+    running[1].kill()
+    running[1].wait()
+    running[1] = start(1)
+
+
+def pull_for_good(hosts, start, running):
+    hosts.plug("down")
+
+
+def test_two_hosts_train_together_whatever_happens(train, tmp_path):
+    codes, words, _ = train(tmp_path / "quiet")
     assert codes == [0, 0], words
+    for meddle in (pull_for_5_s, kill_a_worker, kill_torchrun):
+        codes, words, seconds = train(tmp_path / meddle.__name__, meddle)
+        print(f"{meddle.__name__}: {codes} {words} {seconds:.0f} s, {weights(tmp_path / meddle.__name__)}", flush=True)
+        assert codes == [0, 0], words
+        assert weights(tmp_path / meddle.__name__) == weights(tmp_path / "quiet")
 
-    def pull_for_5_s(hosts):
-        wait_for_step(tmp_path / "pulled", 5)
-        hosts.plug("down")
-        time.sleep(5)
-        hosts.plug("up")
 
-    codes, words = train(tmp_path / "pulled", pull_for_5_s)
-    assert codes == [0, 0], words
-    assert are_equal(tmp_path / "pulled", tmp_path / "quiet")
-
-    pulled = []
-
-    def pull_for_good(hosts):
-        wait_for_step(tmp_path / "cut", 5)
-        hosts.plug("down")
-        pulled.append(time.monotonic())
-
-    codes, words = train(tmp_path / "cut", pull_for_good)
-    print(codes, time.monotonic() - pulled[0], *words, sep="\n")
+def test_a_cable_that_is_pulled_for_good_is_told_on_both_sides(train, tmp_path):
+    folder = tmp_path / "cut"
+    codes, words, seconds = train(folder, pull_for_good)
+    print(f"{pull_for_good.__name__}: {codes} {words} {seconds:.0f} s", flush=True)
     assert 0 not in codes
-    assert checkpoint.load(tmp_path / "cut" / "last.safetensors").header["progress"]["step"] < 20
-    codes, words = train(tmp_path / "cut")
+    assert [len(said) for said in words] == [1, 1]
+    assert "process 1 on" in words[0][0]
+    assert "process 0 on" in words[1][0]
+    assert checkpoint.load(folder / "last.safetensors").header["progress"]["step"] < 20
+    codes, words, _ = train(folder)
     assert codes == [0, 0], words
-    assert are_equal(tmp_path / "cut", tmp_path / "quiet")
+    train(tmp_path / "quiet")
+    assert weights(folder) == weights(tmp_path / "quiet")

@@ -9,7 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import distributed as dist
@@ -20,6 +23,9 @@ from alexnet.team import ALONE, Group, Team, exchange
 
 GRACE_S = 3.0
 """How long processes that lost one wait for each other, to find out which it was."""
+
+ANSWER_S = 7.0
+"""How long what they share may take to answer beyond that."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -63,9 +69,8 @@ def _form(mode: str, roll: "_Roll") -> Team:
     across = _processes_a_network(mode, roll.size)
     if torch.cuda.is_available():
         _take_gpu()
-    is_restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if roll.size == 1:
-        return Team(mode, is_restarted=is_restarted)
+        return Team(mode, goes_on=True)
     from torch.distributed.device_mesh import init_device_mesh  # takes a while, and one process need not
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -76,7 +81,7 @@ def _form(mode: str, roll: "_Roll") -> Team:
         mesh = init_device_mesh(device, (roll.size // across, across), mesh_dim_names=("data", "model"))
         dist.all_gather_object(roll.hosts, platform.node())
     data, model = (Group(mesh.get_local_rank(n), mesh[n].size(), mesh[n].get_group()) for n in ("data", "model"))
-    return Team(mode, Group(roll.rank, roll.size), data, model, is_restarted)
+    return Team(mode, Group(roll.rank, roll.size), data, model, goes_on=True)
 
 
 def _processes_a_network(mode: str, size: int) -> int:
@@ -110,6 +115,7 @@ def _meet(timeout_s: float) -> "_Roll":
         return _Roll(None, 0, 1, timeout_s)
     try:
         store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=timeout_s)))
+        word = _agree_on_word(store, rank, size, timeout_s)
     except (RuntimeError, ValueError) as error:
         if rank > 1:
             raise SaidElsewhere from error
@@ -122,9 +128,38 @@ def _meet(timeout_s: float) -> "_Roll":
         else:
             told = f"the processes cannot meet at {place}: {error}"
         raise TeamError(told) from error
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    apart = dist.PrefixStore(f"alexnet/{attempt}", store)  # type: ignore[attr-defined]
+    apart = dist.PrefixStore(f"alexnet/{word}", store)  # type: ignore[attr-defined]
     return _Roll(apart, rank, size, timeout_s)
+
+
+def _agree_on_word(store: Any, rank: int, size: int, timeout_s: float) -> str:
+    """Gives a word that the processes of this start have in common, and those of no other.
+
+    torchrun's store outlives the processes, so it also holds what earlier ones said; and the machines need not agree on
+    how often they have started theirs. So each says a word of its own, which the first process answers with its word;
+    the answer that is heard counts. A word that was answered before is of an earlier start.
+    """
+    mine = uuid4().hex
+    if rank:
+        store.set(f"hello {rank}", mine)
+        word: str = store.get(f"answer {mine}").decode()
+        store.set(f"heard {mine}", "")
+        return word
+    answered: set[str] = set()
+    missing = set(range(1, size))
+    end = time.monotonic() + timeout_s
+    while missing:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{size - len(missing)}/{size} processes joined")
+        for other in [other for other in missing if store.check([f"hello {other}"])]:
+            theirs = store.get(f"hello {other}").decode()
+            if theirs not in answered and not store.check([f"answer {theirs}"]):
+                store.set(f"answer {theirs}", mine)
+                answered.add(theirs)
+            if theirs in answered and store.check([f"heard {theirs}"]):
+                missing.remove(other)
+        time.sleep(0.02)
+    return mine
 
 
 class _Roll:
@@ -147,14 +182,28 @@ class _Roll:
         if self.size == 1:
             return error
         self.has_failed = True
+        words: SimpleQueue[AlexNetError] = SimpleQueue()
+        Thread(target=lambda: words.put(self._speak(error)), daemon=True).start()
+        try:
+            return words.get(timeout=GRACE_S + ANSWER_S)
+        except Empty:  # a request over a broken link waits for ever
+            return self._cut_off()
+
+    def _speak(self, error: AlexNetError) -> AlexNetError:
         try:
             self.store.set(f"left {self.rank}", "")
             if isinstance(error, TeamError) and (missing := self._missing()):
                 names = " and ".join(f"process {rank} on {self.hosts[rank]}" for rank in missing)
                 error = TeamError(f"{names} ended, or did not answer for {self.timeout_s:g} s (--timeout)")
             return error if self.store.add("spoken", 1) == 1 else SaidElsewhere()
-        except RuntimeError:  # the process that kept the store is gone
-            return TeamError(f"process 0 on {self.hosts[0]} ended") if self.rank == 1 else SaidElsewhere()
+        except RuntimeError:
+            return self._cut_off()
+
+    def _cut_off(self) -> AlexNetError:
+        """Gives what to say where what all share is gone: one process a machine speaks, for want of knowing better."""
+        if self.rank == 1 or os.environ.get("LOCAL_RANK") == "0":
+            return TeamError(f"process 0 on {self.hosts[0]} ended, or cannot be reached any more")
+        return SaidElsewhere()
 
     def leave(self) -> None:
         """Keeps the store until the others have read in it why this process fails."""

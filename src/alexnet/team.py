@@ -113,14 +113,14 @@ class Team:
         everyone: All processes.
         data: Those that hold the same part of the network and see the scores of other pictures.
         model: Those that together hold the network once.
-        is_restarted: Whether torchrun has started the processes anew after a failure.
+        goes_on: Whether a command that finds its own run begun continues it, since torchrun may have started it again.
     """
 
     mode: str = "data"
     everyone: Group = field(default_factory=Group)
     data: Group = field(default_factory=Group)
     model: Group = field(default_factory=Group)
-    is_restarted: bool = False
+    goes_on: bool = False
 
     @property
     def is_first(self) -> bool:

@@ -76,12 +76,11 @@ def train(toy_script, store, tmp_path):
         for number, order in enumerate(orders):
             (place / str(number)).write_text(order)
         environment = {**os.environ, "ORDERS": str(place), "OMP_NUM_THREADS": "1"}
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "3"]
+        new = ["train", "modern", "--data", str(store.directory), "--out", str(folder), *FLAGS]
+        command = [sys.executable, "-m", *torchrun, str(script), *new]
         code = -signal.SIGKILL
         while code == -signal.SIGKILL:
-            new = ["modern", "--data", str(store.directory), "--out", str(folder), *FLAGS]
-            what = ["--resume", str(folder)] if (folder / "config.json").exists() else new
-            command = [*torchrun, "--max-restarts", "3", str(script), "train", *what]
             with told.open("a") as file:
                 code = subprocess.run(command, stdout=file, stderr=file, env=environment).returncode
         assert code == 0, told.read_text()
