@@ -5,16 +5,19 @@ import platform
 import re
 import signal
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch.distributed import HashStore
 
 from alexnet import config
 from alexnet.data.sources import open_source
 from alexnet.data.store import pack
 from alexnet.errors import UsageError
-from alexnet.meeting import assemble
+from alexnet.meeting import _agree_on_word, assemble
 from alexnet.team import ALONE, Group, Team
 
 SETTINGS = replace(config.MODERN, variant="toy", input_size=67, precision="float32", batch_size=4, steps=8)
@@ -125,6 +128,24 @@ def test_a_mode_without_torchrun_is_told_how_to_start():
         pass
     with assemble(None, 1) as team:
         assert team is ALONE
+
+
+def test_a_start_hears_nothing_of_earlier_ones():
+    """One of which process 1 was answered; one in which process 2 came and process 0 did not."""
+    store = HashStore()
+    for key, value in {"hello 1": "old", "answer old": "older", "heard old": "", "hello 2": "lost"}.items():
+        store.set(key, value)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(_agree_on_word, store, 0, 3, 30)
+        time.sleep(0.1)
+        words = [pool.submit(_agree_on_word, store, rank, 3, 30).result() for rank in (1, 2)]
+    assert words == [first.result()] * 2
+    assert "older" not in words
+
+
+def test_who_does_not_come_is_not_waited_for_for_ever():
+    with pytest.raises(RuntimeError, match="1/3 processes joined"):
+        _agree_on_word(HashStore(), 0, 3, 0.1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -37,6 +37,7 @@ main(sys.argv[1:])
 """
 FLAGS = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--steps", "20", "--parallel", "data"]
 FLAGS += ["--set", "batch_size=8", "--set", "evaluate_every=1"]
+REJOIN = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}  # as launch/several-nodes.sh
 TIMEOUT_S = 20
 JOIN_S = 60
 
@@ -75,7 +76,7 @@ class Hosts:
         meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "10.77.0.1:29400", "--rdzv-id", "two"]
         meet += ["--rdzv-conf", f"join_timeout={JOIN_S},is_host={1 - number}"]
         torchrun = [sys.executable, "-m", "torch.distributed.run", *own, *meet]
-        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "cable", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "cable", "OMP_NUM_THREADS": "1", **REJOIN}
         line = ["ip", "netns", "exec", self.names[number], *torchrun, *map(str, command)]
         return subprocess.Popen(line, stdout=told, stderr=told, env=environment)
 
@@ -87,7 +88,18 @@ def train(toy_script, store, tmp_path):
 
     def run(folder, meddle=lambda hosts, start, running: None):
         files = [(tmp_path / f"{folder.name}.{number}.txt").open("a+") for number in (1, 2)]
-        command = [script, "train", "modern", "--data", store.directory, "--out", folder, *FLAGS]
+        command = [
+            script,
+            "train",
+            "modern",
+            "--data",
+            store.directory,
+            "--out",
+            folder,
+            *FLAGS,
+            "--timeout",
+            TIMEOUT_S,
+        ]
         with Hosts() as hosts:
 
             def start(number):
@@ -146,7 +158,7 @@ def pull_for_good(hosts, start, running):
 def test_two_hosts_train_together_whatever_happens(train, tmp_path):
     codes, words, _ = train(tmp_path / "quiet")
     assert codes == [0, 0], words
-    for meddle in (pull_for_5_s, kill_a_worker, kill_torchrun):
+    for meddle in (kill_torchrun, kill_a_worker, pull_for_5_s):
         codes, words, seconds = train(tmp_path / meddle.__name__, meddle)
         print(f"{meddle.__name__}: {codes} {words} {seconds:.0f} s, {weights(tmp_path / meddle.__name__)}", flush=True)
         assert codes == [0, 0], words
