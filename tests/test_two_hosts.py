@@ -19,6 +19,7 @@ from alexnet.weights import checkpoint
 CAN_PLUG = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("ip")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif("ALEXNET_HOSTS" not in os.environ, reason="ALEXNET_HOSTS=1 pulls cables; minutes"),
     pytest.mark.skipif(not CAN_PLUG, reason="needs root, and `ip` of iproute2, to make network namespaces"),
 ]
 

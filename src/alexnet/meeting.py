@@ -187,7 +187,7 @@ class _Roll:
         try:
             return words.get(timeout=GRACE_S + ANSWER_S)
         except Empty:  # a request over a broken link waits for ever
-            return self._cut_off()
+            return self._cut_off(error)
 
     def _speak(self, error: AlexNetError) -> AlexNetError:
         try:
@@ -197,10 +197,12 @@ class _Roll:
                 error = TeamError(f"{names} ended, or did not answer for {self.timeout_s:g} s (--timeout)")
             return error if self.store.add("spoken", 1) == 1 else SaidElsewhere()
         except RuntimeError:
-            return self._cut_off()
+            return self._cut_off(error)
 
-    def _cut_off(self) -> AlexNetError:
+    def _cut_off(self, error: AlexNetError) -> AlexNetError:
         """Gives what to say where what all share is gone: one process a machine speaks, for want of knowing better."""
+        if self.rank == 0 or not isinstance(error, TeamError):
+            return error
         if self.rank == 1 or os.environ.get("LOCAL_RANK") == "0":
             return TeamError(f"process 0 on {self.hosts[0]} ended, or cannot be reached any more")
         return SaidElsewhere()
