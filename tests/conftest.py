@@ -145,9 +145,10 @@ from pathlib import Path
 
 import torch._dynamo  # what each process would import by itself
 import torch.distributed.device_mesh
-from alexnet import config, errors, team
+from alexnet import config, errors, meeting, team
 from alexnet.cli import main
-from alexnet.data.store import Store
+from alexnet.data import remote
+from alexnet.data.store import open_store
 from alexnet.training import loop
 
 VARIANTS["toy-drop-first"] = replace(VARIANTS["toy"], head="drop fc relu")
@@ -166,8 +167,12 @@ def member(job, rank):
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(job["port"]))
     if job.get("command"):
         return main(job["command"])
-    own = job.get("different", {}) if rank else {}
-    settings = config.from_json({**job["settings"], **own})
+    other = job.get("other", {}) if rank else {}  # what all but the first do otherwise
+    settings = config.from_json({**job["settings"], **other.get("settings", {})})
+    if "code" in other:
+        team._code = lambda: other["code"]
+    os.environ.update(job.get("environment", {}))
+    remote.FIRST_WAIT_S = 0.001
     steps = []
 
     def should_stop():
@@ -176,8 +181,8 @@ def member(job, rank):
             os.kill(os.getpid(), getattr(signal, job["signal"]))
         return len(steps) == job.get("stop_at") and rank == world - 1
 
-    with team.assemble(job.get("mode"), job.get("timeout", 120)) as together:
-        store, folder = Store(job["store"]), Path(job["folder"])
+    with meeting.assemble(job.get("mode"), job.get("timeout", 120)) as together:
+        store, folder = open_store(other.get("store", job["store"])), Path(job["folder"])
         if job.get("resume"):
             loop.resume(store, folder, Notes(), should_stop, together)
         else:

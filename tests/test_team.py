@@ -5,23 +5,44 @@ import platform
 import re
 import signal
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch.distributed import HashStore
 
 from alexnet import config
+from alexnet.data.sources import open_source
+from alexnet.data.store import pack
 from alexnet.errors import UsageError
-from alexnet.team import ALONE, Group, Team, assemble
+from alexnet.meeting import _agree_on_word, assemble
+from alexnet.team import ALONE, Group, Team
 
 SETTINGS = replace(config.MODERN, variant="toy", input_size=67, precision="float32", batch_size=4, steps=8)
 HERE = re.escape(platform.node())
 
 TROUBLE = {
     "other settings": (
-        {"world": 2, "different": {"learning_rate": 0.5}},
+        {"world": 2, "other": {"settings": {"learning_rate": 0.5}}},
         [2, 2],
         rf"process 1 on {HERE} has learning_rate 0.5, process 0 on {HERE} 0.02: start all with the same command, .*",
+    ),
+    "other code": (
+        {"world": 2, "other": {"code": "c0de"}},
+        [2, 2],
+        rf"process 1 on {HERE} has code c0de, process 0 on {HERE} [0-9a-f]{{16}}: start all with the same command, .*",
+    ),
+    "other data": (
+        {"world": 2, "other": {"store": "other"}},
+        [2, 2],
+        rf"process 1 on {HERE} has data [0-9a-f]+, process 0 on {HERE} [0-9a-f]+: start all with the same command, .*",
+    ),
+    "no address": (
+        {"world": 2, "store": "http://127.0.0.1:9"},
+        [2, 2],
+        r"http://127.0.0.1:9/dataset.json cannot be reached \(.*refused\), 8 times: check address and network, .*",
     ),
     "batch": ({"world": 3}, [2, 2, 2], r"a batch of 4 cannot be shared evenly by 3 processes: --set batch_size=6"),
     "three towers": ({"world": 3, "mode": "towers"}, [2, 2, 2], r"--parallel towers takes 2 processes, .*, got 3; .*"),
@@ -56,9 +77,10 @@ TROUBLE = {
 
 
 @pytest.fixture(scope="module")
-def ends(teams, store, tmp_path_factory):
+def ends(teams, store, pictures, tmp_path_factory):
     """Name of the trouble -> exit codes and what was said."""
     root = tmp_path_factory.mktemp("trouble")
+    pack(open_source(pictures), root / "other", size=77)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -66,7 +88,9 @@ def ends(teams, store, tmp_path_factory):
         for name, (how, _, _) in TROUBLE.items():
             settings = config.to_json(SETTINGS) | how.get("settings", {})
             place = {"store": str(store.directory), "folder": str(root / name)}
-            jobs.append({"mode": "data", **how, **place, "settings": settings})
+            jobs.append({"mode": "data", **place, **how, "settings": settings})
+            if "store" in how.get("other", {}):
+                jobs[-1]["other"] = {"store": str(root / how["other"]["store"])}
             if "port" in how:
                 jobs[-1]["port"] = taken.getsockname()[1]
         return dict(zip(TROUBLE, teams(jobs, at_once=True), strict=True))
@@ -104,6 +128,24 @@ def test_a_mode_without_torchrun_is_told_how_to_start():
         pass
     with assemble(None, 1) as team:
         assert team is ALONE
+
+
+def test_a_start_hears_nothing_of_earlier_ones():
+    """One of which process 1 was answered; one in which process 2 came and process 0 did not."""
+    store = HashStore()
+    for key, value in {"hello 1": "old", "answer old": "older", "heard old": "", "hello 2": "lost"}.items():
+        store.set(key, value)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(_agree_on_word, store, 0, 3, 30)
+        time.sleep(0.1)
+        words = [pool.submit(_agree_on_word, store, rank, 3, 30).result() for rank in (1, 2)]
+    assert words == [first.result()] * 2
+    assert "older" not in words
+
+
+def test_who_does_not_come_is_not_waited_for_for_ever():
+    with pytest.raises(RuntimeError, match="1/3 processes joined"):
+        _agree_on_word(HashStore(), 0, 3, 0.1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -1,16 +1,19 @@
 """Stores at an address: the same pictures, whatever the network does."""
 
 import os
+import re
 import socket
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from faulty import Faulty
 
+from alexnet.config import MODERN, to_json
 from alexnet.data import commit, remote
 from alexnet.data.pictures import Pictures
 from alexnet.data.sources import open_source
@@ -250,6 +253,29 @@ def test_training_over_a_bad_network_gives_the_weights_of_the_disk(run, settings
         assert train(settings, open_store(server.address), server.address, tmp_path / "run")
     ours, theirs = load_file(tmp_path / "run/last.safetensors"), load_file(run / "last.safetensors")
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def team_of_two(address, folder):
+    """One epoch of 18 pictures in three steps, nothing cached."""
+    settings = replace(MODERN, variant="toy", input_size=67, precision="float32", batch_size=6, steps=3)
+    how = {"mode": "data", "world": 2, "environment": {"ALEXNET_CACHE_GB": "0"}}
+    return {"settings": to_json(settings), "store": address, "folder": str(folder), **how}
+
+
+def test_processes_fetch_each_picture_once_an_epoch(teams, store, tmp_path):
+    with Faulty(store.directory).running() as server:
+        [(codes, told)] = teams([team_of_two(server.address, tmp_path / "run")])
+    assert codes == [0, 0], told
+    parts = [part for name, part in server.asked if name.startswith("train-") and part not in (None, "bytes=0-0")]
+    assert len(parts) == len(set(parts)) == 18
+
+
+def test_a_truncated_shard_is_said_by_one_process_and_ends_both(teams, store, tmp_path):
+    with Faulty(store.directory).running() as server:
+        server.harmed["train-000000.tar"] = lambda content: content[: len(content) // 2]
+        [(codes, told)] = teams([team_of_two(server.address, tmp_path / "run")])
+    assert codes == [2, 2]
+    assert re.fullmatch(r"\S+/train-000000\.tar is truncated or damaged, 8 times: .*, then resume\n", told), told
 
 
 def test_no_thread_is_left_when_all_is_cached(server, local, own_cache):

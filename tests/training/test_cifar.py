@@ -134,3 +134,11 @@ def test_every_command_takes_such_a_run(pictures, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["compress", run])
     assert "cifar-13pct is small already: compress takes AlexNets" in capsys.readouterr().err
+
+
+def test_lars_steps_layers_of_several_decays():
+    train = replace(config.recipe("cifar-18pct"), optimiser="lars", weight_decay=0.004)
+    step = Step(create("cifar-18pct"), train, torch.float32)
+    before = {name: p.detach().clone() for name, p in step.parameters.items()}
+    step(torch.randn(4, 3, 32, 32), torch.arange(4), 0, 0.1)
+    assert all((step.parameters[name] != before[name]).any() for name in before)

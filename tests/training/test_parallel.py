@@ -1,9 +1,6 @@
 """Any team trains the network that one process trains."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -20,6 +17,7 @@ from alexnet.weights import checkpoint
 SETTINGS = replace(
     config.MODERN, variant="toy", input_size=67, precision="float32", batch_size=8, steps=20, evaluate_every=4
 )
+LARS = replace(SETTINGS, optimiser="lars", learning_rate=0.1, trust=0.02)
 TEAMS = {
     "towers 2": {"mode": "towers", "world": 2},
     "data 2": {"mode": "data", "world": 2},
@@ -28,6 +26,8 @@ TEAMS = {
     "hybrid 4": {"mode": "hybrid", "world": 4},
     "hybrid 2 x 2": {"mode": "hybrid", "world": 4, "here": 2},
 }
+SHARED = ("towers 2", "hybrid 2", "hybrid 2 x 2")
+"""Teams in which a layer is in several processes."""
 
 
 def job(store, folder, settings=SETTINGS, **how):
@@ -46,6 +46,8 @@ def folder(teams, store, tmp_path_factory):
         "bf16": job(store, root / "bf16", replace(SETTINGS, reduction="bf16"), mode="data", world=2),
         "drop first": job(store, root / "drop first", drop_first),
         "drop first, hybrid": job(store, root / "drop first, hybrid", drop_first, mode="hybrid", world=2),
+        "lars": job(store, root / "lars", LARS),
+        **{f"lars, {name}": job(store, root / f"lars, {name}", LARS, **TEAMS[name]) for name in SHARED},
         "stopped towers": job(store, root / "changing", mode="towers", world=2, stop_at=5),
         "then hybrid": job(store, root / "changing", mode="hybrid", world=4, resume=True, stop_at=6),
         "then alone": job(store, root / "changing", resume=True, stop_at=4),
@@ -107,6 +109,12 @@ def test_a_run_may_change_its_team_at_any_save(folder):
 
 def test_dropout_before_the_layer_is_drawn_for_the_whole_batch_too(folder):
     assert largest_difference(folder / "drop first, hybrid", folder / "drop first") < 1e-5
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_lars_takes_the_norms_of_whole_layers(name, folder):
+    assert largest_difference(folder / f"lars, {name}", folder / "lars") < 1e-5
+    assert largest_difference(folder / "lars", folder / "alone") > 0.01
 
 
 def test_gradients_may_travel_in_bf16(folder):
@@ -174,63 +182,3 @@ def test_hybrid_sends_less_than_a_quarter_of_data(count, silence):
 def test_towers_send_the_maps_that_conv3_fc6_and_fc7_read_and_scores(silence):
     maps = 128 * 13 * 13 + 128 * 6 * 6 + 2048
     assert bytes_sent("alexnet-two-tower", "towers", 2, 64) == 128 * 4 * (2 * maps + 1000)
-
-
-# failures under torchrun
-
-KILLED = """
-import os, random, signal, sys, threading, time
-from alexnet.cli import main
-from alexnet.training import loop
-
-attempt, rank = int(os.environ["TORCHELASTIC_RESTART_COUNT"]), int(os.environ["RANK"])
-loop.SAVE_EVERY_S = 0.0
-plan = os.environ["KILLS"].split()
-
-if attempt < len(plan):
-    victim, when = plan[attempt].split("@")
-    if int(victim) == rank and "s" in when:  # seconds after the first step
-        timer = threading.Timer(float(when[:-1]), os.kill, (os.getpid(), signal.SIGKILL))
-    counted = loop.Step.__call__
-
-    def __call__(self, images, labels, step, rate):
-        if int(victim) == rank:
-            if "s" in when and not timer.is_alive():
-                timer.start()
-            if when == str(step):
-                os.kill(os.getpid(), signal.SIGKILL)
-        return counted(self, images, labels, step, rate)
-
-    loop.Step.__call__ = __call__
-main(sys.argv[1:])
-"""
-
-
-def train_with_kills(toy_script, store, folder, kills):
-    script = toy_script(KILLED)
-    restarts = ["--nproc-per-node", "2", "--max-restarts", str(len(kills)), "--standalone"]
-    flags = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--steps", "20"]
-    flags += ["--set", "batch_size=8", "--set", "evaluate_every=4", "--parallel", "data"]
-    command = [sys.executable, "-m", "torch.distributed.run", *restarts, str(script)]
-    command += ["train", "modern", "--data", str(store.directory), "--out", str(folder), *flags]
-    environment = {**os.environ, "KILLS": " ".join(kills), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert ended.returncode == 0, ended.stderr
-
-
-def test_killed_workers_are_started_again_and_change_nothing(folder, toy_script, store, tmp_path):
-    """Either process, before the first save and after it."""
-    train_with_kills(toy_script, store, tmp_path / "run", ["1@0", "0@7", "1@13"])
-    assert are_equal(tmp_path / "run", folder / "data 2")
-    assert metrics(tmp_path / "run", "loss") == metrics(folder / "data 2", "loss")
-    assert (tmp_path / "run" / "report.html").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif("ALEXNET_KILLS" not in os.environ, reason="ALEXNET_KILLS=50 kills fifty times; minutes")
-def test_kills_at_random_moments_change_nothing(folder, toy_script, store, tmp_path):
-    dice = torch.Generator().manual_seed(0)
-    for number in range(int(os.environ.get("ALEXNET_KILLS", "0"))):
-        victim, seconds = number % 2, torch.rand(1, generator=dice).item() * 0.5
-        train_with_kills(toy_script, store, tmp_path / str(number), [f"{victim}@{seconds}s"])
-        assert are_equal(tmp_path / str(number), folder / "data 2")

@@ -17,8 +17,8 @@ from alexnet.bench.rounds import Contest, Contestant, Notice, Result
 from alexnet.bench.size import Size
 from alexnet.bench.train import TWO_TOWER, made_up_batch
 from alexnet.config import Train
+from alexnet.meeting import assemble
 from alexnet.models.alexnet import AlexNet
-from alexnet.team import assemble
 from alexnet.training.parallel import CUT, Part
 from alexnet.training.step import Step
 

@@ -62,7 +62,7 @@ def pack(asked: Namespace) -> None:
 def train(asked: Namespace) -> None:
     """Trains, tests and reports; or resumes."""
     precision.keep_memory()
-    from alexnet.team import assemble
+    from alexnet.meeting import assemble
     from alexnet.training import loop
 
     with assemble(asked.parallel, asked.timeout) as team:
@@ -105,7 +105,7 @@ def evaluate(asked: Namespace) -> None:
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
     from alexnet.evaluation.quantise import weight_bytes
-    from alexnet.team import assemble
+    from alexnet.meeting import assemble
 
     results = []
     with assemble(None, asked.timeout) as team:
@@ -132,7 +132,7 @@ def predict(asked: Namespace) -> None:
     """Names what is on pictures."""
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.predict import predict as name_pictures
-    from alexnet.team import assemble
+    from alexnet.meeting import assemble
 
     answers = []
     with assemble(None, asked.timeout) as team:

@@ -1,6 +1,6 @@
 """Layer-wise adaptive rate scaling: the optimiser for batches of thousands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,34 +13,51 @@ class Lars(torch.optim.Optimizer):
     local = trust |w| / (|g| + decay |w|); v <- momentum v + rate local (g + decay w); w <- w - v
 
     Args:
-        groups: In pairs, of the weights and of the biases of the same layers in the same order, with "weight_decay".
+        groups: In pairs, of the weights and of the biases of the same layers in the same order, with "weight_decay";
+            the last bias may be missing.
         rate: Global learning rate.
         momentum: Of v.
         trust: How far a layer moves in a step, over the norm of its weights, at a rate of 1.
+        over_layers: Where processes share layers, makes the sums over parts (layers, 2) sums over whole layers.
 
     Source: You, Gitman, Ginsburg 2017, Large Batch Training of Convolutional Networks, algorithm 1.
     Differs: The paper leaves biases open. They take the local rate of their layer's weights, since by their own norm
     those that start at 0 would stay there. So does a whole layer of zeros: it takes the global rate.
     """
 
-    def __init__(self, groups: Sequence[dict[str, Any]], rate: float, momentum: float, trust: float) -> None:
+    def __init__(
+        self,
+        groups: Sequence[dict[str, Any]],
+        rate: float,
+        momentum: float,
+        trust: float,
+        over_layers: Callable[[Tensor], Tensor] = lambda sums: sums,
+    ) -> None:
         super().__init__(groups, {"lr": rate, "momentum": momentum, "trust": trust})
+        self._over_layers = over_layers
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Makes one update from the gradients."""
-        for pair in zip(self.param_groups[::2], self.param_groups[1::2], strict=True):
-            for layer in zip(*(group["params"] for group in pair), strict=True):
-                local = self._local_rate(layer[0], pair[0])
-                for parameter, group in zip(layer, pair, strict=True):
+        for (weights, biases), rates in zip(self._pairs(), self._local_rates(), strict=True):
+            for group in (weights, biases):
+                for parameter, local in zip(group["params"], rates, strict=False):
                     velocity = self._velocity(parameter).mul_(group["momentum"])
                     velocity.add_((parameter.grad + group["weight_decay"] * parameter) * (group["lr"] * local))
                     parameter.sub_(velocity)
 
-    def _local_rate(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
-        size, slope = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(weight.grad)
-        local = group["trust"] * size / (slope + group["weight_decay"] * size)
-        return torch.where((size > 0) & (slope > 0), local, 1.0)
+    def _pairs(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        return list(zip(self.param_groups[::2], self.param_groups[1::2], strict=True))
+
+    def _local_rates(self) -> tuple[Tensor, ...]:
+        """Gives a rate for each layer of each pair; all norms together, so that they take one exchange."""
+        groups = [weights for weights, _ in self._pairs()]
+        layers = [(weight, group) for group in groups for weight in group["params"]]
+        squares = torch.stack([torch.stack([w.square().sum(), w.grad.square().sum()]) for w, _ in layers])
+        size, slope = self._over_layers(squares).sqrt().unbind(1)
+        trust, decay = (size.new_tensor([group[name] for _, group in layers]) for name in ("trust", "weight_decay"))
+        local = torch.where((size > 0) & (slope > 0), trust * size / (slope + decay * size), 1.0)
+        return torch.split(local, [len(group["params"]) for group in groups])
 
     def _velocity(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]

@@ -85,7 +85,7 @@ def train(
         folder: The run folder to make.
         observer: Is told how it goes.
         should_stop: Asked after every step; True saves and stops.
-        team: Processes that train together; torchrun's restart of a failed one continues the run.
+        team: Processes that train together; under torchrun the same command continues its run.
 
     Returns:
         True if the run is complete, False if it was stopped.
@@ -97,7 +97,7 @@ def train(
         TeamError: A process of the team ended or hangs.
     """
     team.compare({**config.to_json(settings), **_facts(settings, store)})
-    if team.is_restarted and team.tell(run.is_begun(folder, settings, store)):
+    if team.goes_on and team.tell(run.is_begun(folder, settings, store)):
         return resume(store, folder, observer, should_stop, team)
     model = make_model(settings, len(store.classes))
     _check(settings, store, model, team)

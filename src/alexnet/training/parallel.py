@@ -76,6 +76,14 @@ class Part:
             wait()
         self._arriving.clear()
 
+    def over_layers(self, sums: Tensor) -> Tensor:
+        """Gives, from sums over what this process holds of each layer (8, ...), those over whole layers."""
+        if not CUT[self.team.mode]:
+            return sums
+        whole, is_cut = sums.clone(), [name in CUT[self.team.mode] for name in LAYERS]
+        whole[is_cut] = self.team.model.sum(sums[is_cut])
+        return whole
+
     def _part(self, name: str, tensor: Tensor) -> Tensor:
         if name not in self._cuts:
             return tensor

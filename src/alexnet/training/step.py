@@ -36,7 +36,7 @@ class Step:
         groups = self._groups()
         self.optimiser: torch.optim.Optimizer
         if train.optimiser == "lars":
-            self.optimiser = Lars(groups, train.learning_rate, train.momentum, train.trust)
+            self.optimiser = Lars(groups, train.learning_rate, train.momentum, train.trust, self.part.over_layers)
         else:
             self.optimiser = torch.optim.SGD(groups, train.learning_rate, train.momentum, fused=True)
 

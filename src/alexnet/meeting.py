@@ -1,0 +1,222 @@
+"""How the processes of a team meet, and how they fail: what one of them says, and the others do not say again."""
+
+import ctypes
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import torch
+from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from alexnet.errors import AlexNetError, SaidElsewhere, TeamError, UsageError
+from alexnet.team import ALONE, Group, Team, exchange
+
+GRACE_S = 3.0
+"""How long processes that lost one wait for each other, to find out which it was."""
+
+ANSWER_S = 7.0
+"""How long what they share may take to answer beyond that."""
+
+PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def assemble(mode: str | None, timeout_s: float) -> Iterator[Team]:
+    """Brings together the processes that torchrun started; without torchrun, a team of one.
+
+    Where several fail, one says why and the others raise `SaidElsewhere`.
+
+    Args:
+        mode: How they share the work; `data` by default.
+        timeout_s: How long to wait for a process, to come or to answer, before giving it up.
+
+    Raises:
+        UsageError: The mode cannot serve so many processes, or there is no torchrun.
+        TeamError: A process did not come, ended, or hangs.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        if mode:
+            command = f"torchrun --nproc-per-node 2 -m alexnet train ... --parallel {mode}"
+            raise UsageError(f"--parallel {mode} takes several processes; start them with: {command}")
+        yield ALONE
+        return
+    _end_with_parent()
+    roll = _meet(timeout_s)
+    try:
+        yield _form(mode or "data", roll)
+    except AlexNetError as error:
+        said = roll.last_words(error)
+        if said is error:
+            raise
+        raise said from error
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        roll.leave()
+
+
+def _form(mode: str, roll: "_Roll") -> Team:
+    across = _processes_a_network(mode, roll.size)
+    if torch.cuda.is_available():
+        _take_gpu()
+    if roll.size == 1:
+        return Team(mode, goes_on=True)
+    from torch.distributed.device_mesh import init_device_mesh  # takes a while, and one process need not
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    with exchange():
+        wait = timedelta(seconds=roll.timeout_s)
+        dist.init_process_group(backend, store=roll.store, rank=roll.rank, world_size=roll.size, timeout=wait)
+        mesh = init_device_mesh(device, (roll.size // across, across), mesh_dim_names=("data", "model"))
+        dist.all_gather_object(roll.hosts, platform.node())
+    data, model = (Group(mesh.get_local_rank(n), mesh[n].size(), mesh[n].get_group()) for n in ("data", "model"))
+    return Team(mode, Group(roll.rank, roll.size), data, model, goes_on=True)
+
+
+def _processes_a_network(mode: str, size: int) -> int:
+    """Gives over how many processes one copy of the network stretches: in `hybrid`, those of one machine."""
+    if mode == "towers" and size != 2:
+        raise UsageError(f"--parallel towers takes 2 processes, one a tower, got {size}; take data or hybrid for more")
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+    across = {"data": 1, "towers": 2, "hybrid": here if here > 1 else size}[mode]
+    if size % across:
+        raise UsageError(f"--parallel hybrid takes equally many processes a machine, got {here} here and {size} in all")
+    return across
+
+
+def _take_gpu() -> None:
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= count:
+        raise UsageError(f"{platform.node()} has {count} GPUs: start at most {count} processes on it")
+    torch.cuda.set_device(number)
+
+
+def _end_with_parent() -> None:
+    """Lets a killed torchrun take its processes along, so that two teams never write one run."""
+    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _meet(timeout_s: float) -> "_Roll":
+    place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
+    if size == 1:
+        return _Roll(None, 0, 1, timeout_s)
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=timeout_s)))
+        word = _agree_on_word(store, rank, size, timeout_s)
+    except (RuntimeError, ValueError) as error:
+        if rank > 1:
+            raise SaidElsewhere from error
+        if "EADDRINUSE" in str(error):
+            told = f"{place} is in use: give another --master-port"
+        elif "joined" in str(error):
+            told = f"not all of {size} processes came to {place} within {timeout_s:g} s (--timeout)"
+        elif rank:
+            told = f"process 0 cannot be reached at {place} within {timeout_s:g} s (--timeout)"
+        else:
+            told = f"the processes cannot meet at {place}: {error}"
+        raise TeamError(told) from error
+    apart = dist.PrefixStore(f"alexnet/{word}", store)  # type: ignore[attr-defined]
+    return _Roll(apart, rank, size, timeout_s)
+
+
+def _agree_on_word(store: Any, rank: int, size: int, timeout_s: float) -> str:
+    """Gives a word that the processes of this start have in common, and those of no other.
+
+    torchrun's store outlives the processes, so it also holds what earlier ones said; and the machines need not agree on
+    how often they have started theirs. So each says a word of its own, which the first process answers with its word;
+    the answer that is heard counts. A word that was answered before is of an earlier start.
+    """
+    mine = uuid4().hex
+    if rank:
+        store.set(f"hello {rank}", mine)
+        word: str = store.get(f"answer {mine}").decode()
+        store.set(f"heard {mine}", "")
+        return word
+    answered: set[str] = set()
+    missing = set(range(1, size))
+    end = time.monotonic() + timeout_s
+    while missing:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{size - len(missing)}/{size} processes joined")
+        for other in [other for other in missing if store.check([f"hello {other}"])]:
+            theirs = store.get(f"hello {other}").decode()
+            if theirs not in answered and not store.check([f"answer {theirs}"]):
+                store.set(f"answer {theirs}", mine)
+                answered.add(theirs)
+            if theirs in answered and store.check([f"heard {theirs}"]):
+                missing.remove(other)
+        time.sleep(0.02)
+    return mine
+
+
+class _Roll:
+    """Who is there, kept where all can read it even when nothing else works any more.
+
+    Args:
+        store: Keys and values that all processes share; None alone.
+        rank: This process's number.
+        size: How many there are.
+        timeout_s: How long an exchange waits.
+    """
+
+    def __init__(self, store: Any, rank: int, size: int, timeout_s: float) -> None:
+        self.store, self.rank, self.size, self.timeout_s = store, rank, size, timeout_s
+        self.hosts = ["its machine"] * size
+        self.has_failed = False
+
+    def last_words(self, error: AlexNetError) -> AlexNetError:
+        """Gives the error to end with: in one process what happened, in the others one that says nothing."""
+        if self.size == 1:
+            return error
+        self.has_failed = True
+        words: SimpleQueue[AlexNetError] = SimpleQueue()
+        Thread(target=lambda: words.put(self._speak(error)), daemon=True).start()
+        try:
+            return words.get(timeout=GRACE_S + ANSWER_S)
+        except Empty:  # a request over a broken link waits for ever
+            return self._cut_off(error)
+
+    def _speak(self, error: AlexNetError) -> AlexNetError:
+        try:
+            self.store.set(f"left {self.rank}", "")
+            if isinstance(error, TeamError) and (missing := self._missing()):
+                names = " and ".join(f"process {rank} on {self.hosts[rank]}" for rank in missing)
+                error = TeamError(f"{names} ended, or did not answer for {self.timeout_s:g} s (--timeout)")
+            return error if self.store.add("spoken", 1) == 1 else SaidElsewhere()
+        except RuntimeError:
+            return self._cut_off(error)
+
+    def _cut_off(self, error: AlexNetError) -> AlexNetError:
+        """Gives what to say where what all share is gone: one process a machine speaks, for want of knowing better."""
+        if self.rank == 0 or not isinstance(error, TeamError):
+            return error
+        if self.rank == 1 or os.environ.get("LOCAL_RANK") == "0":
+            return TeamError(f"process 0 on {self.hosts[0]} ended, or cannot be reached any more")
+        return SaidElsewhere()
+
+    def leave(self) -> None:
+        """Keeps the store until the others have read in it why this process fails."""
+        if self.has_failed and self.rank == 0:
+            self._missing()
+
+    def _missing(self) -> list[int]:
+        """Gives those who do not notice in time that something is wrong."""
+        end = time.monotonic() + GRACE_S
+        while True:
+            missing = [rank for rank in range(self.size) if not self.store.check([f"left {rank}"])]
+            if not missing or time.monotonic() > end:
+                return missing
+            time.sleep(0.05)
