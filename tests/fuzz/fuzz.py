@@ -15,11 +15,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "weights"))
 
@@ -66,6 +69,12 @@ def _pickle(data: bytes) -> object:
         raise AlexNetError(str(error)) from error
 
 
+def _header(data: bytes) -> object:
+    """Reads a weight file of ours that says `data` of itself: bytes changed at random rarely get that far."""
+    tensors = load_tensors(_ours("safetensors"))
+    return from_file(checkpoint.load)(save_tensors(tensors, {"alexnet": data.decode("utf-8", "replace")}))
+
+
 READERS: dict[str, Callable[[bytes], object]] = {
     "caffe": from_memory(caffe.read, None),
     "pickle": _pickle,
@@ -74,6 +83,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "zip": from_file(convert.read),
     "foreign-safetensors": from_file(convert.read),
     "safetensors": from_file(checkpoint.load),
+    "header": _header,
     "compressed": from_file(compressed.load),
 }
 
@@ -102,6 +112,10 @@ def starts(reader: str) -> list[bytes]:
     if reader == "foreign-safetensors":
         text = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
         return [struct.pack("<Q", len(text)) + text + bytes(8)]
+    if reader == "header":
+        data = _ours("safetensors")
+        length = int.from_bytes(data[:8], "little")
+        return [json.loads(data[8 : 8 + length])["__metadata__"]["alexnet"].encode()]
     return [_ours(reader)]
 
 
@@ -111,6 +125,7 @@ def _saved(value: object, **how: object) -> bytes:
     return buffer.getvalue()
 
 
+@cache
 def _ours(reader: str) -> bytes:
     model = AlexNet("fuzz-caffenet", classes=2, input_size=67, seed=1)
     with torch.no_grad():

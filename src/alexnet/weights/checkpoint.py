@@ -26,6 +26,9 @@ from alexnet.weights import evidence
 MOMENTUM = "momentum."
 MEAN = "mean_image"
 
+LARGEST = 4096
+"""Side of a mean image, pixels."""
+
 _NEEDED = {"network", "classes", "preprocessing", "crc32"}
 
 
@@ -74,12 +77,12 @@ def save(
         DataError: The disk is full.
     """
     weights = model.state_dict() if weights is None else weights
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    tensors = {name: _float32(tensor) for name, tensor in weights.items()}
     header = {**header, "network": network(model)}
     if not momentum:
         header["probe"] = evidence.record(_built(header, tensors), mean, header["preprocessing"]["divide_pixels_by"])
-    tensors[MEAN] = torch.from_numpy(mean)
-    tensors |= {MOMENTUM + name: tensor.cpu().contiguous() for name, tensor in (momentum or {}).items()}
+    tensors[MEAN] = _float32(torch.from_numpy(mean))
+    tensors |= {MOMENTUM + name: _float32(tensor) for name, tensor in (momentum or {}).items()}
     header["crc32"] = checksum(tensors)
     with replacing(path) as file:
         _write(file, tensors, {"alexnet": json.dumps(header), "format": "pt"})
@@ -99,7 +102,7 @@ def load(path: Path) -> Checkpoint:
     momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith(MOMENTUM)}
     check(model, tensors, path)
     side = mean.shape[0] if mean.dim() == 3 else 0
-    if mean.dtype != torch.float32 or mean.shape != (side, side, 3) or side < model.input_size:
+    if mean.dtype != torch.float32 or mean.shape != (side, side, 3) or not model.input_size <= side <= LARGEST:
         found = f"{mean.dtype} of shape {tuple(mean.shape)}"
         raise CheckpointError(f"{path} is damaged: its mean image is {found}, expected float32 (S, S, 3)")
     model.to_empty(device="cpu").load_state_dict(tensors)
@@ -196,6 +199,10 @@ def _built(header: dict[str, Any], weights: dict[str, Tensor]) -> AlexNet:
     model = blank(header, Path("the network"))
     model.load_state_dict(weights, assign=True)
     return model.eval()
+
+
+def _float32(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float32).contiguous()
 
 
 def _write(file: BinaryIO, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -28,7 +28,7 @@ _FILTERS = 0.2
 
 def pictures(side: int) -> NDArray[np.uint8]:
     """Gives the two pictures, (2, side, side, 3): ramps that fold back, and rings; each channel in its own measure."""
-    y, x = np.mgrid[:side, :side][..., None] * 512 // side
+    y, x = (places[..., None] * 512 // side for places in np.ogrid[:side, :side])
     channel = np.arange(1, 4)
     ramps = abs((channel * x + (4 - channel) * y) % 511 - 255)
     rings = ((x - 256) ** 2 + (y - 200) ** 2) * channel // 256 % 256
