@@ -17,6 +17,10 @@ it and exits with 2; anything that is not an `AlexNetError` is a bug and shows i
 class AlexNetError(Exception):
     """The root: whatever a user can mend."""
 
+    def __str__(self) -> str:
+        """Gives the message in printable characters, whatever names a hostile file has put into it."""
+        return "".join(each if each.isprintable() else " " for each in super().__str__())
+
 
 class UsageError(AlexNetError):
     """A request that cannot be met."""

@@ -132,6 +132,9 @@ def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, t
     assert told["file"] == str(small / compressed.NAME)
     assert told["bytes"] == (small / compressed.NAME).stat().st_size
     assert told["complete"]
+    manifest = json.loads((small / "manifest.json").read_text())
+    assert manifest["weights"]["bytes"] == told["bytes"]
+    assert manifest["compression"]["table"] == told["table"]
     assert [row["step"] for row in told["table"]] == STEPS
     code, out, _ = command(capsys, "evaluate", small, "--json")
     measured = json.loads(out)

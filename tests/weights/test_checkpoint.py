@@ -153,6 +153,40 @@ def test_tensors_of_another_network_are_noticed(path, change, told):
     refused(path, told)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda h: h["network"].update(input_size=4096, variant="alexnet"), "does not hold a alexnet"),
+        (lambda h: h["network"].update(input_size=-(10**12)), "pixels are too few"),
+        (lambda h: h["network"].update(input_size=10**30), "cannot build|does not hold"),
+        (lambda h: h.update(classes=[str(i) for i in range(300_000)]), r"fc8\.bias should be \(300000,\)"),
+        (lambda h: h.update(classes=[1, 2, 3]), "its classes are no list of names"),
+        (lambda h: h["preprocessing"].update(divide_pixels_by=0), "divide_pixels_by is 0"),
+        (lambda h: h["preprocessing"].clear(), "divide_pixels_by"),
+    ],
+)
+def test_a_header_that_claims_the_impossible_is_refused_before_memory_is_taken(path, change, told):
+    rewrite(path, lambda tensors, header: change(header))
+    refused(path, told)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("mean_image", torch.zeros(76, 76), r"its mean image is torch\.float32 of shape \(76, 76\)"),
+        ("mean_image", torch.zeros(60, 60, 3), "its mean image is"),
+        ("conv1.bias", torch.zeros(8, dtype=torch.bfloat16), r"conv1\.bias as torch\.bfloat16, expected float32"),
+    ],
+)
+def test_tensors_of_another_kind_are_refused(path, name, value, told):
+    def change(tensors, header):
+        tensors[name] = value
+        return {**header, "crc32": checkpoint.checksum(tensors)}
+
+    rewrite(path, change)
+    refused(path, told)
+
+
 def test_filling_another_network_is_refused_and_changes_nothing(path):
     tensors = {name: tensor for name, tensor in load_file(path).items() if name != "mean_image"}
     other = make(classes=5, seed=9)

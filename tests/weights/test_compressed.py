@@ -170,7 +170,7 @@ HUGE = 1 << 40
         (lambda h: part_of(h, "fc6.weight").update(shape=[HUGE, HUGE]), r"fc6\.weight is not as a toy has it"),
         (lambda h: part_of(h, "mean_image").update(bytes=HUGE), "cut off"),
         (lambda h: h["preprocessing"].update(stored_size=HUGE), "mean_image is not as"),
-        (lambda h: h["preprocessing"].clear(), "damaged"),
+        (lambda h: h["preprocessing"].clear(), "cannot build: .divide_pixels_by"),
         (lambda h: h["network"].update(variant="vgg"), "no variant 'vgg'"),
         (lambda h: h["network"].update(depth=3), "cannot build"),
         (lambda h: h["network"].update(variant="alexnet"), "is not as a alexnet has it"),

@@ -15,6 +15,7 @@ from safetensors.torch import save as safetensors
 
 from alexnet.errors import AlexNetError, CheckpointError
 from alexnet.evaluation.classifier import load
+from alexnet.weights.convert import read
 
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
@@ -22,7 +23,11 @@ MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.22
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    return TorchvisionAlexNet(CHANNELS, HIDDEN, CLASSES).eval()
+    made = TorchvisionAlexNet(CHANNELS, HIDDEN, CLASSES).eval()
+    with torch.no_grad():
+        for weights in made.parameters():
+            weights *= 1.1  # beyond what an untrained one has
+    return made
 
 
 def saved(value, **how):
@@ -147,6 +152,21 @@ def test_nan_a_vgg_our_own_file_and_no_weights_at_all_are_refused(toys, turn, ne
         with pytest.raises(CheckpointError, match=told):
             turn(data)
         assert not (tmp_path / "run").exists()
+
+
+def test_a_file_too_large_for_weights_is_refused_unread(tmp_path):
+    with (tmp_path / "huge.pth").open("wb") as file:
+        file.truncate((2 << 30) + 1)  # takes no room on the disk
+    with pytest.raises(CheckpointError, match="has 2,147,483,649 bytes; weights have 16 to 2,147,483,648"):
+        read(tmp_path / "huge.pth")
+
+
+def test_an_untrained_network_is_refused(toys, turn):
+    """As they were published for a year: https://github.com/brain-score/vision/issues/2459."""
+    torch.manual_seed(1)
+    fresh = TorchvisionAlexNet(CHANNELS, HIDDEN, CLASSES)
+    with pytest.raises(CheckpointError, match="holds an untrained network: all numbers lie within"):
+        turn(WAYS["zip"](fresh))
 
 
 def test_the_reader_sees_the_tensors_that_torch_sees(net, tmp_path):

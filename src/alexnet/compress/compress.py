@@ -13,6 +13,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from alexnet.models.cifar import CIFAR
 from alexnet.models.network import Network
 from alexnet.training import run
 from alexnet.training.loop import Job, Observer, Progress
-from alexnet.weights import checkpoint, compressed, sparse
+from alexnet.weights import checkpoint, compressed, manifest, sparse
 
 RATE = 0.25
 """Highest learning rate of a retraining over that of the training."""
@@ -131,7 +132,8 @@ def compress(
     compressed.save(coded, result.model, result.mean, {**kept, "compression": {"request": request}})
     table.measure("Huffman", coded, coded.stat().st_size)
     compression = {"request": request, "table": table.rows}
-    compressed.save(out, result.model, result.mean, {**kept, "compression": compression})
+    with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
+        compressed.save(out, result.model, result.mean, {**kept, "compression": compression})
     shutil.rmtree(work)
     return table.rows
 

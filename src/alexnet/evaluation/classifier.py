@@ -14,10 +14,10 @@ from alexnet import precision
 from alexnet.data import squares
 from alexnet.data.augment import Draws, augment
 from alexnet.data.views import views as make_views
-from alexnet.errors import CheckpointError
+from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation import quantise
 from alexnet.models.network import Network
-from alexnet.weights import checkpoint, compressed
+from alexnet.weights import checkpoint, compressed, evidence, pretrained
 
 
 @dataclass
@@ -81,6 +81,31 @@ class Classifier:
         files = ((Path(path).read_bytes(), str(path)) for path in paths)
         return np.stack([squares.load(data, name, self.stored_size, self.square) for data, name in files])
 
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, numbers: str = "auto") -> "Classifier":
+        """Loads what `save_pretrained` wrote; `load` under the name that Hugging Face's users expect. No network."""
+        return load(folder, numbers=numbers)
+
+    def save_pretrained(
+        self, folder: str | Path, *, licence: str | None = None, evaluation: dict[str, Any] | None = None
+    ) -> None:
+        """Writes a folder as Hugging Face's tools have it; see `weights.pretrained`.
+
+        Args:
+            folder: New or empty.
+            licence: Of the weights, such as `bsd-3-clause`; without one the model card says that it is not stated.
+            evaluation: The contents of an `evaluation.json`, for the card.
+
+        Raises:
+            UsageError: The folder holds something, or the network was loaded in other numbers than float32.
+            CheckpointError: The network is untrained.
+            DataError: The disk is full.
+        """
+        if any(p.dtype != torch.float32 for p in self.model.state_dict().values()):
+            raise UsageError('this network holds rounded weights; load it with numbers="float32" to save it')
+        evidence.refuse_untrained(self.model, Path(folder))
+        pretrained.save(Path(folder), self.model, self.mean, self.header, licence, evaluation)
+
     def _run(self, function: Any, pictures: NDArray[np.uint8], draws: Draws) -> Tensor:
         device = next(self.model.parameters()).device
         mean = torch.from_numpy(self.mean).to(device)
@@ -101,10 +126,11 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
         numbers: One of `quantise.NUMBERS`; `auto` is bf16 where the processor has it.
 
     Raises:
-        CheckpointError: There are no weights, or they are damaged.
+        CheckpointError: There are no weights, or they are damaged, untrained, or give other outputs than they did.
     """
     path = weight_file(run)
     loaded = compressed.load(path) if compressed.is_compressed(path) else checkpoint.load(path)
+    evidence.refuse_untrained(loaded.model, path)
     model, dtype = quantise.prepare(loaded.model, numbers)
     return Classifier(
         model.to(precision.device(), memory_format=torch.channels_last),  # type: ignore[call-overload]

@@ -77,7 +77,7 @@ class AlexNet(Network):
         self._build_convolutions(row, activation, lrn, pooling)
         side = self._side_of_pool5(self.input_size)
         if side < 1:
-            smallest = next(s for s in range(self.input_size, 1000) if self._side_of_pool5(s) >= 1)
+            smallest = next(s for s in range(max(1, self.input_size), 1000) if self._side_of_pool5(s) >= 1)
             raise UsageError(f"{self.input_size} pixels are too few for {name}; the smallest input is {smallest}")
         self._build_head(row, row.channels[4] * side * side, activation, dropout)
         initialise(self, initialisation or row.initialisation, self.order, seed)

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step, dead_units
 from alexnet.training.watch import Watch
-from alexnet.weights import checkpoint
+from alexnet.weights import checkpoint, manifest
 
 SAVE_EVERY_S = 120.0
 
@@ -294,7 +294,8 @@ class Job:
         self.finish_writing()
         if self.team.is_first:
             path, header, mean = self.folder / name, {**self.header, **facts}, self.store.mean_image
-            self.saving = self.writer.submit(checkpoint.save, path, self.model, mean, header, momentum, weights)
+            renewed = manifest.renewed(path) if name == run.BEST else nullcontext()
+            self.saving = self.writer.submit(_save, renewed, path, self.model, mean, header, momentum, weights)
 
     def finish_writing(self) -> None:
         """Waits for the file that is being written.
@@ -326,6 +327,11 @@ class Job:
         last, self.clock = self.clock, time.monotonic()
         self.progress.seconds += self.clock - last
         return self.clock - last
+
+
+def _save(around: AbstractContextManager[None], *what: Any) -> None:
+    with around:
+        checkpoint.save(*what)
 
 
 def _facts(settings: Train, store: Store) -> dict[str, Any]:

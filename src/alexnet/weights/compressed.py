@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alexnet.errors import CheckpointError, UsageError
+from alexnet.errors import CheckpointError
 from alexnet.files import write
-from alexnet.models.alexnet import AlexNet
 from alexnet.models.network import Network
-from alexnet.weights import checkpoint, sparse
+from alexnet.weights import checkpoint, evidence, sparse
 from alexnet.weights.checkpoint import MEAN, Checkpoint
 
 SUFFIX = ".compressed"
@@ -42,8 +41,10 @@ def save(path: Path, model: Network, mean: NDArray[np.float32], header: dict[str
     tensors = {name: array + np.float32(0) for name, array in weights.items()}  # -0 becomes 0
     image = mean.astype(np.uint8)
     crc32 = _checksum({**tensors, MEAN: image})
-    header = {**header, "network": checkpoint.network(model), "crc32": crc32}
-    write(path, sparse.pack(header, tensors, image))
+    header = {**header, "network": checkpoint.network(model)}
+    given = image.astype(np.float32), header["preprocessing"]["divide_pixels_by"]
+    probe = evidence.record(model.eval(), *given)
+    write(path, sparse.pack({**header, "probe": probe, "crc32": crc32}, tensors, image))
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -62,12 +63,7 @@ def load(path: Path) -> Checkpoint:
         CheckpointError: The file is missing, damaged, of another program, or of another network.
     """
     data, header = _read(path)
-    try:
-        settings = dict(header["network"])
-        with torch.device("meta"):  # shapes alone: nothing is allocated before they are those of the file
-            model = AlexNet(settings.pop("variant"), classes=len(header["classes"]), initialisation="none", **settings)
-    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} holds a network that this version cannot build: {error}") from error
+    model = checkpoint.blank(header, path)
     parts = header["parts"]
     try:
         size = header["preprocessing"]["stored_size"]
@@ -84,7 +80,8 @@ def load(path: Path) -> Checkpoint:
     mean = arrays.pop(MEAN).astype(np.float32)
     model = model.to_empty(device="cpu")
     checkpoint.fill(model, {name: torch.from_numpy(array) for name, array in arrays.items()}, path)
-    return Checkpoint(model.eval(), mean, {}, header)
+    evidence.compare(model.eval(), mean, header, path)
+    return Checkpoint(model, mean, {}, header)
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:

@@ -11,6 +11,7 @@ import platform
 import re
 import struct
 import tempfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from alexnet.files import plain_errors, write
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.create import stored_size
 from alexnet.models.variants import variant
-from alexnet.weights import caffe, checkpoint, convnet, torchvision
+from alexnet.weights import caffe, checkpoint, convnet, evidence, manifest, torchvision
 from alexnet.weights.imported import MAX_BYTES, Imported
 from alexnet.weights.mean import read_mean
 from alexnet.weights.names import WORDNET, read_classes
@@ -37,6 +38,9 @@ KNOWN = "a .caffemodel of Caffe, a .pth or .safetensors of torchvision, or a che
 _MAX_DIRECTORY = 1 << 20
 _CAFFE_STARTS = (b"\x0a", b"\x12", b"\x1a", b"\xa2\x06")
 """The keys of a NetParameter's name, layers (V1), input and layer (V2)."""
+
+_ARCHIVE_FAULTS = (BadZipFile, OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error)
+"""What zipfile raises over a damaged archive."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ def convert(source: Path, run: Path, wanted: Wanted = Wanted()) -> dict[str, Any
     model, mean, description = _build(path, wanted)
     with plain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(run / "model.safetensors", model, mean, description)
+    weights = run / "model.safetensors"
+    with manifest.renewed(weights):
+        checkpoint.save(weights, model, mean, description)
     write(run / "config.json", json.dumps(description, indent=1) + "\n")
     return description
 
@@ -133,7 +139,7 @@ def _read_zip(path: Path, data: memoryview, asked: str | None) -> Imported:
                     _unpack(archive, members[0], file)
                     unpacked = _map(file)
                 return convnet.read(name, unpacked, asked)
-    except (BadZipFile, OSError, EOFError, ValueError, struct.error, NotImplementedError, RuntimeError) as error:
+    except _ARCHIVE_FAULTS as error:
         raise CheckpointError(f"{path} is no zip archive that can be read: {error}") from error
     shown = ", ".join(sorted(names)[:3])
     raise CheckpointError(f"{path} is a zip archive of {shown}; expected {KNOWN}")
@@ -193,10 +199,14 @@ def _build(path: Path, wanted: Wanted) -> tuple[AlexNet, NDArray[np.float32], di
             f"{'divides in training' if found.rescale_dropout else 'multiplies at test time'}, unlike {found.variant}"
         )
     classes = _classes(found, wanted, len(tensors["fc8.weight"]), unknown)
-    model = AlexNet(
-        found.variant, classes=len(classes), input_size=found.input_size, dropout=rate, initialisation="none"
-    )
-    checkpoint.fill(model, tensors, path)
+    with torch.device("meta"):  # it takes the tensors as they are: most lie in the file
+        model = AlexNet(
+            found.variant, classes=len(classes), input_size=found.input_size, dropout=rate, initialisation="none"
+        )
+    tensors = {name: tensor.float().contiguous() for name, tensor in tensors.items()}
+    checkpoint.check(model, tensors, path)
+    model.load_state_dict(tensors, assign=True)
+    evidence.refuse_untrained(model, path)
     mean = _mean(found, wanted, model, unknown)
     return model.eval(), mean, _describe(path, found, model, classes, mean, said, unknown)
 

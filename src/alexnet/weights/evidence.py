@@ -1,0 +1,125 @@
+"""What a weight file proves of itself: the outputs it once gave, and that it is trained at all.
+
+Two pictures that are made by a formula, in whole numbers, go through the preprocessing and the network in float32 on
+the processor. What comes out is written into the file when it is saved. Whoever loads the file computes it anew: a
+network, a preprocessing or a library that is not that of the saved file gives other outputs and is refused.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alexnet.errors import CheckpointError
+from alexnet.models.network import Network
+
+TOLERANCE = 1e-3
+"""Of the norm of the outputs. Threads, layouts and kernels move them by 2e-6; an alpha of the normalisation taken in
+another convention, a mean off by one, or weights rounded to bf16 by more than this (docs/weights.md)."""
+
+_FILTERS = 0.2
+"""Correlation of neighbouring weights of conv1: of the smallest network's noise it stays below, of filters above."""
+
+
+def pictures(side: int) -> NDArray[np.uint8]:
+    """Gives the two pictures, (2, side, side, 3): ramps that fold back, and rings; each channel in its own measure."""
+    y, x = (places[..., None] * 512 // side for places in np.ogrid[:side, :side])
+    channel = np.arange(1, 4)
+    ramps = abs((channel * x + (4 - channel) * y) % 511 - 255)
+    rings = ((x - 256) ** 2 + (y - 200) ** 2) * channel // 256 % 256
+    return np.stack([ramps, rings]).astype(np.uint8)
+
+
+def outputs(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -> Tensor:
+    """Gives what a network answers to the two pictures.
+
+    Args:
+        model: In evaluation mode, on the processor, in float32 or float64.
+        mean: (S, S, 3) mean image, 0..255.
+        divide_pixels_by: What pixels are divided by after the mean is subtracted.
+
+    Returns:
+        (2, classes) logits.
+    """
+    size, margin = model.input_size, (len(mean) - model.input_size) // 2
+    pixels = (torch.from_numpy(pictures(len(mean))) - torch.from_numpy(mean)) / divide_pixels_by
+    centre = pixels[:, margin : margin + size, margin : margin + size].permute(0, 3, 1, 2).contiguous()
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        return model(centre.to(next(model.parameters()).dtype))  # type: ignore[no-any-return]
+
+
+def record(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -> dict[str, Any]:
+    """Gives the entry `probe` of a weight file: `logits`, a row a picture, to six digits; see `outputs`."""
+    rows = outputs(model, mean, divide_pixels_by).tolist()
+    return {"logits": [[float(f"{logit:.6g}") for logit in row] for row in rows]}
+
+
+def compare(model: Network, mean: NDArray[np.float32], header: dict[str, Any], path: Path) -> None:
+    """Sees that a network gives the outputs that its file records; files of older versions record none.
+
+    Before a file is refused float64 has the last word: users and systems may allow less than float32.
+
+    Raises:
+        CheckpointError: It gives others.
+    """
+    if "probe" not in header:
+        return
+    divide_by = header["preprocessing"]["divide_pixels_by"]
+    try:
+        recorded = torch.tensor(header["probe"]["logits"], dtype=torch.float64)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path} is damaged: its probe holds no outputs") from error
+    if recorded.shape != (2, model.classes):
+        raise CheckpointError(f"{path} is damaged: its probe holds {tuple(recorded.shape)}, not (2, {model.classes})")
+    apart = _apart(outputs(model, mean, divide_by), recorded)
+    if not apart <= TOLERANCE:
+        apart = _apart(outputs(copy.deepcopy(model).double(), mean, divide_by), recorded)
+    if not apart <= TOLERANCE:
+        raise CheckpointError(
+            f"{path} does not give the outputs that it records: on the built-in probe they are {apart:.2g} of their "
+            f"norm apart, at most {TOLERANCE:g} is rounding; its weights, its header or the program were changed"
+        )
+
+
+def refuse_untrained(model: Network, path: Path) -> None:
+    """Refuses a network whose weights are as an initialisation leaves them.
+
+    One step of training moves biases that were one number, and carries some of a large network's weights out of the
+    range they were drawn from. How good a network is, its metrics say.
+
+    Raises:
+        CheckpointError: It is untrained.
+    """
+    layers: list[Any] = [layer for layer in model.children() if hasattr(layer, "weight")]
+    if all(_is_constant(layer.bias) for layer in layers) and _is_noise(layers[0].weight):
+        what = "the biases of each layer are one number and the filters noise"
+    elif all(map(_is_torchs_own, layers[1:])):  # conv1 may carry the factors of a conversion
+        what = "all numbers lie within the range of PyTorch's initialisation and fill it"
+    else:
+        return
+    raise CheckpointError(f"{path} holds an untrained network: {what}, as weights start; give trained ones")
+
+
+def _apart(found: Tensor, recorded: Tensor) -> float:
+    return float((found.double() - recorded).norm() / recorded.norm().clamp(min=1e-30))
+
+
+def _is_constant(bias: Tensor) -> bool:
+    return bool(bias.min() == bias.max())
+
+
+def _is_noise(filters: Tensor) -> bool:
+    """Says whether the weights of neighbouring pixels have nothing to do with each other."""
+    left, right = filters.detach()[..., :-1].flatten(), filters.detach()[..., 1:].flatten()
+    return float(torch.corrcoef(torch.stack([left, right]))[0, 1].abs()) < _FILTERS
+
+
+def _is_torchs_own(layer: Any) -> bool:
+    """Says whether weights and biases fill the range of +-1 / sqrt(inputs) and do not leave it."""
+    bound = layer.weight[0].numel() ** -0.5
+    largest, bias = float(layer.weight.detach().abs().max()), float(layer.bias.detach().abs().max())
+    return bool(0.9 * bound < largest <= bound * (1 + 1e-6) and bias <= bound * (1 + 1e-6))

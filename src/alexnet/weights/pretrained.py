@@ -1,0 +1,182 @@
+"""A folder as Hugging Face's tools have it, made and read without any of them.
+
+`config.json`               architecture, variant, names of the outputs (`id2label`, `label2id`)
+`model.safetensors`         our weight file, whole: it alone is enough for `alexnet.load(folder)`
+`preprocessor_config.json`  resize, crop, rescale and normalise in the terms of their image processors
+`README.md`                 the model card
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet.errors import UsageError
+from alexnet.files import plain_errors, write
+from alexnet.models.network import Network
+from alexnet.models.variants import variant
+from alexnet.weights import checkpoint, manifest
+
+WEIGHTS = "model.safetensors"
+
+BILINEAR = 2
+"""Pillow's number, which their image processors use."""
+
+
+def save(
+    folder: Path,
+    model: Network,
+    mean: NDArray[np.float32],
+    header: dict[str, Any],
+    licence: str | None = None,
+    evaluation: dict[str, Any] | None = None,
+) -> None:
+    """Makes the folder.
+
+    Args:
+        folder: New or empty.
+        model: In float32.
+        mean: (S, S, 3) mean image, 0..255.
+        header: Of the weight file that the network comes from.
+        licence: Of the weights, as an identifier of Hugging Face's such as `bsd-3-clause`.
+        evaluation: The contents of an `evaluation.json`; its errors stand in the card before those of the header.
+
+    Raises:
+        UsageError: The folder holds something already, or cannot be written.
+        DataError: The disk is full.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already; give a new folder")
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    classes, measured = header["classes"], evaluation or header.get("metrics")
+    _write_json(folder / "config.json", config(model, header))
+    _write_json(folder / "preprocessor_config.json", preprocessor(model, mean, header))
+    write(folder / "README.md", card(folder.name, model, classes, header, licence, measured))
+    with manifest.renewed(folder / WEIGHTS):
+        checkpoint.save(folder / WEIGHTS, model, mean, header)
+
+
+def config(model: Network, header: dict[str, Any]) -> dict[str, Any]:
+    """Gives `config.json`: their entries, and of ours what the network is and takes."""
+    classes = header["classes"]
+    return {
+        "architectures": [type(model).__name__],
+        "model_type": "alexnet",
+        "image_size": model.input_size,
+        "num_channels": 3,
+        "id2label": {str(i): name for i, name in enumerate(classes)},
+        "label2id": {name: i for i, name in enumerate(classes)},
+        "torch_dtype": "float32",
+        **checkpoint.network(model),
+        "preprocessing": header["preprocessing"],
+    }
+
+
+def preprocessor(model: Network, mean: NDArray[np.float32], header: dict[str, Any]) -> dict[str, Any]:
+    """Gives `preprocessor_config.json`: (pixel / 255 - image_mean) / image_std is (pixel - mean) / divide_pixels_by.
+
+    Differs: their processors subtract one colour; that of a mean image is its average where the network looks.
+    """
+    side, size = len(mean), model.input_size
+    margin = (side - size) // 2
+    colour = mean[margin : margin + size, margin : margin + size].mean((0, 1), dtype=np.float64)
+    preprocessing = header["preprocessing"]
+    is_warped = preprocessing.get("square") == "warp"
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"height": side, "width": side} if is_warped else {"shortest_edge": side},
+        "resample": BILINEAR,
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [float(value) / 255 for value in colour],
+        "image_std": [float(preprocessing["divide_pixels_by"]) / 255] * 3,
+    }
+
+
+def card(
+    name: str,
+    model: Network,
+    classes: list[str],
+    header: dict[str, Any],
+    licence: str | None,
+    measured: dict[str, Any] | None,
+) -> str:
+    """Gives the model card: YAML for machines, then text; what is not known is said."""
+    data, converted = header.get("data", {}), header.get("converted", {})
+    source = data.get("name") or (f"the data of {converted['file']}" if converted else "data that it does not name")
+    front = {
+        "license": licence or "other",
+        **({} if licence else {"license_name": "not-stated"}),
+        "library_name": "alexnet",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "alexnet", model.variant],
+        "metrics": ["accuracy"],
+        "model-index": [{"name": name, "results": _results(source, measured)}],
+    }
+    yaml = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items())  # JSON is YAML
+    shown = ", ".join(classes[:10]) + (f", ... ({len(classes):,} in all)" if len(classes) > 10 else "")
+    lines = [
+        f"`{model.variant}`: {variant(model.variant).about}. "
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, input {model.input_size} x {model.input_size}.",
+        f"Classes: {shown}.",
+        _data(source, data, converted),
+        f"Licence of the weights: {licence or 'not stated by whoever saved them; ask before you use them'}.",
+        "## How well",
+        _errors(measured),
+        "## Use",
+        f'```python\nimport alexnet\n\nclassifier = alexnet.load("{name}")\n'
+        'probabilities = classifier.probabilities(classifier.read(["picture.jpg"]))  # (1, classes)\n```',
+        "`model.safetensors` carries classes, preprocessing and the outputs that loading must find again. Its mean "
+        "image is subtracted pixel by pixel; `preprocessor_config.json` has one mean colour, as its readers want it.",
+    ]
+    return f"---\n{yaml}\n---\n\n# {name}\n\n" + "\n\n".join(lines) + "\n"
+
+
+def _data(source: str, data: dict[str, Any], converted: dict[str, Any]) -> str:
+    if converted:
+        return (
+            f"Converted from {converted['dialect']} weights, {converted['file']} (SHA-256 {converted['sha256']}). "
+            f"Not known: {'; '.join(converted['not_known']) or 'nothing'}."
+        )
+    counts = ", ".join(f"{count:,} {split}" for split, count in data.get("counts", {}).items())
+    return (
+        f"Trained on {source}: {counts or 'numbers of pictures not recorded'}; licence of the data: "
+        f"{data.get('licence') or 'not stated'}; hash {data.get('hash', 'not recorded')}."
+    )
+
+
+def _errors(measured: dict[str, Any] | None) -> str:
+    if not measured:
+        return "Not measured: the weight file records no errors. `alexnet evaluate` measures them."
+    rows = [f"| {key.replace('_', '-', 1).replace('_', ' ')} | {measured[key]:.2%} |" for key in _ERRORS]
+    return "\n".join(["| measure | value |", "|---|---:|", *rows, "", f"Protocol: {_protocol(measured)}."])
+
+
+_ERRORS = ("top1_error", "top5_error")
+
+
+def _protocol(measured: dict[str, Any]) -> str:
+    return f"split {measured['split']}, {measured['n']:,} pictures, {measured['views']} view(s)"
+
+
+def _results(source: str, measured: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if not measured:
+        return []
+    metrics = [
+        {"type": "accuracy", "name": f"{title} accuracy, {_protocol(measured)}", "value": 1 - measured[key]}
+        for title, key in zip(("top-1", "top-5"), _ERRORS, strict=True)
+    ]
+    dataset = {"name": source, "type": "image-folder", "split": measured["split"]}
+    return [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}]
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    write(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

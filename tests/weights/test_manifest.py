@@ -1,0 +1,44 @@
+"""The manifest beside a run's weights."""
+
+import hashlib
+import json
+
+import foreign
+import pytest
+from foreign import CHANNELS, CLASSES, HIDDEN
+
+from alexnet.weights import checkpoint, manifest
+
+
+def read(folder):
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_a_trained_run_says_what_it_is_and_how_it_was_measured(run, store, settings):
+    told, data = read(run), (run / "model.safetensors").read_bytes()
+    assert told.pop("weights") == {
+        "file": "model.safetensors",
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    assert told == checkpoint.load(run / "model.safetensors").header
+    assert (told["variant"], told["recipe"], told["classes"]) == ("toy", settings.recipe, ["blue", "green", "red"])
+    assert told["network"]["input_size"] == 67
+    assert told["data"]["hash"] == store.content_hash
+    assert told["metrics"].keys() == {"top1_error", "top5_error", "loss", "n", "views", "split"}
+    assert {"alexnet", "torch"} <= told["versions"].keys()
+    assert len(told["probe"]["logits"]) == 2
+
+
+def test_a_converted_run_has_one(toys, turn, tmp_path):
+    turn(foreign.caffemodel(foreign.random_weights(channels=CHANNELS, hidden=HIDDEN, classes=CLASSES)))
+    told = read(tmp_path / "run")
+    assert told["converted"]["dialect"].startswith("Caffe")
+    assert told == manifest.describe(tmp_path / "run" / "model.safetensors")
+
+
+def test_a_crash_leaves_none_rather_than_that_of_other_weights(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(ZeroDivisionError), manifest.renewed(tmp_path / "model.safetensors"):
+        raise ZeroDivisionError
+    assert not (tmp_path / "manifest.json").exists()
