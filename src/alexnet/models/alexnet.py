@@ -89,6 +89,7 @@ class AlexNet(nn.Module):
         activation: `relu` or `tanh`.
         lrn: False leaves local response normalisation out.
         pooling: `overlapping`, windows of 3 at stride 2; or `2x2`, net 147's geometry of windows of 2 at stride 2.
+        without: `conv3` or `conv4`, a layer to leave out with its ReLU; or `none`.
         dropout: Probability of silencing a unit after fc6 and fc7; 0 leaves the layers out.
         initialisation: A key of `SCHEMES`; the variant's own by default.
         seed: Of the weights.
@@ -108,18 +109,21 @@ class AlexNet(nn.Module):
         activation: str = "relu",
         lrn: bool = True,
         pooling: str = "overlapping",
+        without: str = "none",
         dropout: float = 0.5,
         initialisation: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         row = variant(name)
-        _check(classes, activation, pooling, dropout)
+        _check(classes, activation, pooling, without, dropout)
         self.variant, self.classes = name, classes
         self.input_size = input_size or row.input_size
-        self.settings: dict[str, Any] = {"activation": activation, "lrn": lrn, "pooling": pooling, "dropout": dropout}
+        self.settings: dict[str, Any] = {
+            "activation": activation, "lrn": lrn, "pooling": pooling, "without": without, "dropout": dropout
+        }  # fmt: skip
         self.order: list[str] = []
-        self._build_convolutions(row, activation, lrn, pooling)
+        self._build_convolutions(row, activation, lrn, pooling, without)
         side = self._side_of_pool5(self.input_size)
         if side < 1:
             smallest = next(s for s in range(self.input_size, 1000) if self._side_of_pool5(s) >= 1)
@@ -206,9 +210,10 @@ class AlexNet(nn.Module):
         self.add_module(name, layer)
         self.order.append(name)
 
-    def _build_convolutions(self, row: Variant, activation: str, lrn: bool, pooling: str) -> None:
+    def _build_convolutions(self, row: Variant, activation: str, lrn: bool, pooling: str, without: str) -> None:
         plain = pooling == "2x2"
         c1, c2, c3, c4, c5 = row.channels
+        c3, c4 = c2 if without == "conv3" else c3, c3 if without == "conv4" else c4
         convolutions = {
             "1": nn.Conv2d(3, c1, 11, 4, 2 if row.conv1_padding == "both" else 0),
             "2": nn.Conv2d(c1, c2, 5, padding=1 if plain else 2, groups=row.groups),
@@ -225,6 +230,7 @@ class AlexNet(nn.Module):
         blocks = {"1": row.block1, "2": row.block2, "3": "conv relu", "4": "conv relu", "5": row.block5}
         if row.conv1_padding == "end":
             self._add("pad1", PadEnd(11, 4))
+        blocks.pop(without.removeprefix("conv"), None)
         for number, block in blocks.items():
             for kind in block.split():
                 if kind == "conv":
@@ -258,12 +264,14 @@ class AlexNet(nn.Module):
         return side
 
 
-def _check(classes: int, activation: str, pooling: str, dropout: float) -> None:
+def _check(classes: int, activation: str, pooling: str, without: str, dropout: float) -> None:
     if classes < 1:
         raise UsageError(f"a network needs at least one class, got {classes}")
     if activation not in ACTIVATIONS:
         raise UsageError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
     if pooling not in ("overlapping", "2x2"):
         raise UsageError(f"no pooling {pooling!r}; there are overlapping and 2x2")
+    if without not in ("none", "conv3", "conv4"):
+        raise UsageError(f"no layer {without!r} to leave out; there are conv3 and conv4, or none")
     if not 0 <= dropout < 1:
         raise UsageError(f"the dropout rate must lie in [0, 1), got {dropout}")

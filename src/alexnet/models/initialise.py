@@ -37,7 +37,7 @@ SCHEMES = {
 
 
 def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -> None:
-    """Fills conv1 .. fc8 of `model`, in place.
+    """Fills conv1 .. fc8 of `model`, as far as it has them, in place.
 
     Args:
         model: Has those layers as attributes.
@@ -55,6 +55,8 @@ def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -
         return
     gains = _gains(model, order)
     for index, name in enumerate(LAYERS):
+        if name not in order:
+            continue
         layer = getattr(model, name)
         generator = torch.Generator().manual_seed(fold(seed, "weights", index))
         fan_in = layer.weight[0].numel()
