@@ -15,10 +15,11 @@ class Train:
 
     Attributes:
         recipe: Name of the row of `RECIPES` it started from.
-        variant: Network, a key of `models.variants.VARIANTS`.
+        variant: Network, a key of `models.variants.VARIANTS` or `models.cifar.CIFAR`.
         input_size: Side of the crops the network sees, pixels; None takes the variant's own.
-        stored_size: Side of the pictures that crops are taken from, pixels; None takes 256 where the input is the
-            variant's own, and in proportion otherwise. Equal to `input_size`, every picture is seen whole.
+        stored_size: Side of the pictures that crops are taken from, pixels; None takes 256 (CIFAR's networks:
+            32) where the input is the variant's own, and in proportion otherwise. Equal to `input_size`, every
+            picture is seen whole.
         activation: `relu` or `tanh`.
         lrn: Whether local response normalisation is there.
         pooling: `overlapping` or `2x2`.
@@ -41,14 +42,19 @@ class Train:
         rate_batch: Batch size that `learning_rate` is meant for; the rate used is in proportion to `batch_size`
             (linear scaling). None takes `learning_rate` as it is.
         schedule: `plateau` divides by 10 up to three times when validation stops improving (paper);
-            `one-cycle` warms up, then falls to zero along a cosine; `polynomial` along a parabola; `constant` stays.
+            `one-cycle` warms up, then falls to zero along a cosine; `polynomial` along a parabola; `steps` divides
+            by 10 towards the end, `drops` times; `constant` stays.
         patience: Evaluations without improvement before the plateau rule divides.
         warm_up: Share of the steps that `one-cycle` and `polynomial` take to rise.
+        drops: How often `steps` divides.
+        drop_share: Share of the steps that `steps` stays at each of the lower rates, at the end of the run.
         bias_rate: Learning rate of biases over that of weights; 2 in the 2012 source and Caffe.
+        bias_follows: Whether the schedule moves the rate of biases too; False leaves it at its highest.
         optimiser: `sgd` with momentum (paper), or `lars`, which scales the rate of each layer.
         trust: Of `lars`: how far a layer moves in a step, over the norm of its weights, at a rate of 1.
         momentum: Of either.
-        weight_decay: Of weights; times the learning rate inside the update.
+        weight_decay: Of weights; times the learning rate inside the update, and times the factor that a layer of
+            CIFAR's networks has (`models.cifar.Cifar.decays`).
         bias_decay: Whether biases decay too.
         label_smoothing: Share of the target spread over all classes.
         reduction: Numbers in which gradients travel between processes: `float32` or `bf16`.
@@ -82,7 +88,10 @@ class Train:
     schedule: str = "plateau"
     patience: int = 5
     warm_up: float = 0.25
+    drops: int = 2
+    drop_share: float = 0.1
     bias_rate: float = 1.0
+    bias_follows: bool = True
     optimiser: str = "sgd"
     trust: float = 0.001
     momentum: float = 0.9
@@ -109,7 +118,7 @@ CHOICES = {
     "pooling": ("overlapping", "2x2"),
     "without": ("none", "conv3", "conv4"),
     "colour": ("lecture", "source", "none"),
-    "schedule": ("plateau", "one-cycle", "polynomial", "constant"),
+    "schedule": ("plateau", "one-cycle", "polynomial", "steps", "constant"),
     "optimiser": ("sgd", "lars"),
     "reduction": ("float32", "bf16"),
     "precision": ("auto", "bf16", "float32"),
@@ -129,6 +138,8 @@ RANGES = {
     "rate_batch": (1, 1 << 20),
     "patience": (1, 1e6),
     "warm_up": (0, 1),
+    "drops": (0, 10),
+    "drop_share": (0, 1),
     "bias_rate": (0, 100),
     "trust": (0, 1),
     "momentum": (0, 0.9999),
@@ -181,7 +192,48 @@ LARGE_BATCH = replace(
     epochs=100,
 )
 
-RECIPES = {"paper": PAPER, "modern": MODERN, "demo": DEMO, "large-batch": LARGE_BATCH}
+# cuda-convnet's for CIFAR-10: 120 epochs, 10 at a tenth and 10 at a hundredth of the rate.
+CIFAR_18PCT = replace(
+    PAPER,
+    recipe="cifar-18pct",
+    variant="cifar-18pct",
+    dropout=0.0,
+    crops=False,
+    flips=False,
+    colour="none",
+    learning_rate=0.001,
+    schedule="steps",
+    epochs=140,
+    drop_share=10 / 140,
+    bias_rate=2.0,
+    bias_follows=False,
+    weight_decay=0.004,
+)
+
+CIFAR_19PCT = replace(CIFAR_18PCT, recipe="cifar-19pct", variant="cifar-19pct")
+
+CIFAR_80SEC = replace(CIFAR_18PCT, recipe="cifar-80sec", variant="cifar-80sec", epochs=10, drops=1, drop_share=2 / 10)
+
+# Random 24 x 24 of 32 x 32 pixels. The source held a fifth of the pictures back for the first 100 (350) epochs.
+CIFAR_13PCT = replace(
+    CIFAR_18PCT,
+    recipe="cifar-13pct",
+    variant="cifar-13pct",
+    crops=True,
+    flips=True,
+    epochs=160,
+    drop_share=10 / 160,
+)
+
+CIFAR_11PCT = replace(CIFAR_13PCT, recipe="cifar-11pct", variant="cifar-11pct", epochs=520, drop_share=10 / 520)
+
+RECIPES = {
+    train.recipe: train
+    for train in (
+        *(PAPER, MODERN, DEMO, LARGE_BATCH),
+        *(CIFAR_80SEC, CIFAR_19PCT, CIFAR_18PCT, CIFAR_13PCT, CIFAR_11PCT),
+    )
+}
 
 
 def recipe(name: str) -> Train:

@@ -23,8 +23,7 @@ from alexnet.data.shards import is_store
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, pack
 from alexnet.errors import AlexNetError
-from alexnet.models.variants import stored_size
-from alexnet.models.variants import variant as look_up
+from alexnet.models.create import row, stored_size
 
 STAGES = ("disk", "decoding", "augmentation", "transfer", "step")
 READ_AT_MOST = 256 << 20
@@ -51,7 +50,7 @@ def examine(
         UsageError, DataError: There is no such network or data.
     """
     size = size or Size()
-    side = size.input_size or look_up(variant).input_size
+    side = size.input_size or row(variant).input_size
     with tempfile.TemporaryDirectory(prefix="alexnet-doctor-") as made:
         rates, picture_bytes = _loading(Path(made), data, variant, side, size, notice)
     if data is not None and Path(data).exists():

@@ -10,10 +10,10 @@ from alexnet import config
 from alexnet.claims import budgets, forecast
 from alexnet.claims.experiment import Follower, Stopped
 from alexnet.claims.table import CLAIMS
+from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.data.store import Store
 
 TIMES = ("cost", "written", "page", "rows")
 

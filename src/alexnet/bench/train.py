@@ -17,6 +17,8 @@ from alexnet.bench.rounds import Contest, Contestant, Notice, Result
 from alexnet.bench.size import Size
 from alexnet.config import Train
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
+from alexnet.models.network import Network
 from alexnet.models.summary import summarise
 from alexnet.training.step import Step
 
@@ -66,11 +68,11 @@ def bench(size: Size, notice: Notice, per_layer: bool = False) -> Result:
 def ours(size: Size, variant: str, numbers: str) -> dict[str, float]:
     """Measures our step: its rate, its first call, its share of normalisation, and the memory it took."""
     train, dtype = Train(variant=variant, batch_size=size.batch), precision.dtype(numbers)
-    model = AlexNet(variant, input_size=size.input_size)
+    model = create(variant, input_size=size.input_size)
     operations = flop(model)
     step = Step(model.to(precision.device()), train, dtype)
     images, labels = made_up_batch(size.batch, model.input_size)
-    images = images.to(dtype, memory_format=torch.channels_last)
+    images, labels = images.to(dtype, memory_format=torch.channels_last), labels % model.classes
     first, *later = laps(lambda: step(images, labels, 0, train.learning_rate), size.seconds, size.warm_up + 3)
     peak = peak_bytes()
     return {
@@ -103,7 +105,7 @@ def peer(size: Size, network: str) -> dict[str, float]:
     return {"images/s": rate, "flop/image": flop(AlexNet(variant, input_size=side, initialisation="none"))}
 
 
-def flop(model: AlexNet) -> float:
+def flop(model: Network) -> float:
     """Gives the operations of training on one image.
 
     A multiply-add is two operations; forwards each layer does them once, backwards once for its weights and once for
@@ -128,7 +130,7 @@ def peak_bytes() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _normalisation_s(model: AlexNet, size: Size, dtype: torch.dtype) -> float:
+def _normalisation_s(model: Network, size: Size, dtype: torch.dtype) -> float:
     """Gives the seconds of all normalisation layers, forwards and backwards, on maps of their shapes."""
     numbers = next(name for name, known in limits.DTYPES.items() if known == dtype)
     norms: list[tuple[tuple[int, ...], Callable[[Tensor], Tensor]]] = [

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from alexnet.config import MODERN, PAPER, Train
+from alexnet.config import CIFAR_19PCT, MODERN, Train
 
 ONLY_AT_THE_END = 1e6
 """Epochs between evaluations: nothing may be chosen by the pictures that the answer is measured on."""
@@ -54,17 +54,12 @@ BUDGETS = {
 
 # The paper's figure 1: four layers, no regularisation of any kind, a rate that stays.
 _FOUR_LAYERS = replace(
-    PAPER,
-    variant="cifar-19pct",
-    input_size=32,
+    CIFAR_19PCT,
     stored_size=32,
     initialisation="he",
-    crops=False,
-    flips=False,
-    colour="none",
-    dropout=0.0,
     weight_decay=0.0,
     divide_pixels_by=64.0,
+    bias_rate=1.0,
     schedule="constant",
     evaluate_every=ONLY_AT_THE_END,
 )

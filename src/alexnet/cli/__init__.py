@@ -117,7 +117,7 @@ def _fail(message: str, code: int) -> int:
 def _summary(command: argparse.ArgumentParser) -> None:
     command.add_argument("--variant", default="alexnet", metavar="V", help="which network (alexnet)")
     command.add_argument("--input-size", type=int, metavar="S", help="side of the input, pixels (the variant's own)")
-    command.add_argument("--classes", type=int, default=1000, metavar="C", help="outputs (1000)")
+    command.add_argument("--classes", type=int, metavar="C", help="outputs (1000, of CIFAR's networks 10)")
 
 
 def _pack(command: argparse.ArgumentParser) -> None:

@@ -40,10 +40,11 @@ _TRAIN_DEFAULTS.parallel, _TRAIN_DEFAULTS.timeout = None, TIMEOUT_S
 
 def summary(asked: Namespace) -> None:
     """Prints the layer table."""
-    from alexnet.models.alexnet import AlexNet
+    from alexnet.models.create import create
     from alexnet.models.summary import summarise
 
-    model = AlexNet(asked.variant, classes=asked.classes, input_size=asked.input_size, initialisation="none")
+    classes = {} if asked.classes is None else {"classes": asked.classes}
+    model = create(asked.variant, input_size=asked.input_size, initialisation="none", **classes)
     rows = summarise(model)
     totals = {"parameters": sum(row.parameters for row in rows), "macs": sum(row.macs for row in rows)}
     head = {"variant": asked.variant, "input_size": model.input_size, **totals}
@@ -254,7 +255,7 @@ def _open_store(
     from alexnet.data.sources import open_source
     from alexnet.data.squares import warped
     from alexnet.data.store import cache_directory, is_store, open_store, pack
-    from alexnet.models.variants import stored_size
+    from alexnet.models.create import stored_size
 
     side = size or settings.stored_size or stored_size(settings.variant, settings.input_size)
     with render.Bar("packing") as bar:

@@ -29,7 +29,8 @@ from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import plain_errors, write
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.cifar import CIFAR
+from alexnet.models.network import Network
 from alexnet.training import run
 from alexnet.training.loop import Job, Observer, Progress
 from alexnet.weights import checkpoint, compressed, sparse
@@ -94,7 +95,7 @@ def compress(
         `top1_error`, `top5_error` and `n`, the pictures measured. None if it was stopped.
 
     Raises:
-        UsageError: The file is there and another, or the data have other classes.
+        UsageError: The file is there and another, the data have other classes, or it is no AlexNet.
         CheckpointError: The weights are damaged.
         TrainingError: The loss is not finite any more.
     """
@@ -102,6 +103,8 @@ def compress(
     request = {**asdict(plan), "weights": trained.header["crc32"], "data": store.content_hash}
     if out.exists():
         return _finished(out, request)
+    if trained.model.variant in CIFAR:
+        raise UsageError(f"{trained.model.variant} is small already: compress takes AlexNets")
     if tuple(trained.header["classes"]) != store.classes:
         raise UsageError(f"{weights} knows other classes than {store.name}; give the data that it was trained with")
     store = copy.copy(store)
@@ -210,9 +213,9 @@ class _Retraining:
         self,
         name: str,
         weights: Path,
-        change: Callable[[AlexNet], None],
-        hold: Callable[[AlexNet], object],
-        size: Callable[[AlexNet], int],
+        change: Callable[[Network], None],
+        hold: Callable[[Network], object],
+        size: Callable[[Network], int],
         epochs: float,
     ) -> Path | None:
         """Gives the weight file in the end; None if it was stopped."""
@@ -236,7 +239,7 @@ class _Retraining:
         self.table.measure(f"{name}, retrained", folder / run.BEST, bytes_now)
         return folder / run.BEST
 
-    def train(self, folder: Path, model: AlexNet, settings: Train) -> bool:
+    def train(self, folder: Path, model: Network, settings: Train) -> bool:
         """Trains to the end, from the last save if there is one; False if it was stopped."""
         progress, momentum = Progress(), {}
         if (folder / run.LAST).exists():
@@ -257,12 +260,12 @@ class _Retraining:
         return replace(trained, schedule="one-cycle", warm_up=0.1, learning_rate=rate)
 
 
-def _bytes_pruned(model: AlexNet) -> int:
+def _bytes_pruned(model: Network) -> int:
     """Gives the bytes with 32 bits for each weight that is left."""
     return sum(_bytes(tensor, 32) for tensor in model.state_dict().values())
 
 
-def _bytes_shared(model: AlexNet) -> int:
+def _bytes_shared(model: Network) -> int:
     """Gives the bytes with a place in the codebook for each weight that is left, and the codebooks."""
     total = 0
     for tensor in model.state_dict().values():

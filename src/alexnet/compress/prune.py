@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 
 SHARES = {"conv1": 0.84, "conv2": 0.38, "conv3": 0.35, "conv4": 0.37, "conv5": 0.37, "fc8": 0.25}
 """Layer -> share of its weights that stay.
@@ -12,7 +12,7 @@ Source: Han, Mao, Dally 2016, Deep Compression, table 4, which also keeps 9 % of
 """
 
 
-def prune(model: AlexNet, keep: float) -> None:
+def prune(model: Network, keep: float) -> None:
     """Sets the smallest weights of each layer to zero, in place.
 
     Args:
@@ -26,7 +26,7 @@ def prune(model: AlexNet, keep: float) -> None:
             weights.copy_(torch.zeros_like(flat).index_copy_(0, kept, flat[kept]).view_as(weights))
 
 
-def hold_zeros(model: AlexNet) -> None:
+def hold_zeros(model: Network) -> None:
     """Makes every later update leave those weights at zero that are zero at this moment.
 
     Their gradients become zero; with no momentum yet and nothing to decay they do not move.
@@ -35,7 +35,7 @@ def hold_zeros(model: AlexNet) -> None:
         weights.register_post_accumulate_grad_hook(_Mask(weights.detach() != 0))  # type: ignore[no-untyped-call]
 
 
-def weights_of(model: AlexNet) -> dict[str, Tensor]:
+def weights_of(model: Network) -> dict[str, Tensor]:
     """Gives layer -> its weights, without biases."""
     return {name: layer.weight for name, layer in model.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)}
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.compress.prune import weights_of
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 
 VALUES = {"conv": 256, "fc": 32}
 """Kind of layer -> values of its codebook.
@@ -17,7 +17,7 @@ Source: Han, Mao, Dally 2016, Deep Compression, section 5.2: 8 bits and 5 bits.
 ROUNDS = 300
 
 
-def share(model: AlexNet) -> None:
+def share(model: Network) -> None:
     """Replaces each weight that is not zero by the nearest value of its layer's codebook, in place."""
     with torch.no_grad():
         for name, weights in weights_of(model).items():
@@ -90,7 +90,7 @@ class Shared:
         self.average(weights.grad)
 
 
-def hold_values(model: AlexNet) -> dict[str, Shared]:
+def hold_values(model: Network) -> dict[str, Shared]:
     """Makes every later update keep weights equal that are equal at this moment, and zeros zero.
 
     Returns:

@@ -16,7 +16,7 @@ from alexnet.data.augment import Draws, augment
 from alexnet.data.views import views as make_views
 from alexnet.errors import CheckpointError
 from alexnet.evaluation import quantise
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 from alexnet.weights import checkpoint, compressed
 
 
@@ -33,7 +33,7 @@ class Classifier:
         header: What the weight file says of itself.
     """
 
-    model: AlexNet
+    model: Network
     classes: tuple[str, ...]
     mean: NDArray[np.float32]
     divide_pixels_by: float
@@ -68,7 +68,7 @@ class Classifier:
         return np.asarray((total / views).cpu().numpy())  # type: ignore[union-attr]
 
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Gives the features of the centre view, fc7 after its ReLU: (N, 4096)."""
+        """Gives the features of the centre view, AlexNet's fc7 after its ReLU: (N, 4096)."""
         draws = make_views(len(pictures), 1, self.stored_size, self.model.input_size, self.divide_pixels_by)[0]
         return np.asarray(self._run(self.model.features, pictures, draws).float().cpu().numpy())
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from alexnet import native, precision
 from alexnet.errors import UsageError
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 
 NUMBERS = ("auto", "float32", "bf16", "int8")
 
@@ -44,7 +44,7 @@ class Linear8(nn.Module):
         return (products * self.scale + self.bias).to(units.dtype)
 
 
-def prepare(model: AlexNet, numbers: str) -> tuple[AlexNet, torch.dtype]:
+def prepare(model: Network, numbers: str) -> tuple[Network, torch.dtype]:
     """Gives a copy of a network for prediction in other numbers (the network itself for float32).
 
     Args:
@@ -64,15 +64,16 @@ def prepare(model: AlexNet, numbers: str) -> tuple[AlexNet, torch.dtype]:
         return model.eval(), dtype
     smaller = copy.deepcopy(model).eval()
     if numbers == "int8":
-        for name in ("fc6", "fc7", "fc8"):
-            setattr(smaller, name, Linear8(getattr(smaller, name)))
+        for name, layer in list(smaller.named_children()):
+            if isinstance(layer, nn.Linear):
+                setattr(smaller, name, Linear8(layer))
     for layer in smaller.children():
         if not isinstance(layer, Linear8):
             layer.to(dtype)
     return smaller, dtype
 
 
-def weight_bytes(model: AlexNet) -> int:
+def weight_bytes(model: Network) -> int:
     """Gives the bytes of all weights and biases: what one prediction has to read."""
     tensors = [*model.parameters(), *model.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -9,58 +9,17 @@ Two towers are one tensor whose channels lie side by side: grouped convolutions 
 conv4 and conv5, and conv3, fc6, fc7 and fc8 read both (facts: paper figure 2).
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alexnet.errors import UsageError
+from alexnet.models.dropout import Dropout
 from alexnet.models.initialise import initialise
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
+from alexnet.models.network import ACTIVATIONS, Network
 from alexnet.models.variants import Variant, variant
-
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
-
-
-class Dropout(nn.Module):
-    """Silences each unit with probability `rate`, drawing from a generator of its own.
-
-    Args:
-        rate: Probability of silence, in [0, 1).
-        rescale: Divide what is left by (1 - rate) in training. Otherwise multiply everything by (1 - rate) at test
-            time, as the paper (section 4.2) and the 2012 source do.
-
-    Attributes:
-        seed: Of the next draw; None draws from PyTorch's own generator.
-        rows, columns: Index and count of the parts in which it sees a larger batch, or wider layer; the draw is the
-            same in however many parts.
-    """
-
-    def __init__(self, rate: float, rescale: bool) -> None:
-        super().__init__()
-        self.rate, self.rescale = rate, rescale
-        self.seed: int | None = None
-        self.rows = self.columns = (0, 1)
-
-    def forward(self, units: Tensor) -> Tensor:
-        """Gives the units (N, ...) with some silenced, or scaled; same shape."""
-        keep = 1 - self.rate
-        if not self.training:
-            return units if self.rescale else units * keep
-        generator = None
-        if self.seed is not None:
-            generator = torch.Generator(units.device).manual_seed(self.seed)
-        (row, rows), (column, columns) = self.rows, self.columns
-        shape = [len(units) * rows, *(width * columns for width in units.shape[1:])]
-        mask = units.new_empty(shape).bernoulli_(keep, generator=generator).chunk(rows)[row]
-        mask = mask.chunk(columns, 1)[column] if columns > 1 else mask
-        return units * (mask / keep if self.rescale else mask)
-
-    def extra_repr(self) -> str:
-        """Shows the settings in the network's printout."""
-        return f"rate={self.rate}, rescale={self.rescale}"
 
 
 class PadEnd(nn.Module):
@@ -79,7 +38,7 @@ class PadEnd(nn.Module):
         return F.pad(images, (0, width, 0, height)) if height or width else images
 
 
-class AlexNet(nn.Module):
+class AlexNet(Network):
     """The network.
 
     Args:
@@ -114,15 +73,9 @@ class AlexNet(nn.Module):
         initialisation: str | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
         row = variant(name)
-        _check(classes, activation, pooling, without, dropout)
-        self.variant, self.classes = name, classes
-        self.input_size = input_size or row.input_size
-        self.settings: dict[str, Any] = {
-            "activation": activation, "lrn": lrn, "pooling": pooling, "without": without, "dropout": dropout
-        }  # fmt: skip
-        self.order: list[str] = []
+        settings = {"activation": activation, "lrn": lrn, "pooling": pooling, "without": without, "dropout": dropout}
+        super().__init__(name, classes, input_size or row.input_size, settings)
         self._build_convolutions(row, activation, lrn, pooling, without)
         side = self._side_of_pool5(self.input_size)
         if side < 1:
@@ -130,85 +83,6 @@ class AlexNet(nn.Module):
             raise UsageError(f"{self.input_size} pixels are too few for {name}; the smallest input is {smallest}")
         self._build_head(row, row.channels[4] * side * side, activation, dropout)
         initialise(self, initialisation or row.initialisation, self.order, seed)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Gives the logits.
-
-        Args:
-            images: (N, 3, S, S) with S = `input_size`, preprocessed.
-
-        Returns:
-            (N, classes).
-        """
-        return self._run(images, self.order)
-
-    def features(self, images: Tensor) -> Tensor:
-        """Gives the 4096 features a picture is known by: fc7 after its ReLU.
-
-        Args:
-            images: (N, 3, S, S), preprocessed.
-
-        Returns:
-            (N, hidden).
-
-        Source: paper section 6.1, which compares pictures by them.
-        """
-        return self._run(images, self.order[: self.order.index("relu7") + 1])
-
-    def activations(self, images: Tensor, *names: str) -> dict[str, Tensor]:
-        """Gives the outputs of the named layers, untouched by later ones.
-
-        Args:
-            images: (N, 3, S, S), preprocessed.
-            *names: Names out of `order`.
-
-        Returns:
-            name -> (N, C, H, W) for convolutional layers, (N, units) for the others.
-
-        Raises:
-            UsageError: There is no such layer, or the images have another shape.
-        """
-        self._check_side(images)
-        unknown = [name for name in names if name not in self.order]
-        if unknown:
-            raise UsageError(f"no layer {unknown[0]!r}; there are {', '.join(self.order)}")
-        taken = {}
-        for name in self.order:
-            images = self._call_layer(name, images)
-            if name in names:
-                taken[name] = images
-        return taken
-
-    def dropouts(self) -> Iterator[Dropout]:
-        """Gives the dropout layers, in order."""
-        return (layer for layer in self.children() if isinstance(layer, Dropout))
-
-    def _run(self, images: Tensor, order: list[str]) -> Tensor:
-        """Calls the layers, a ReLU together with the normalisation that follows it."""
-        self._check_side(images)
-        skip = False
-        for name, following in zip(order, [*order[1:], ""], strict=True):
-            if skip:
-                skip = False
-                continue
-            skip = name.startswith("relu") and following.startswith("norm") and self.settings["activation"] == "relu"
-            images = getattr(self, following)(images, rectify=True) if skip else self._call_layer(name, images)
-        return images
-
-    def _call_layer(self, name: str, images: Tensor) -> Tensor:
-        if name == "fc6" or (name == "drop6" and images.dim() == 4):
-            images = images.flatten(1)
-        return getattr(self, name)(images)  # type: ignore[no-any-return]
-
-    def _check_side(self, images: Tensor) -> None:
-        side = self.input_size
-        if images.shape[1:] != (3, side, side) and not torch.compiler.is_compiling():
-            wanted = f"(N, 3, {side}, {side})"
-            raise UsageError(f"this {self.variant} takes images of shape {wanted}, got {tuple(images.shape)}")
-
-    def _add(self, name: str, layer: nn.Module) -> None:
-        self.add_module(name, layer)
-        self.order.append(name)
 
     def _build_convolutions(self, row: Variant, activation: str, lrn: bool, pooling: str, without: str) -> None:
         plain = pooling == "2x2"
@@ -262,16 +136,3 @@ class AlexNet(nn.Module):
             if side < 1:
                 return 0
         return side
-
-
-def _check(classes: int, activation: str, pooling: str, without: str, dropout: float) -> None:
-    if classes < 1:
-        raise UsageError(f"a network needs at least one class, got {classes}")
-    if activation not in ACTIVATIONS:
-        raise UsageError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
-    if pooling not in ("overlapping", "2x2"):
-        raise UsageError(f"no pooling {pooling!r}; there are overlapping and 2x2")
-    if without not in ("none", "conv3", "conv4"):
-        raise UsageError(f"no layer {without!r} to leave out; there are conv3 and conv4, or none")
-    if not 0 <= dropout < 1:
-        raise UsageError(f"the dropout rate must lie in [0, 1), got {dropout}")

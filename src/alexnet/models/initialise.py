@@ -8,12 +8,10 @@ from torch import nn
 from alexnet.errors import UsageError
 from alexnet.seeds import fold
 
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
-
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Normal weights and constant biases: a standard deviation and a bias for each of conv1 .. fc8."""
+    """Normal weights and constant biases: a standard deviation and a bias for each layer with weights."""
 
     std: tuple[float, ...]
     bias: tuple[float, ...]
@@ -27,6 +25,10 @@ SCHEMES = {
     # bvlc_alexnet and bvlc_reference_caffenet, train_val.prototxt.
     "caffe": Gaussian((0.01,) * 5 + (0.005, 0.005, 0.01), (0, 0.1, 0, 0.1, 0.1, 0.1, 0.1, 0)),
     "caffenet": Gaussian((0.01,) * 5 + (0.005, 0.005, 0.01), (0, 1, 0, 1, 1, 1, 1, 0)),
+    # Files of cuda-convnet for CIFAR-10.
+    "cifar-80sec": Gaussian((0.0001, 0.01, 0.01, 0.1, 0.1), (0,) * 5),
+    "cifar-18pct": Gaussian((0.0001, 0.01, 0.01, 0.01), (0,) * 4),
+    "cifar-13pct": Gaussian((0.0001, 0.01, 0.04, 0.04, 0.01), (0,) * 5),
     # Keeps the size of the signal from layer to layer: starts reliably.
     "he": "he",
     # PyTorch's own default, which torchvision's network uses.
@@ -37,16 +39,16 @@ SCHEMES = {
 
 
 def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -> None:
-    """Fills conv1 .. fc8 of `model`, as far as it has them, in place.
+    """Fills the weights and biases of `model`, in place.
 
     Args:
-        model: Has those layers as attributes.
+        model: Has its layers as attributes.
         scheme: A key of `SCHEMES`.
         order: Names of all layers of the model, in the order they are called.
         seed: The same seed gives the same weights, whatever was drawn before.
 
     Raises:
-        UsageError: There is no such scheme.
+        UsageError: There is no such scheme, or it is for another number of layers.
     """
     if scheme not in SCHEMES:
         raise UsageError(f"no initialisation {scheme!r}; there are {', '.join(SCHEMES)}")
@@ -54,9 +56,9 @@ def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -
     if rule is None:
         return
     gains = _gains(model, order)
-    for index, name in enumerate(LAYERS):
-        if name not in order:
-            continue
+    if isinstance(rule, Gaussian) and len(rule.std) != len(gains):
+        raise UsageError(f"initialisation {scheme} is for {len(rule.std)} layers with weights, this has {len(gains)}")
+    for index, name in enumerate(gains):
         layer = getattr(model, name)
         generator = torch.Generator().manual_seed(fold(seed, "weights", index))
         fan_in = layer.weight[0].numel()
@@ -73,7 +75,7 @@ def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -
 
 
 def _gains(model: nn.Module, order: list[str]) -> dict[str, float]:
-    """Gives for each of conv1 .. fc8 what undoes the layers before it: normalisation divides by k^beta at least, and
+    """Gives for each layer with weights what undoes the layers before it: normalisation divides by k^beta at least, and
     dropout without rescaling silences a share of the squares.
 
     Source: He et al. 2015 (sqrt(2 / inputs) for a layer behind a ReLU); these two factors are ours.
@@ -85,6 +87,6 @@ def _gains(model: nn.Module, order: list[str]) -> dict[str, float]:
             gain *= layer.k**layer.beta
         elif name.startswith("drop") and not layer.rescale:
             gain /= (1 - layer.rate) ** 0.5
-        elif name in LAYERS:
+        elif hasattr(layer, "weight"):
             gains[name], gain = gain, 1.0
     return gains

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Row:
     macs: int
 
 
-def summarise(model: AlexNet) -> list[Row]:
+def summarise(model: Network) -> list[Row]:
     """Gives the table of a network, in the order of its layers.
 
     Source: facts of the paper's figure 2; 62,378,344 parameters and 1,135,256,096 multiply-adds for `alexnet`.
@@ -34,7 +34,7 @@ def summarise(model: AlexNet) -> list[Row]:
     return [_row(name, getattr(model, name), shapes[name]) for name in model.order]
 
 
-def _shapes(model: AlexNet) -> dict[str, tuple[int, ...]]:
+def _shapes(model: Network) -> dict[str, tuple[int, ...]]:
     image = torch.zeros(1, 3, model.input_size, model.input_size)
     was_training = model.training
     model.eval()
@@ -46,6 +46,6 @@ def _shapes(model: AlexNet) -> dict[str, tuple[int, ...]]:
 
 def _row(name: str, layer: nn.Module, shape: tuple[int, ...]) -> Row:
     weight = getattr(layer, "weight", None)
-    positions = shape[1] * shape[2] if len(shape) == 3 else 1
+    positions = shape[1] * shape[2] if isinstance(layer, nn.Conv2d) else 1  # that share a weight
     macs = weight.numel() * positions if isinstance(weight, Tensor) else 0
     return Row(name, shape, sum(p.numel() for p in layer.parameters()), macs)

@@ -19,6 +19,7 @@ class Variant:
         groups: Into how many groups conv2, conv4 and conv5 are cut.
         towers: Over how many separate channel ranges `norm` runs: 2 where each GPU normalised its own half.
         input_size: Side of the square input, pixels, that the network was published for.
+        stored_size: Side of the pictures that crops are taken from, pixels.
         conv1_padding: `none`; `end`, zeros at the bottom and right so that the last filter fits (2012 source);
             `both`, two zeros on every side (torchvision).
         block1, block2, block5: Layer orders around conv1, conv2 and conv5.
@@ -35,6 +36,7 @@ class Variant:
     groups: int = 1
     towers: int = 1
     input_size: int = 227
+    stored_size: int = 256
     conv1_padding: str = "none"
     block1: str = "conv relu norm pool"
     block2: str = "conv relu norm pool"
@@ -112,15 +114,3 @@ def variant(name: str) -> Variant:
     if name not in VARIANTS:
         raise UsageError(f"no variant {name!r}; there are {', '.join(VARIANTS)}")
     return VARIANTS[name]
-
-
-def stored_size(name: str, input_size: int | None) -> int:
-    """Gives the side of stored pictures that suits an input: 256 at the variant's own, in proportion otherwise.
-
-    Raises:
-        UsageError: There is no such variant.
-
-    Source: paper section 2 (256) and section 4.1 (crops of 224).
-    """
-    own = variant(name).input_size
-    return round(256 * (input_size or own) / own)

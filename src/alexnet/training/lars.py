@@ -13,7 +13,7 @@ class Lars(torch.optim.Optimizer):
     local = trust |w| / (|g| + decay |w|); v <- momentum v + rate local (g + decay w); w <- w - v
 
     Args:
-        groups: Two, of the weights and of the biases of the same layers in the same order, with "weight_decay".
+        groups: In pairs, of the weights and of the biases of the same layers in the same order, with "weight_decay".
         rate: Global learning rate.
         momentum: Of v.
         trust: How far a layer moves in a step, over the norm of its weights, at a rate of 1.
@@ -29,15 +29,15 @@ class Lars(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Makes one update from the gradients."""
-        for layer in zip(*(group["params"] for group in self.param_groups), strict=True):
-            local = self._local_rate(layer[0])
-            for parameter, group in zip(layer, self.param_groups, strict=True):
-                velocity = self._velocity(parameter).mul_(group["momentum"])
-                velocity.add_((parameter.grad + group["weight_decay"] * parameter) * (group["lr"] * local))
-                parameter.sub_(velocity)
+        for pair in zip(self.param_groups[::2], self.param_groups[1::2], strict=True):
+            for layer in zip(*(group["params"] for group in pair), strict=True):
+                local = self._local_rate(layer[0], pair[0])
+                for parameter, group in zip(layer, pair, strict=True):
+                    velocity = self._velocity(parameter).mul_(group["momentum"])
+                    velocity.add_((parameter.grad + group["weight_decay"] * parameter) * (group["lr"] * local))
+                    parameter.sub_(velocity)
 
-    def _local_rate(self, weight: Tensor) -> Tensor:
-        group = self.param_groups[0]
+    def _local_rate(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
         size, slope = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(weight.grad)
         local = group["trust"] * size / (slope + group["weight_decay"] * size)
         return torch.where((size > 0) & (slope > 0), local, 1.0)

@@ -30,7 +30,8 @@ from alexnet.errors import CheckpointError, DataError, UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import write
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
+from alexnet.models.network import Network
 from alexnet.team import ALONE, Team
 from alexnet.training import memory, run
 from alexnet.training.parallel import Part
@@ -135,9 +136,9 @@ def resume(
     return Job(settings, store, folder, model, momentum, progress, observer or Observer(), team).run(should_stop)
 
 
-def make_model(settings: Train, classes: int) -> AlexNet:
+def make_model(settings: Train, classes: int) -> Network:
     """Makes the network that the settings describe, freshly initialised."""
-    return AlexNet(
+    return create(
         settings.variant,
         classes=classes,
         input_size=settings.input_size,
@@ -177,7 +178,7 @@ class Job:
         settings: Train,
         store: Store,
         folder: Path,
-        model: AlexNet,
+        model: Network,
         momentum: dict[str, Tensor],
         progress: Progress,
         observer: Observer,
@@ -330,7 +331,7 @@ def _facts(settings: Train, store: Store) -> dict[str, Any]:
     return {"data": store.content_hash, "numbers": str(precision.dtype(settings.precision))}
 
 
-def _check(settings: Train, store: Store, model: AlexNet, team: Team) -> None:
+def _check(settings: Train, store: Store, model: Network, team: Team) -> None:
     if "train" not in store.splits or not len(store.splits["train"]):
         raise DataError(f"{store.name} has no training pictures; put class folders under train/")
     if model.input_size > store.size:

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import UsageError
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.initialise import LAYERS
 from alexnet.models.lrn import LocalResponseNorm
-from alexnet.models.variants import variant
+from alexnet.models.network import Network
+from alexnet.models.variants import VARIANTS, variant
 from alexnet.team import ALONE, Group, Team
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 CUT = {"data": (), "towers": LAYERS, "hybrid": ("fc6", "fc7", "fc8")}
 """Layers that are cut, by mode."""
@@ -41,7 +42,7 @@ class Part:
         UsageError: The network cannot be cut for this team.
     """
 
-    def __init__(self, model: AlexNet, team: Team = ALONE, reduction: str = "float32") -> None:
+    def __init__(self, model: Network, team: Team = ALONE, reduction: str = "float32") -> None:
         self.team, self.reduction = team, reduction
         self.parameters = sum(p.numel() for p in model.parameters())
         self._cuts: dict[str, int] = {}
@@ -94,7 +95,7 @@ class Part:
         if isinstance(layer, nn.Conv2d):
             layer.groups = 1
 
-    def _add_up_gradients(self, model: AlexNet) -> None:
+    def _add_up_gradients(self, model: Network) -> None:
         """Starts each sum as soon as backward has a gradient, while it computes the next ones."""
         for name, parameter in model.named_parameters():
             is_cut = name.partition(".")[0] in CUT[self.team.mode]
@@ -117,7 +118,11 @@ class Part:
         self._arriving.append(arrive)
 
 
-def _check(model: AlexNet, team: Team) -> None:
+def _check(model: Network, team: Team) -> None:
+    if team.mode == "data":
+        return
+    if model.variant not in VARIANTS:
+        raise UsageError(f"{model.variant} is too small to cut: --parallel data")
     row = variant(model.variant)
     if team.mode == "towers" and row.towers != 2:
         raise UsageError(f"{model.variant} has one tower; --parallel towers takes two: --variant alexnet-two-tower")
@@ -125,7 +130,7 @@ def _check(model: AlexNet, team: Team) -> None:
         raise UsageError(f"--parallel hybrid cannot share {row.hidden} units evenly among {team.model.count} processes")
 
 
-def _join(model: AlexNet, team: Team) -> None:
+def _join(model: Network, team: Team) -> None:
     """Hooks in the exchange wherever a layer reads what other processes have computed."""
     join: Any = _Join.apply
     add_up: Any = _Sum.apply
@@ -147,7 +152,7 @@ def _join(model: AlexNet, team: Team) -> None:
         fc8.register_forward_hook(lambda _, given, scores: add_up(scores.float(), team.model))
 
 
-def _place_dropout(model: AlexNet, team: Team) -> None:
+def _place_dropout(model: Network, team: Team) -> None:
     """Lets each process draw for the whole batch and layer and take its part; a layer is as cut as the last before."""
     cut = False
     for name in model.order:

@@ -15,12 +15,12 @@ from alexnet.data import decode
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import plain_errors, write
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.jsonl", "model.safetensors", "last.safetensors"
 
 
-def create(folder: Path, train: Train, model: AlexNet, store: Store, source: str) -> dict[str, Any]:
+def create(folder: Path, train: Train, model: Network, store: Store, source: str) -> dict[str, Any]:
     """Makes a new run folder and writes its configuration.
 
     Args:
@@ -55,7 +55,7 @@ def is_begun(folder: Path, train: Train, store: Store) -> bool:
     return bool(described["train"] == config.to_json(train) and described["data"]["hash"] == store.content_hash)
 
 
-def describe(train: Train, model: AlexNet, store: Store, source: str) -> dict[str, Any]:
+def describe(train: Train, model: Network, store: Store, source: str) -> dict[str, Any]:
     """Gives everything that decided the run, as JSON values."""
     return {
         "recipe": train.recipe,

@@ -1,14 +1,18 @@
 """One update of the weights."""
 
+from itertools import cycle
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from alexnet.config import Train
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 from alexnet.seeds import fold
 from alexnet.training.lars import Lars
 from alexnet.training.parallel import Part
+from alexnet.training.schedule import highest
 
 
 class Step:
@@ -27,23 +31,18 @@ class Step:
     keeps the old rate for a while after a change (as in Caffe).
     """
 
-    def __init__(self, model: AlexNet, train: Train, dtype: torch.dtype, part: Part | None = None) -> None:
+    def __init__(self, model: Network, train: Train, dtype: torch.dtype, part: Part | None = None) -> None:
         self.model, self.train, self.dtype = model, train, dtype
         self.part = part or Part(model)
         model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = dict(model.named_parameters())
-        weights = [p for name, p in self.parameters.items() if name.endswith("weight")]
-        biases = [p for name, p in self.parameters.items() if name.endswith("bias")]
-        groups = [
-            {"params": weights, "weight_decay": train.weight_decay},
-            {"params": biases, "weight_decay": train.weight_decay if train.bias_decay else 0.0},
-        ]
+        groups = self._groups()
         self.optimiser: torch.optim.Optimizer
         if train.optimiser == "lars":
             self.optimiser = Lars(groups, train.learning_rate, train.momentum, train.trust)
         else:
             self.optimiser = torch.optim.SGD(groups, train.learning_rate, train.momentum, fused=True)
-        self.rate, self.error = train.learning_rate, 1.0
+        self.error = 1.0
 
     def __call__(self, images: Tensor, labels: Tensor, step: int, rate: float) -> float:
         """Makes one update.
@@ -80,25 +79,37 @@ class Step:
 
     def restore(self, momentum: dict[str, Tensor], rate: float) -> None:
         """Takes up where `momentum` and the rate of the last update were saved."""
+        self._set_rate(rate)
         for name, value in momentum.items():
             parameter = self.parameters[name]
             self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(value)
-        self.rate = rate
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Gives pairs of groups, the weights and the biases of the same layers, a pair for each strength of decay."""
+        factors = {name: self.model.decays.get(name.partition(".")[0], 1.0) for name in self.parameters}
+        return [
+            {
+                "params": [p for name, p in self.parameters.items() if name.endswith(kind) and factors[name] == factor],
+                "weight_decay": factor * self.train.weight_decay if kind == "weight" or self.train.bias_decay else 0.0,
+            }
+            for factor in dict.fromkeys(factors.values())
+            for kind in ("weight", "bias")
+        ]
 
     def _set_rate(self, rate: float) -> None:
         """PyTorch's SGD keeps the rate outside the momentum; the paper's momentum stays when the rate changes."""
-        buffers = list(self.momentum().values())
-        is_outside = self.train.optimiser == "sgd"
-        if is_outside and self.train.schedule == "plateau" and rate != self.rate and buffers:
-            torch._foreach_mul_(buffers, self.rate / rate)
-        for group, factor in zip(self.optimiser.param_groups, (1.0, self.train.bias_rate), strict=True):
-            group["lr"] = rate * factor
-        self.rate = rate
+        train = self.train
+        bias_rate = train.bias_rate * (rate if train.bias_follows else highest(train))
+        keeps = train.optimiser == "sgd" and train.schedule in ("plateau", "steps")
+        for group, new in zip(self.optimiser.param_groups, cycle((rate, bias_rate)), strict=False):
+            buffers = [self.optimiser.state[p]["momentum_buffer"] for p in group["params"] if p in self.optimiser.state]
+            if keeps and buffers and new != group["lr"]:
+                torch._foreach_mul_(buffers, group["lr"] / new)
+            group["lr"] = new
 
 
-def dead_units(model: nn.Module, images: Tensor, dtype: torch.dtype) -> dict[str, float]:
+def dead_units(model: Network, images: Tensor, dtype: torch.dtype) -> dict[str, float]:
     """Gives, for each ReLU layer, the share of channels or units that are zero on the whole batch."""
-    assert isinstance(model, AlexNet)
     names = [name for name in model.order if name.startswith("relu")]
     with torch.no_grad(), torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         outputs = model.activations(images, *names)

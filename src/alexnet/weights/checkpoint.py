@@ -21,7 +21,8 @@ from torch import Tensor
 
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import replacing
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
+from alexnet.models.network import Network
 
 MOMENTUM = "momentum."
 MEAN = "mean_image"
@@ -38,20 +39,20 @@ class Checkpoint:
         header: The JSON object of its metadata.
     """
 
-    model: AlexNet
+    model: Network
     mean: NDArray[np.float32]
     momentum: dict[str, Tensor]
     header: dict[str, Any]
 
 
-def network(model: AlexNet) -> dict[str, Any]:
+def network(model: Network) -> dict[str, Any]:
     """Describes a network so that `load` can rebuild it."""
     return {"variant": model.variant, "input_size": model.input_size, **model.settings}
 
 
 def save(
     path: Path,
-    model: AlexNet,
+    model: Network,
     mean: NDArray[np.float32],
     header: dict[str, Any],
     momentum: dict[str, Tensor] | None = None,
@@ -90,7 +91,7 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
     try:
         settings = dict(header["network"])
-        model = AlexNet(settings.pop("variant"), classes=len(header["classes"]), initialisation="none", **settings)
+        model = create(settings.pop("variant"), classes=len(header["classes"]), initialisation="none", **settings)
     except (UsageError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} holds a network that this version cannot build: {error}") from error
     mean = tensors.pop(MEAN).numpy()
@@ -99,7 +100,7 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(model.eval(), mean, {name.removeprefix(MOMENTUM): v for name, v in momentum.items()}, header)
 
 
-def fill(model: AlexNet, tensors: dict[str, Tensor], path: Path) -> None:
+def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
     """Puts tensors into a network of the same names and shapes.
 
     Raises:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import write
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.network import Network
 from alexnet.weights import checkpoint, sparse
 from alexnet.weights.checkpoint import MEAN, Checkpoint
 
@@ -24,7 +25,7 @@ def is_compressed(path: Path) -> bool:
         return file.read(len(sparse.MAGIC)) == sparse.MAGIC
 
 
-def save(path: Path, model: AlexNet, mean: NDArray[np.float32], header: dict[str, Any]) -> None:
+def save(path: Path, model: Network, mean: NDArray[np.float32], header: dict[str, Any]) -> None:
     """Writes a compressed file, whole or not at all.
 
     Args:

@@ -25,7 +25,8 @@ from alexnet import __version__
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.variants import stored_size, variant
+from alexnet.models.create import stored_size
+from alexnet.models.variants import variant
 from alexnet.weights import caffe, checkpoint, convnet, torchvision
 from alexnet.weights.imported import MAX_BYTES, Imported
 from alexnet.weights.mean import read_mean
