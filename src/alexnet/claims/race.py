@@ -64,7 +64,7 @@ class Curve:
         if self.path.is_file():
             with self.path.open(encoding="utf-8") as file:
                 file.seek(self._read)
-                rows = [json.loads(line) for line in file]
+                rows = [json.loads(line) for line in file if line.endswith("\n")]
                 self._read = file.tell()
             self.errors += [row["error"] for row in rows if "error" in row]
             self.images_per_s += [row["images_per_s"] for row in rows if "error" in row]
@@ -210,7 +210,8 @@ def _halve(experiment: Experiment, field: list[Runner], limit: float) -> Runner:
     goal = 1.0
     while True:
         for runner in field:
-            _advance(experiment, runner, min(goal, limit))
+            there = [epochs for other in field if (epochs := other.curve.reached()) is not None]
+            _advance(experiment, runner, min([goal, limit, *there]))
         field = sorted(field, key=lambda runner: runner.rank)
         if field[0].curve.reached() is not None or goal >= limit:
             return field[0]
