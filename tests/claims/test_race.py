@@ -166,4 +166,4 @@ def test_the_chart_has_both_curves_and_the_level():
     assert chart.count("faint") == 2
     assert "relu, rate 0.1" in chart
     assert "tanh, rate 0.2" in chart
-    assert "25% training error" in chart
+    assert "25\u202f% training error" in chart

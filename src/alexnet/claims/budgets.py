@@ -67,7 +67,7 @@ _FOUR_LAYERS = replace(
 RACE_BUDGETS = {
     "quick": Budget(
         "minutes: a small share of the pictures, learned by heart sooner than by rule, so it is weak evidence",
-        replace(_FOUR_LAYERS, epochs=16, batch_size=32),
+        replace(_FOUR_LAYERS, epochs=32, batch_size=32),
         seeds=1,
         pictures=2000,
     ),

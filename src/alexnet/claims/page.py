@@ -75,7 +75,7 @@ def race_chart(rows: Sequence[Result], best: dict[str, float], level: float) -> 
             is_best = row["learning_rate"] == rate
             label = f"{arm}, rate {rate:g}" if is_best and row["seed"] == 0 else ""
             lines.append(Line(label, row["curve"], hue, faint=not is_best))
-    rule = (level, f"{level:.0%} training error")
+    rule = (level, f"{percent(level, 0)} training error")
     return line_chart("Training error", lines, x_label="epochs", form=lambda v: percent(v, 0), rule=rule)
 
 
@@ -115,7 +115,7 @@ def _found(result: Result) -> str:
     if "differences" in result:
         return difference_chart(result["differences"])
     if "level" in result:
-        return race_chart(result["rows"], result["best"], result["level"])
+        return f'<div class="single">{race_chart(result["rows"], result["best"], result["level"])}</div>'
     return _table(
         ["", "claimed", "counted"], [[f["name"], f"{f['claimed']:g}", f"{f['found']:,.6g}"] for f in result["figures"]]
     )
