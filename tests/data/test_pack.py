@@ -15,6 +15,7 @@ import pytest
 import simplejpeg
 from evil import DAMAGED
 from pictures import encoded, photograph, tree
+from PIL import Image
 
 from alexnet import files as disk
 from alexnet.data import commit, shards
@@ -329,6 +330,19 @@ def test_the_bytes_of_a_shard_are_these(source, tmp_path):
     expected = buffer.getvalue()
     assert content == expected[: len(content)]
     assert not any(expected[len(content) :])
+
+
+@pytest.mark.parametrize(("options", "is_kept"), [({}, True), ({"exif": True}, False), ({"side": 33}, False)])
+def test_a_jpeg_that_needs_no_change_keeps_its_bytes(tmp_path, options, is_kept):
+    """An upright one of the stored size, that is: not one that lies on its side, nor a larger one."""
+    side, exif = options.get("side", 32), Image.Exif()
+    exif[0x0112] = 6 if "exif" in options else 1
+    for place in ("train/cat", "train/dog", "val/cat", "val/dog"):
+        (tmp_path / "source" / place).mkdir(parents=True)
+        file = tmp_path / "source" / place / "0.jpg"
+        Image.fromarray(photograph(side, side)).save(file, quality=50, exif=exif)
+    packed = pack(open_source(tmp_path / "source"), tmp_path / "store", size=32).splits["train"]
+    assert (packed.jpeg(0) == (tmp_path / "source/train/cat/0.jpg").read_bytes()) == is_kept
 
 
 def test_clothing_photographs_are_packed_from_their_tar_file(shared, tmp_path, monkeypatch):

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 import alexnet
 from alexnet.errors import UsageError
 from alexnet.models.alexnet import AlexNet, Dropout, PadEnd
+from alexnet.models.create import stored_size
 from alexnet.models.summary import summarise
-from alexnet.models.variants import VARIANTS, stored_size
+from alexnet.models.variants import VARIANTS
 
 MATRIX = torch.tensor([[12.0, 20, 30, 0], [8, 12, 2, 0], [34, 70, 37, 4], [112, 100, 25, 12]])[None, None]
 

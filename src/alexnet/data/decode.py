@@ -26,7 +26,10 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 RESAMPLING = Image.Resampling.BILINEAR
 """Antialiased by Pillow when it shrinks."""
 
-SPEC = "RGB, upright, over white; shorter side resized by Pillow's antialiased bilinear; centre square"
+SPEC = (
+    "RGB, upright, over white; shorter side resized by Pillow's antialiased bilinear; centre square; "
+    "a JPEG that is all of that already keeps its bytes"
+)
 """What a stored picture went through, in words; written into every store."""
 
 _PILLOW = re.compile(r"PIL\.")

@@ -175,18 +175,32 @@ class _Picture:
 def _prepare(job: Job, listing: Listing, i: int) -> _Picture | BadImage:
     """Does the work of one picture; runs in a thread."""
     try:
-        pixels = decode.load(listing.read(i), listing.name(i), job.size)
+        data = listing.read(i)
+        pixels = decode.load(data, listing.name(i), job.size)
     except OSError as error:
         bad = BadImage(listing.name(i), f"cannot be read: {error.strerror or error}")
     except BadImage as error:
         bad = error
     else:
         flat = pixels.reshape(-1, 3).astype(np.float64)  # exact: every sum stays far below 2**53
-        jpeg = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
-        return _Picture(jpeg, pixels, (flat.T @ flat).astype(np.int64))
+        if not _is_stored_form(data, pixels):
+            data = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
+        return _Picture(data, pixels, (flat.T @ flat).astype(np.int64))
     if job.on_bad_image == "stop":
         raise bad
     return bad
+
+
+def _is_stored_form(data: bytes, pixels: Pixels) -> bool:
+    """Tells whether a file is a JPEG of these very pixels, which another compression would only harm."""
+    if not data.startswith(b"\xff\xd8") or len(data) > pixels.nbytes:
+        return False
+    try:
+        return simplejpeg.decode_jpeg_header(data)[:2] == pixels.shape[:2] and np.array_equal(
+            simplejpeg.decode_jpeg(data), pixels
+        )
+    except ValueError:  # a kind that only Pillow knows
+        return False
 
 
 Item = TypeVar("Item")
