@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from alexnet import config
-from alexnet.claims import budgets, forecast
+from alexnet.claims import budgets
 from alexnet.claims.experiment import Follower, Stopped
 from alexnet.claims.table import CLAIMS
-from alexnet.data.store import Store
+from alexnet.data.share import from_store
+from alexnet.data.store import Store, cache, pack
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
@@ -81,16 +82,11 @@ def test_a_finished_run_is_an_ordinary_one_whose_weights_give_the_claims_errors(
     row = ask("overlap")["rows"][0]
     run = next(path for path in (tmp_path / "out" / "runs").iterdir() if str(path) == row["run"])
     described = json.loads((run / "config.json").read_text())
-    store = Store(next(path for path in _stores() if Store(path).content_hash == described["data"]["hash"]))
+    stores = (Store(path.parent) for path in cache().glob("*/dataset.json"))
+    store = next(store for store in stores if store.content_hash == described["data"]["hash"])
     summary, _ = evaluate([load(run)], store, "val")
     assert summary["top1_error"] == pytest.approx(row["top1_error"])
     assert not (run / "last.safetensors").exists()
-
-
-def _stores():
-    from alexnet.data.store import cache
-
-    return [path.parent for path in cache().glob("*/dataset.json")]
 
 
 def test_the_ensemble_is_compared_with_the_mean_of_its_members(ask):
@@ -168,10 +164,21 @@ def test_a_set_too_small_for_a_split_is_refused_before_the_work(ask, make_folder
     assert notes.runs == []
 
 
-def test_a_packed_store_serves_at_the_size_of_the_budget(ask, store, tiny):
+def test_nothing_to_test_on_is_said_before_the_work(ask, make_folder, tmp_path):
+    source = make_folder(tmp_path / "all", {"train/red": 4, "train/blue": 4})
+    with pytest.raises(DataError, match="all has train only: an experiment takes pictures to train on and others"):
+        ask("lrn", source=source)
+
+
+def test_a_packed_store_of_the_right_size_serves_as_it_is(ask, store):
     assert ask("views", source=store.directory)["data"]["hash"] == store.content_hash
-    small = replace(tiny, pictures=9)
-    assert forecast.warnings(CLAIMS["views"], small, 1, store)
+
+
+def test_a_packed_store_of_another_size_is_packed_anew(ask, store, tmp_path):
+    large = pack(from_store(store), tmp_path / "large", size=90)
+    result = ask("views", source=large.directory)
+    assert result["data"]["hash"] not in (store.content_hash, large.content_hash)
+    assert result["data"]["counts"] == {"train": 18, "val": 9}
 
 
 def test_a_budget_takes_a_share_of_the_pictures(ask, monkeypatch, tiny):

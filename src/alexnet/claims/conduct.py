@@ -18,7 +18,7 @@ from alexnet.data.remote import is_remote
 from alexnet.data.share import from_store, share
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, cache_directory, is_store, open_store, pack
-from alexnet.errors import UsageError
+from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.report.markup import duration
 from alexnet.training.run import read_config
@@ -91,13 +91,25 @@ def open_data(source: str, budget: Budget, progress: Progress | None = None) -> 
     if is_remote(source) or is_store(source):
         store = open_store(source)
         if store.size == side and budget.pictures is None:
-            return store
+            return _complete(store)
         opened = from_store(store)
     else:
         opened = open_source(source)
     if budget.pictures is not None:
         opened = share(opened, budget.pictures)
-    return pack(opened, cache_directory(opened, side), size=side, progress=progress)
+    return _complete(pack(opened, cache_directory(opened, side), size=side, progress=progress))
+
+
+def _complete(store: Store) -> Store:
+    """Gives the store back.
+
+    Raises:
+        DataError: It has nothing to train on, or nothing to test on.
+    """
+    if not {"train"} < store.splits.keys():
+        has = ", ".join(store.splits)
+        raise DataError(f"{store.name} has {has} only: an experiment takes pictures to train on and others to test on")
+    return store
 
 
 def _train(asked: Claim, budget: Budget, seeds: int, work: Experiment) -> dict[str, Any]:
