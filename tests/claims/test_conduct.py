@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from alexnet import config
 from alexnet.claims import budgets
@@ -15,6 +16,7 @@ from alexnet.data.store import Store, cache, pack
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
+from alexnet.training.loop import make_model
 
 TIMES = ("cost", "written", "page", "rows")
 
@@ -118,6 +120,17 @@ def test_the_arms_differ_by_one_change_of_the_settings(name):
         "towers": {"variant"},
         "depth": {"without"},
     }.get(name)
+
+
+@pytest.mark.parametrize("budget", ["quick", "standard", "full"])
+def test_every_arm_of_every_budget_is_a_network(budget):
+    for row in CLAIMS.values():
+        train = (budgets.RACE_BUDGETS if row.kind == "race" else budgets.BUDGETS)[budget].train
+        for change in row.arms.values():
+            settings = change(replace(train, initialisation="none"))
+            with torch.device("meta"):
+                model = make_model(settings, 10)
+            assert settings.stored_size >= model.input_size
 
 
 def test_parameters_are_the_lectures(ask):
