@@ -60,8 +60,8 @@ def difference_chart(differences: dict[str, Result]) -> str:
     label = f'<text class="axis end" x="{WIDTH - RIGHT}" y="{height - 6}">points less error, as claimed →</text>'
     spoken = "; ".join(f"{name} {found['mean'] * 100:.1f} points" for name, found in differences.items())
     return (
-        f'<figure class="chart"><figcaption><h3>Difference in error</h3><p class="hint">Dot: the mean. Bar: its 95'
-        f"{chr(0x202F)}% interval. Rings: single seeds. Green: what is looked for.</p></figcaption>"
+        f'<figure class="chart"><figcaption><h3>Difference in error</h3><p class="hint">Dot: the mean. Bar: its '
+        f"{percent(0.95, 0)} interval. Rings: single seeds. Green: what is looked for.</p></figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(spoken)}">'
         f"{''.join(ticks)}{zero}{''.join(rows)}{label}</svg></figure>"
     )
@@ -134,14 +134,11 @@ def _claimed(result: Result) -> str:
 
 
 def _arms(result: Result) -> str:
-    arms = result.get("arms", {})
-    rows = [[arm, ", ".join(f"{k} = {v}" for k, v in own.items()) or "nothing"] for arm, own in arms.items()]
-    return (
-        _table(["arm", "changed"], rows)
-        + _table(["setting", "of every arm"], [[k, str(v)] for k, v in result.get("settings", {}).items()])
-        if arms
-        else ""
-    )
+    if "arms" not in result:
+        return ""
+    changes = [[arm, ", ".join(f"{k} = {v}" for k, v in own.items()) or "–"] for arm, own in result["arms"].items()]
+    settings = [[name, str(value)] for name, value in result["settings"].items()]
+    return _table(["arm", "changed"], changes) + _table(["setting", "before the change"], settings)
 
 
 def _cell(key: str, value: Any) -> str:
