@@ -12,7 +12,7 @@ from alexnet.claims import budgets
 from alexnet.claims.experiment import Follower, Stopped
 from alexnet.claims.table import CLAIMS
 from alexnet.data.share import from_store
-from alexnet.data.store import Store, cache, pack
+from alexnet.data.store import Store, pack
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
@@ -83,9 +83,7 @@ def test_what_is_finished_is_not_run_again_and_claims_share_the_whole_network(as
 def test_a_finished_run_is_an_ordinary_one_whose_weights_give_the_claims_errors(ask, tmp_path):
     row = ask("overlap")["rows"][0]
     run = next(path for path in (tmp_path / "out" / "runs").iterdir() if str(path) == row["run"])
-    described = json.loads((run / "config.json").read_text())
-    stores = (Store(path.parent) for path in cache().glob("*/dataset.json"))
-    store = next(store for store in stores if store.content_hash == described["data"]["hash"])
+    store = Store(json.loads((run / "config.json").read_text())["data"]["source"])
     summary, _ = evaluate([load(run)], store, "val")
     assert summary["top1_error"] == pytest.approx(row["top1_error"])
     assert not (run / "last.safetensors").exists()

@@ -75,8 +75,8 @@ def conduct(
     usual = budget.averaged if asked.kind == "ensemble" else budget.seeds
     seeds = usual if request.seeds is None else request.seeds
     forecast.check(asked, seeds)
-    store = open_data(request.source, budget, progress)
-    work = Experiment(store, request.source, request.out, follower, should_stop)
+    store, place = open_data(request.source, budget, progress)
+    work = Experiment(store, place, request.out, follower, should_stop)
     result |= _facts(request, asked, budget, seeds, store)
     result["warnings"] = forecast.warnings(asked, budget, seeds, store)
     for line in (asked.statement, *result["warnings"]):
@@ -85,19 +85,27 @@ def conduct(
     return _write(request, {**result, **made})
 
 
-def open_data(source: str, budget: Budget, progress: Progress | None = None) -> Store:
-    """Opens the share of the data that a budget takes, at its size, packed into the cache."""
+def open_data(source: str, budget: Budget, progress: Progress | None = None) -> tuple[Store, str]:
+    """Opens the share of the data that a budget takes, at its size, packed into the cache.
+
+    Returns:
+        The data, and what opens them again.
+
+    Raises:
+        UsageError, DataError: As `open_source`, `open_store` and `pack`; or there is nothing to train or to test on.
+    """
     side = budget.train.stored_size or 256
     if is_remote(source) or is_store(source):
         store = open_store(source)
         if store.size == side and budget.pictures is None:
-            return _complete(store)
+            return _complete(store), source
         opened = from_store(store)
     else:
         opened = open_source(source)
     if budget.pictures is not None:
         opened = share(opened, budget.pictures)
-    return _complete(pack(opened, cache_directory(opened, side), size=side, progress=progress))
+    place = cache_directory(opened, side)
+    return _complete(pack(opened, place, size=side, progress=progress)), str(place)
 
 
 def _complete(store: Store) -> Store:

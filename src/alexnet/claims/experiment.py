@@ -48,7 +48,7 @@ class Experiment:
 
     Attributes:
         store: The data.
-        source: What the user called them.
+        source: What opens them again.
         out: The folder of all experiments.
         follower: Is told how it goes.
         should_stop: Asked after every step.
