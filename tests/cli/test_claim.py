@@ -67,6 +67,19 @@ def test_json_is_one_object_and_the_folder_is_ones_own(alexnet, pictures, tmp_pa
     assert json.loads((tmp_path / "mine/views/claim.json").read_text())["verdict"] == answer["verdict"]
 
 
+def test_a_setting_of_every_arm_can_be_changed_and_survives_ctrl_c(alexnet, pictures, monkeypatch):
+    from alexnet.cli.render import TrainingDisplay
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingDisplay, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        _, out, _ = alexnet("claim", "lrn", "--data", pictures, "--set", "steps=2", "--set", "momentum=0.5")
+    words = shlex.split(out.strip().partition("the same command goes on: ")[2])
+    answer = json.loads(alexnet(*words[1:], "--json")[1])
+    assert (answer["settings"]["steps"], answer["settings"]["momentum"]) == (2, 0.5)
+    assert answer["arms"] == {"whole": {}, "without-lrn": {"lrn": False}}
+    assert answer["cost"]["images"] == 2 * 2 * 4
+
+
 def test_parameters_need_no_data(alexnet):
     code, out, _ = alexnet("claim", "parameters")
     assert code == 0
@@ -94,6 +107,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(alexnet, pictures, monkeypatch):
         (["claim", "lnr"], "no claim 'lnr'; there are relu, lrn"),
         (["claim", "lrn", "--budget", "quik"], "perhaps 'quick'"),
         (["claim", "lrn", "--data", "nowhere"], "there is no source 'nowhere'"),
+        (["claim", "lrn", "--set", "lnr=false"], "no setting 'lnr'; perhaps 'lrn'"),
         (["claim", "lrn", "--seeds", "0"], "this claim takes --seeds 1 or more, got 0"),
         (["claim", "ensemble", "--seeds", "1"], "this claim takes --seeds 2 or more, got 1"),
     ],

@@ -36,6 +36,7 @@ class Request:
         budget: A key of `BUDGETS`.
         seeds: Networks an arm; None takes the budget's.
         out: The folder of all experiments.
+        changes: `name=value` assignments that change the settings of every arm.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Request:
     budget: str
     seeds: int | None
     out: Path
+    changes: tuple[str, ...] = ()
 
 
 def conduct(
@@ -63,7 +65,8 @@ def conduct(
         The contents of `claim.json`.
 
     Raises:
-        UsageError: A name is unknown, there are too few seeds, or the question has no meaning for these data.
+        UsageError: A name or a setting is unknown, there are too few seeds, or the question has no meaning for
+            these data.
         DataError: The source cannot serve.
         Stopped: It was asked to stop; the same request goes on.
     """
@@ -72,6 +75,7 @@ def conduct(
     if asked.kind == "count":
         return _write(request, {**result, **count.measure(), "cost": {"seconds": 0.0, "images": 0}})
     budget = (RACE_BUDGETS if asked.kind == "race" else BUDGETS)[request.budget]
+    budget = replace(budget, train=config.override(budget.train, list(request.changes)))
     usual = budget.averaged if asked.kind == "ensemble" else budget.seeds
     seeds = usual if request.seeds is None else request.seeds
     forecast.check(asked, seeds)

@@ -261,6 +261,9 @@ def _claim(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seeds", type=int, metavar="K", help="networks an arm (quick 1, else 3; ensemble 2, 3, 5)")
     command.add_argument("--out", default="runs/claims", metavar="DIR", help="folder of all experiments (runs/claims)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of every arm"
+    )
 
 
 def _bench(command: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ def _test(asked: Namespace) -> None:
     class Display(render.CompressionDisplay, Follower):
         """Shows a line for each run, and a bar for its training."""
 
-    request = Request(asked.name, asked.data, asked.budget, asked.seeds, Path(asked.out))
+    request = Request(asked.name, asked.data, asked.budget, asked.seeds, Path(asked.out), tuple(asked.set))
     with polite_stop(ALONE) as stop, Display() as display, render.Bar("packing") as bar:
         try:
             result = conduct(request, display, stop.is_set, bar.update)
@@ -55,7 +55,7 @@ def _print(asked: Namespace, value: Any, text: str) -> None:
 def _words(asked: Namespace) -> str:
     words = [asked.name, "--data", asked.data, "--budget", asked.budget, "--out", asked.out]
     words += ["--seeds", str(asked.seeds)] if asked.seeds is not None else []
-    return shlex.join(words)
+    return shlex.join([*words, *(word for change in asked.set for word in ("--set", change))])
 
 
 def _listed(name: str, row: dict[str, str]) -> str:
