@@ -137,6 +137,7 @@ def test_the_most_that_a_race_can_cost():
         ([4.0], [24.0], "confirmed here", "6.0 times as fast"),
         ([4.0], [None], "confirmed here", "at least 16.0 times as fast"),
         ([None], [24.0], "not seen here", "the budget is too small"),
+        ([4.0], [5.0], "not seen here", "1.2 times as fast (paper: 6): not seen here, one seed"),
         ([8.0], [4.0], "opposite here", "0.5 times as fast"),
         ([4.0, 4.4, 4.2], [24.0, 25.0, 23.0], "confirmed here", "3 seeds"),
         ([4.0, 8.0], [24.0, 4.0], "not seen here", "2 seeds"),

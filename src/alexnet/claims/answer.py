@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from alexnet.claims.experiment import Floats, Trained, answers, labels
 from alexnet.claims.forecast import POINT
-from alexnet.claims.statistics import Difference, compare
+from alexnet.claims.statistics import NOT_SEEN, Difference, compare
 from alexnet.claims.table import Claim
 from alexnet.data.store import Store
 from alexnet.evaluation.metrics import TOP, topk_errors
@@ -41,11 +41,20 @@ def measure(claim: Claim, runs: Mapping[str, Sequence[Trained]], store: Store) -
         errors = {name: [ours, theirs.mean(0, keepdims=True)] for name, (ours, theirs) in errors.items()}
     sizes = {"top1": claim.top1 or POINT, "top5": claim.top5 or POINT}
     differences = {name: compare(theirs, ours, sizes[name]) for name, (ours, theirs) in errors.items()}
+    naive, worst = 1 - np.bincount(truth).max() / len(truth), max(side.mean() for side in errors["top1"])
+    if has_learned := worst < naive:
+        said = [in_words(name, found, claim) for name, found in differences.items()]
+    else:
+        said = [
+            f"{NOT_SEEN}: an arm errs on {worst:.1%} of the pictures, and always naming the largest class on "
+            f"{naive:.1%}. It has not learned enough for its differences to mean anything; take a larger budget."
+        ]
+    verdicts = {name: found.verdict if has_learned else NOT_SEEN for name, found in differences.items()}
     return {
         "rows": _rows(better + worse, truth, kinds, runs),
-        "differences": {name: {**asdict(found), "verdict": found.verdict} for name, found in differences.items()},
-        "verdict": differences["top1"].verdict,
-        "answer": [in_words(name, found, claim) for name, found in differences.items()],
+        "differences": {name: {**asdict(found), "verdict": verdicts[name]} for name, found in differences.items()},
+        "verdict": verdicts["top1"],
+        "answer": said,
     }
 
 
@@ -54,9 +63,9 @@ def in_words(name: str, found: Difference, claim: Claim) -> str:
     what = name.replace("top", "top-")
     text = (
         f"{what} error: {_points(found.mean)} points less, 95 % interval {_points(found.low)} to "
-        f"{_points(found.high)} over {found.n:,} {found.over}: {found.verdict}."
+        f"{_points(found.high)} over {found.n:,} {found.over}{', one seed' * (len(found.each) == 1)}: {found.verdict}."
     )
-    if found.verdict != "not seen here":
+    if found.verdict != NOT_SEEN:
         return text
     known = getattr(claim, name) is not None
     size = f"the paper's {_points(found.size)} points" if known else f"{_points(found.size)} point"

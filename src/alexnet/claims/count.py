@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from alexnet.claims.statistics import CONFIRMED, OPPOSITE
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.summary import summarise
 
@@ -35,7 +36,7 @@ def measure() -> dict[str, Any]:
             {"name": name, "claimed": claimed, "found": found[name], "agrees": agrees[name]}
             for name, claimed in CLAIMED.items()
         ],
-        "verdict": "confirmed here" if all(agrees.values()) else "opposite here",
+        "verdict": CONFIRMED if all(agrees.values()) else OPPOSITE,
         "answer": [
             f"{parameters:,} parameters and {macs:,} multiply-adds; the convolutions have "
             f"{found['parameters in convolutions']:.1%} of the ones and {found['their multiply-adds']:.1%} of the "

@@ -23,7 +23,7 @@ import numpy as np
 
 from alexnet.claims.budgets import Budget
 from alexnet.claims.experiment import Experiment, Floats
-from alexnet.claims.statistics import student
+from alexnet.claims.statistics import CONFIRMED, NOT_SEEN, OPPOSITE, student
 from alexnet.claims.table import Claim
 from alexnet.config import Train
 from alexnet.errors import TrainingError
@@ -35,6 +35,9 @@ RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 """The grid, the same for each arm."""
 
 PAPER_RATIO = 6.0
+
+SEVERAL = 3.0
+"""Times as fast that confirm the claim: half of the paper's."""
 
 TENTH = 10
 """Points of a drawn curve in an epoch."""
@@ -175,7 +178,7 @@ def compare(epochs: Mapping[str, list[float | None]], limit: float) -> dict[str,
     facts: dict[str, Any] = {"epochs": dict(epochs), "ratio": None, "ratio_interval": None, "is_at_least": False}
     if any(value is None for value in epochs[fast]):
         text = f"{fast} did not reach {LEVEL:.0%} training error within {limit:g} epochs: the budget is too small."
-        return {**facts, "verdict": "not seen here", "answer": [text]}
+        return {**facts, "verdict": NOT_SEEN, "answer": [text]}
     logs = [math.log((s or limit) / f) for s, f in zip(epochs[slow], epochs[fast], strict=True) if f]
     ratio, is_bound = math.exp(float(np.mean(logs))), any(value is None for value in epochs[slow])
     interval, low, high = None, min(logs), max(logs)
@@ -183,7 +186,7 @@ def compare(epochs: Mapping[str, list[float | None]], limit: float) -> dict[str,
         half = student(len(logs) - 1) * float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
         low, high = float(np.mean(logs)) - half, float(np.mean(logs)) + half
         interval = [math.exp(low), math.exp(high)]
-    verdict = "confirmed here" if low > 0 else "opposite here" if high < 0 and not is_bound else "not seen here"
+    verdict = CONFIRMED if low >= math.log(SEVERAL) else OPPOSITE if high < 0 and not is_bound else NOT_SEEN
     text = (
         f"{fast} reached {LEVEL:.0%} training error after {_epochs(epochs[fast])} epochs, {slow} "
         f"{'not within' if is_bound else 'after'} {f'{limit:g}' if is_bound else _epochs(epochs[slow])}: "

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Z95 = NormalDist().inv_cdf(0.975)
 Z80 = NormalDist().inv_cdf(0.8)
 
+CONFIRMED, NOT_SEEN, OPPOSITE = "confirmed here", "not seen here", "opposite here"
+
 MOST = 10_000_000
 """Seeds or pictures beyond which the answer is: more than this."""
 
@@ -44,8 +46,8 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`confirmed here`, `not seen here` or `opposite here`."""
-        return "confirmed here" if self.low > 0 else "opposite here" if self.high < 0 else "not seen here"
+        """One of the three."""
+        return CONFIRMED if self.low > 0 else OPPOSITE if self.high < 0 else NOT_SEEN
 
 
 def compare(worse: NDArray[np.float64], better: NDArray[np.float64], size: float) -> Difference:
