@@ -23,6 +23,7 @@ class Train:
         activation: `relu` or `tanh`.
         lrn: Whether local response normalisation is there.
         pooling: `overlapping` or `2x2`.
+        without: A layer to leave out with its ReLU, `conv3` or `conv4`; or `none`.
         dropout: Probability of silencing a unit after fc6 and fc7.
         initialisation: Row of `models.initialise.SCHEMES`; None takes the variant's own.
         crops: Random crops in training; False takes the centre.
@@ -69,6 +70,7 @@ class Train:
     activation: str = "relu"
     lrn: bool = True
     pooling: str = "overlapping"
+    without: str = "none"
     dropout: float = 0.5
     initialisation: str | None = None
     crops: bool = True
@@ -114,6 +116,7 @@ class Train:
 CHOICES = {
     "activation": ("relu", "tanh"),
     "pooling": ("overlapping", "2x2"),
+    "without": ("none", "conv3", "conv4"),
     "colour": ("lecture", "source", "none"),
     "schedule": ("plateau", "one-cycle", "polynomial", "steps", "constant"),
     "optimiser": ("sgd", "lars"),

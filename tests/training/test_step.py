@@ -155,3 +155,12 @@ def test_dead_units_are_counted_by_layer():
     assert shares["relu3"] >= 4 / 16
     assert shares["relu7"] >= 8 / 32
     assert shares["relu1"] < 0.5
+
+
+def test_the_error_of_a_batch_is_the_share_named_wrongly_before_the_update():
+    step = make(replace(BASE, dropout=0.0))
+    images, labels = batch(0)
+    with torch.no_grad():
+        expected = (step.model(images).argmax(1) != labels).float().mean().item()
+    step(images, labels, 0, 0.01)
+    assert step.error == expected

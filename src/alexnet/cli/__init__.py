@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN", help="run folder")
     _convert(command("convert", "turn weights of Caffe, torchvision or cuda-convnet into a run folder"))
     _weights(command("weights", "list the public weights, or fetch some"))
+    _claim(command("claim", "put a claim of the lecture to the test, on your own data"))
     _bench(command("bench", "measure speed beside other implementations and this machine's limits"))
     _doctor(command("doctor", "say what this machine has, and what would bound training on this data"))
     return root
@@ -239,6 +240,30 @@ def _weights(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", nargs="?", metavar="NAME", help="which to fetch")
     command.add_argument("--file", metavar="F", help="take this file, fetched by other means, and check it")
     command.add_argument("--out", metavar="DIR", help="folder to keep it in ($ALEXNET_CACHE/weights)")
+
+
+def _claim(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Trains a network with and without what the lecture praises, with paired seeds, and says whether the "
+        "difference is there: 'confirmed here', 'not seen here' or 'opposite here', with a 95 % interval. Says before "
+        "it starts what it will cost and how weak the evidence will be. After Ctrl-C the same command goes on; what is "
+        "trained is not trained again, and claims share the networks they have in common. Writes DIR/NAME/claim.html "
+        "and claim.json."
+    )
+    command.add_argument("name", nargs="?", metavar="NAME", help="which claim; see --list")
+    command.add_argument("--list", action="store_true", help="list the claims: where they are made, what was measured")
+    command.add_argument("--data", default="solar-cells", metavar="SOURCE", help=f"{DATA_HELP} (the default)")
+    command.add_argument(
+        "--budget",
+        default="quick",
+        choices=("quick", "standard", "full"),
+        help="minutes, tens of minutes, or days (quick)",
+    )
+    command.add_argument("--seeds", type=int, metavar="K", help="networks an arm (quick 1, else 3; ensemble 2, 3, 5)")
+    command.add_argument("--out", default="runs/claims", metavar="DIR", help="folder of all experiments (runs/claims)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of every arm"
+    )
 
 
 def _bench(command: argparse.ArgumentParser) -> None:

@@ -2,12 +2,9 @@
 
 import json
 import shlex
-import signal
 import sys
-import threading
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -15,11 +12,26 @@ from typing import Any
 
 from alexnet import config, precision
 from alexnet.cli import TIMEOUT_S, render
+from alexnet.cli.claim import claim
+from alexnet.cli.stop import polite_stop
 from alexnet.cli.weights import convert, weights
 from alexnet.config import Train
 from alexnet.errors import UsageError
 
-__all__ = ["bench", "convert", "demo", "doctor", "evaluate", "pack", "predict", "report", "summary", "train", "weights"]
+__all__ = [
+    "bench",
+    "claim",
+    "convert",
+    "demo",
+    "doctor",
+    "evaluate",
+    "pack",
+    "predict",
+    "report",
+    "summary",
+    "train",
+    "weights",
+]
 
 _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
 _TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
@@ -71,7 +83,7 @@ def train(asked: Namespace) -> None:
         if team.is_first:
             for entry in store.quarantine:
                 _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
-        with _polite_stop(team) as stop, render.TrainingDisplay() as display:
+        with polite_stop(team) as stop, render.TrainingDisplay() as display:
             if asked.resume:
                 done = loop.resume(store, folder, display, stop.is_set, team)
             else:
@@ -171,7 +183,7 @@ def compress(asked: Namespace) -> None:
     store = _open_store(source, config.PAPER, asked.on_bad_image, len(described.mean))
     del described
     plan = Plan(asked.keep, asked.epochs, asked.split or _default_split(store))
-    with _polite_stop(ALONE) as stop, render.CompressionDisplay() as display:
+    with polite_stop(ALONE) as stop, render.CompressionDisplay() as display:
         table = make_smaller(weights, store, out, plan, display, stop.is_set)
     if table is None:
         _print(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")
@@ -296,28 +308,3 @@ def _pictures(arguments: list[str]) -> Iterator[Path]:
             yield path
         else:
             raise UsageError(f"there is no picture {path}")
-
-
-@contextmanager
-def _polite_stop(team: Any) -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C or SIGTERM into a request to save and stop; a second one interrupts at once.
-
-    Not in a team: there torchrun passes on what the terminal has sent already, and ends by force what does not stop.
-    """
-    stop = threading.Event()
-
-    def ask(number: int, frame: object) -> None:
-        if stop.is_set():
-            if team.everyone.count == 1:
-                raise KeyboardInterrupt
-            return
-        stop.set()
-        if team.is_first:
-            _notice("\nalexnet: saving, then stopping (again to stop at once)")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -48,6 +48,7 @@ class AlexNet(Network):
         activation: `relu` or `tanh`.
         lrn: False leaves local response normalisation out.
         pooling: `overlapping`, windows of 3 at stride 2; or `2x2`, net 147's geometry of windows of 2 at stride 2.
+        without: `conv3` or `conv4`, a layer to leave out with its ReLU; or `none`.
         dropout: Probability of silencing a unit after fc6 and fc7; 0 leaves the layers out.
         initialisation: A key of `SCHEMES`; the variant's own by default.
         seed: Of the weights.
@@ -67,14 +68,15 @@ class AlexNet(Network):
         activation: str = "relu",
         lrn: bool = True,
         pooling: str = "overlapping",
+        without: str = "none",
         dropout: float = 0.5,
         initialisation: str | None = None,
         seed: int = 0,
     ) -> None:
         row = variant(name)
-        settings = {"activation": activation, "lrn": lrn, "pooling": pooling, "dropout": dropout}
+        settings = {"activation": activation, "lrn": lrn, "pooling": pooling, "without": without, "dropout": dropout}
         super().__init__(name, classes, input_size or row.input_size, settings)
-        self._build_convolutions(row, activation, lrn, pooling)
+        self._build_convolutions(row, activation, lrn, pooling, without)
         side = self._side_of_pool5(self.input_size)
         if side < 1:
             smallest = next(s for s in range(max(1, self.input_size), 1000) if self._side_of_pool5(s) >= 1)
@@ -82,9 +84,10 @@ class AlexNet(Network):
         self._build_head(row, row.channels[4] * side * side, activation, dropout)
         initialise(self, initialisation or row.initialisation, self.order, seed)
 
-    def _build_convolutions(self, row: Variant, activation: str, lrn: bool, pooling: str) -> None:
+    def _build_convolutions(self, row: Variant, activation: str, lrn: bool, pooling: str, without: str) -> None:
         plain = pooling == "2x2"
         c1, c2, c3, c4, c5 = row.channels
+        c3, c4 = c2 if without == "conv3" else c3, c3 if without == "conv4" else c4
         convolutions = {
             "1": nn.Conv2d(3, c1, 11, 4, 2 if row.conv1_padding == "both" else 0),
             "2": nn.Conv2d(c1, c2, 5, padding=1 if plain else 2, groups=row.groups),
@@ -101,6 +104,7 @@ class AlexNet(Network):
         blocks = {"1": row.block1, "2": row.block2, "3": "conv relu", "4": "conv relu", "5": row.block5}
         if row.conv1_padding == "end":
             self._add("pad1", PadEnd(11, 4))
+        blocks.pop(without.removeprefix("conv"), None)
         for number, block in blocks.items():
             for kind in block.split():
                 if kind == "conv":

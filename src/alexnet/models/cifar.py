@@ -93,6 +93,7 @@ class CifarNet(Network):
         activation: `relu` or `tanh`.
         lrn: False leaves every normalisation out.
         pooling: `overlapping`, windows of 3 at stride 2; or `2x2`.
+        without: Must be `none`.
         dropout: Must be 0: these networks have none.
         initialisation: A key of `SCHEMES`; the variant's own by default.
         seed: Of the weights.
@@ -113,6 +114,7 @@ class CifarNet(Network):
         activation: str = "relu",
         lrn: bool = True,
         pooling: str = "overlapping",
+        without: str = "none",
         dropout: float = 0.0,
         initialisation: str | None = None,
         seed: int = 0,
@@ -120,8 +122,10 @@ class CifarNet(Network):
         if name not in CIFAR:
             raise UsageError(f"no variant {name!r}; there are {', '.join(CIFAR)}")
         row = CIFAR[name]
-        settings = {"activation": activation, "lrn": lrn, "pooling": pooling, "dropout": dropout}
+        settings = {"activation": activation, "lrn": lrn, "pooling": pooling, "without": without, "dropout": dropout}
         super().__init__(name, classes, input_size or row.input_size, settings)
+        if without != "none":
+            raise UsageError(f"{name} has no layer to spare, got without={without}")
         if dropout:
             raise UsageError(f"{name} has no dropout: --set dropout=0, as recipe {name} has it")
         if self.input_size < SMALLEST:

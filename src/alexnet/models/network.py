@@ -19,7 +19,7 @@ class Network(nn.Module):
         variant: Name of its row.
         classes: Outputs of the last layer.
         input_size: Side of the square input, pixels.
-        settings: `activation`, `lrn`, `pooling` and `dropout`, as they were asked for.
+        settings: `activation`, `lrn`, `pooling`, `without` and `dropout`, as they were asked for.
         order: Names of the layers, in the order they are called.
         decays: Layer -> factor of its weight decay, where that is not 1.
 
@@ -115,12 +115,14 @@ class Network(nn.Module):
         self.order.append(name)
 
 
-def _check(classes: int, activation: str, lrn: bool, pooling: str, dropout: float) -> None:
+def _check(classes: int, activation: str, lrn: bool, pooling: str, without: str, dropout: float) -> None:
     if classes < 1:
         raise UsageError(f"a network needs at least one class, got {classes}")
     if activation not in ACTIVATIONS:
         raise UsageError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
     if pooling not in ("overlapping", "2x2"):
         raise UsageError(f"no pooling {pooling!r}; there are overlapping and 2x2")
+    if without not in ("none", "conv3", "conv4"):
+        raise UsageError(f"no layer {without!r} to leave out; there are conv3 and conv4, or none")
     if not 0 <= dropout < 1:
         raise UsageError(f"the dropout rate must lie in [0, 1), got {dropout}")

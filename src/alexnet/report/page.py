@@ -56,11 +56,8 @@ def render(run: Run) -> str:
     """The whole page of a run."""
     drawn = [(section, body) for section in SECTIONS if (body := section.body(run))]
     links = "".join(f'<a href="#{section.key}">{section.key.capitalize()}</a>' for section, _ in drawn)
-    asset = files("alexnet.report").joinpath
-    return Template(asset("page.html").read_text(encoding="utf-8")).substitute(
+    return fill(
         title=escape(f"{run.name}: AlexNet report"),
-        style=asset("page.css").read_text(encoding="utf-8"),
-        script=asset("page.js").read_text(encoding="utf-8"),
         eyebrow=f"AlexNet · report of the run {name(run.name)}",
         heading=_heading(run),
         headline=facts.headline(run),
@@ -68,6 +65,16 @@ def render(run: Run) -> str:
         notices=_notices(run),
         links=links,
         sections="".join(_section(section, body) for section, body in drawn),
+    )
+
+
+def fill(**parts: str) -> str:
+    """A whole page: the template with its style and script, and `parts` (markup) in their places."""
+    asset = files("alexnet.report").joinpath
+    return Template(asset("page.html").read_text(encoding="utf-8")).substitute(
+        style=asset("page.css").read_text(encoding="utf-8"),
+        script=asset("page.js").read_text(encoding="utf-8"),
+        **parts,
     )
 
 

@@ -148,6 +148,7 @@ def make_model(settings: Train, classes: int) -> Network:
         activation=settings.activation,
         lrn=settings.lrn,
         pooling=settings.pooling,
+        without=settings.without,
         dropout=settings.dropout,
         initialisation=settings.initialisation,
         seed=settings.seed,
@@ -252,7 +253,7 @@ class Job:
         progress.step += 1
         images_per_s = self.settings.batch_size / self.lap()
         self.observer.stepped(progress.step, self.total, loss, images_per_s)
-        self.note(loss=loss, lr=progress.rate, images_per_s=images_per_s)
+        self.note(loss=loss, error=self.step.error, lr=progress.rate, images_per_s=images_per_s)
         if self.watch.is_dead_at(progress.step):
             self.observer.notice(self.watch.diagnosis(dead_units(self.model, images, self.dtype)))
 

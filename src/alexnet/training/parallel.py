@@ -132,6 +132,8 @@ def _check(model: Network, team: Team) -> None:
     if model.variant not in VARIANTS:
         raise UsageError(f"{model.variant} is too small to cut: --parallel data")
     row = variant(model.variant)
+    if team.mode == "towers" and (absent := model.settings["without"]) != "none":
+        raise UsageError(f"--parallel towers needs every layer, this network is without {absent}: --parallel data")
     if team.mode == "towers" and row.towers != 2:
         raise UsageError(f"{model.variant} has one tower; --parallel towers takes two: --variant alexnet-two-tower")
     if team.mode == "hybrid" and row.hidden % team.model.count:

@@ -24,6 +24,9 @@ class Step:
         dtype: Of activations and products; weights, gradients and momentum are float32.
         part: What this process has of the network, where several share it.
 
+    Attributes:
+        error: Share of the last batch that was named wrongly before its update, in [0, 1].
+
     Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
     keeps the old rate for a while after a change (as in Caffe).
     """
@@ -39,6 +42,7 @@ class Step:
             self.optimiser = Lars(groups, train.learning_rate, train.momentum, train.trust, self.part.over_layers)
         else:
             self.optimiser = torch.optim.SGD(groups, train.learning_rate, train.momentum, fused=True)
+        self.error = 1.0
 
     def __call__(self, images: Tensor, labels: Tensor, step: int, rate: float) -> float:
         """Makes one update.
@@ -63,7 +67,10 @@ class Step:
         (loss / team.data.count).backward()  # type: ignore[no-untyped-call]
         self.part.wait()
         self.optimiser.step()
-        return team.everyone.sum(loss.detach()).item() / team.everyone.count
+        measured = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).float().mean()])
+        total_loss, total_error = team.everyone.sum(measured).tolist()
+        self.error = total_error / team.everyone.count
+        return total_loss / team.everyone.count  # type: ignore[no-any-return]
 
     def momentum(self) -> dict[str, Tensor]:
         """Gives parameter name -> momentum; empty before the first update."""

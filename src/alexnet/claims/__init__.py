@@ -1,0 +1,1 @@
+"""What the lecture says of AlexNet, each claim an experiment that anyone can run on their own data."""

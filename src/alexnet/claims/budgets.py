@@ -1,0 +1,78 @@
+"""How much work an experiment may take, from a first look to the network of the paper."""
+
+from dataclasses import dataclass, replace
+
+from alexnet.config import CIFAR_19PCT, MODERN, Train
+
+ONLY_AT_THE_END = 1e6
+"""Epochs between evaluations: nothing may be chosen by the pictures that the answer is measured on."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A size of experiment.
+
+    Attributes:
+        about: What it is good for.
+        train: The settings that the arms change.
+        seeds: Networks an arm.
+        pictures: Most pictures taken of each split; None takes all.
+        averaged: Networks of an ensemble.
+    """
+
+    about: str
+    train: Train
+    seeds: int
+    pictures: int | None = None
+    averaged: int = 1
+
+
+_BASE = replace(MODERN, evaluate_every=ONLY_AT_THE_END)
+
+BUDGETS = {
+    "quick": Budget(
+        "minutes: shows how the experiment goes; the networks have hardly begun to learn, so it is weak evidence",
+        replace(_BASE, input_size=67, stored_size=76, epochs=3, learning_rate=0.01, label_smoothing=0.0),
+        seeds=1,
+        pictures=1500,
+        averaged=2,
+    ),
+    "standard": Budget(
+        "tens of minutes a claim: small pictures, short training, three seeds",
+        replace(_BASE, input_size=99, stored_size=112, epochs=12, learning_rate=0.01, label_smoothing=0.0),
+        seeds=3,
+        pictures=10_000,
+        averaged=3,
+    ),
+    "full": Budget(
+        "hours to days: the full network at 227 x 227, recipe modern, 40 epochs, three seeds",
+        replace(_BASE, stored_size=256),
+        seeds=3,
+        averaged=5,
+    ),
+}
+
+# The paper's figure 1: four layers, no regularisation of any kind, a rate that stays.
+_FOUR_LAYERS = replace(
+    CIFAR_19PCT,
+    stored_size=32,
+    initialisation="he",
+    weight_decay=0.0,
+    divide_pixels_by=64.0,
+    bias_rate=1.0,
+    schedule="constant",
+    evaluate_every=ONLY_AT_THE_END,
+)
+
+RACE_BUDGETS = {
+    "quick": Budget(
+        "minutes: a small share of the pictures, learned by heart sooner than by rule, so it is weak evidence",
+        replace(_FOUR_LAYERS, epochs=32, batch_size=32),
+        seeds=1,
+        pictures=2000,
+    ),
+    "standard": Budget(
+        "about an hour on one core with CIFAR-10: all pictures, one seed", replace(_FOUR_LAYERS, epochs=40), seeds=1
+    ),
+    "full": Budget("hours: all pictures, three seeds", replace(_FOUR_LAYERS, epochs=80), seeds=3),
+}

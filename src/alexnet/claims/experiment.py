@@ -1,0 +1,189 @@
+"""Training and testing the arms: ordinary run folders, begun, continued, or left as they are.
+
+    OUT/runs/without-lrn-0-5f2a81c3/    the run: arm, seed, and a hash of its settings and data
+    OUT/lrn/claim.json, claim.html      the answer
+
+The hash lets claims share what they have in common: the whole network, trained once a seed, is an arm of most.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet import config
+from alexnet.claims.budgets import Budget
+from alexnet.claims.table import Claim
+from alexnet.config import Train
+from alexnet.data.pictures import Pictures
+from alexnet.data.store import Store
+from alexnet.evaluation.classifier import Classifier, load
+from alexnet.files import replacing
+from alexnet.training import loop, run
+
+TOGETHER = 128
+
+Floats = NDArray[np.float64]
+
+
+class Stopped(Exception):
+    """The person asked to stop; everything so far is saved."""
+
+
+class Follower(loop.Observer):
+    """Is told how an experiment goes; does nothing with it."""
+
+    def began(self, what: str) -> None:
+        """A run began."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all runs of an experiment have in common.
+
+    Attributes:
+        store: The data.
+        source: What opens them again.
+        out: The folder of all experiments.
+        follower: Is told how it goes.
+        should_stop: Asked after every step.
+    """
+
+    store: Store
+    source: str
+    out: Path
+    follower: Follower
+    should_stop: Callable[[], bool] = lambda: False
+
+    def folder(self, arm: str, settings: Train) -> Path:
+        """Gives the run folder of an arm, which these settings and data have for themselves."""
+        facts = json.dumps([config.to_json(settings), self.store.content_hash]).encode()
+        return self.out / "runs" / f"{arm}-{settings.seed}-{blake2b(facts, digest_size=4).hexdigest()}"
+
+    def train(self, arm: str, settings: Train, should_stop: Callable[[], bool] | None = None) -> bool:
+        """Trains one run, or continues it; True if it is complete. `should_stop` may end it early, for good.
+
+        Raises:
+            Stopped: The person asked to stop.
+        """
+        folder = self.folder(arm, settings)
+
+        def stop() -> bool:
+            return self.should_stop() or (should_stop is not None and should_stop())
+
+        if run.is_begun(folder, settings, self.store):
+            done = loop.resume(self.store, folder, self.follower, stop)
+        else:
+            done = loop.train(settings, self.store, self.source, folder, self.follower, stop)
+        if not done and self.should_stop():
+            raise Stopped
+        return done
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        arm: Its name.
+        seed: Of everything random in it.
+        folder: Its run folder.
+        images: Pictures it was trained on, with repetitions.
+        seconds: Its training took.
+        training_error: Share of the pictures of the last epoch that were named wrongly, as it saw them.
+    """
+
+    arm: str
+    seed: int
+    folder: Path
+    images: int
+    seconds: float
+    training_error: float
+
+
+def plan(claim: Claim, budget: Budget, seeds: int) -> list[tuple[str, Train]]:
+    """Gives the arm and the settings of every run, pairs of one seed side by side."""
+    return [
+        (name, replace(change(budget.train), seed=seed)) for seed in range(seeds) for name, change in claim.arms.items()
+    ]
+
+
+def finish(experiment: Experiment, arm: str, settings: Train) -> Trained:
+    """Trains a run to its end, unless it is there already.
+
+    The weights are those after the last step. They were evaluated once, so `model.safetensors` holds them, and what
+    resuming needs goes.
+
+    Raises:
+        Stopped: The person asked to stop.
+    """
+    folder = experiment.folder(arm, settings)
+    if not is_finished(folder):
+        experiment.follower.began(f"{arm}, seed {settings.seed}")
+        experiment.train(arm, settings)
+    (folder / run.LAST).unlink(missing_ok=True)
+    count = len(experiment.store.splits["train"])
+    rows = [json.loads(line) for line in (folder / run.METRICS).read_text(encoding="utf-8").splitlines()]
+    errors = [row["error"] for row in rows if "error" in row]
+    last = errors[-max(1, round(count / settings.batch_size)) :]
+    seconds = float(run.read_config(folder)["seconds"])
+    return Trained(arm, settings.seed, folder, len(errors) * settings.batch_size, seconds, float(np.mean(last)))
+
+
+def is_finished(folder: Path) -> bool:
+    """Says whether a run needs no more training."""
+    return (folder / run.CONFIG).is_file() and "seconds" in run.read_config(folder)
+
+
+def held_out(store: Store) -> list[str]:
+    """Names the splits to test on: all that were not trained on."""
+    return [name for name in store.splits if name != "train"]
+
+
+def labels(store: Store) -> NDArray[np.int64]:
+    """Gives the true classes of the test pictures."""
+    return np.concatenate([store.splits[name].labels for name in held_out(store)])
+
+
+def answers(trained: Trained, store: Store, views: int) -> NDArray[np.float32]:
+    """Gives a run's probabilities of each class for every test picture, (N, C); asked once, then read."""
+    path = trained.folder / f"answers-{views}-views.npy"
+    if not path.is_file():
+        classifier = load(trained.folder, numbers=_numbers(trained.folder))
+        found = np.concatenate([_ask(classifier, store, name, views) for name in held_out(store)])
+        with replacing(path) as file:
+            np.save(file, found)
+    return np.asarray(np.load(path))
+
+
+def _numbers(folder: Path) -> str:
+    return str(run.read_config(folder)["train"]["precision"])
+
+
+def _ask(classifier: Classifier, store: Store, name: str, views: int) -> NDArray[np.float32]:
+    split = store.splits[name]
+    pictures = Pictures(split, store.size, memory_budget=0)
+    try:
+        starts = range(0, len(split), TOGETHER)
+        batches = [np.arange(start, min(start + TOGETHER, len(split))) for start in starts]
+        return np.concatenate([classifier.probabilities(pictures.read(batch), views) for batch in batches])
+    finally:
+        pictures.close()
+
+
+def by_arm(runs: Sequence[Trained]) -> dict[str, list[Trained]]:
+    """Gives the runs of each arm, in the order of their seeds."""
+    arms: dict[str, list[Trained]] = {}
+    for trained in runs:
+        arms.setdefault(trained.arm, []).append(trained)
+    return arms
+
+
+def total(runs: Sequence[Trained]) -> dict[str, Any]:
+    """Gives what the runs cost, whenever they were made."""
+    return {"seconds": sum(r.seconds for r in runs), "images": sum(r.images for r in runs)}

@@ -1,0 +1,83 @@
+"""What a person should know before the work starts: how long it takes, and how little it may tell."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from alexnet import precision
+from alexnet.claims.budgets import Budget
+from alexnet.claims.statistics import resolved
+from alexnet.claims.table import Claim
+from alexnet.config import Train
+from alexnet.data.store import Store
+from alexnet.errors import UsageError
+from alexnet.evaluation.metrics import TOP
+from alexnet.training.loop import make_model, total_steps
+from alexnet.training.step import Step
+
+POINT = 0.01
+"""The difference to look for where the paper gives none."""
+
+FEW_SEEDS = 3
+
+
+def check(claim: Claim, seeds: int) -> None:
+    """Refuses what can have no answer.
+
+    Raises:
+        UsageError: There are too few seeds.
+    """
+    least = 2 if claim.kind == "ensemble" else 1
+    if seeds < least:
+        raise UsageError(f"this claim takes --seeds {least} or more, got {seeds}")
+
+
+def warnings(claim: Claim, budget: Budget, seeds: int, store: Store) -> list[str]:
+    """Says why the answer may be weak, before it is known."""
+    said = [f"this budget takes {budget.about}"]
+    if claim.kind == "race":
+        if (level := guessing(store)) < 0.5:
+            said.append(f"always naming the largest class errs on {level:.0%} only: the race to 25 % is a short one")
+        return said
+    tested = sum(len(split) for name, split in store.splits.items() if name != "train")
+    size = claim.top1 or POINT
+    if len(store.classes) <= TOP:
+        said.append(f"{len(store.classes)} classes: five guesses name every class, so only the top-1 error is compared")
+    if (seen := resolved(tested)) > size:
+        said.append(
+            f"{tested:,} test pictures show differences of about {seen:.1%} or more, this claim is about {size:.1%}: "
+            "the likely answer is 'not seen here'"
+        )
+    if seeds < FEW_SEEDS and claim.kind == "arms":
+        said.append(f"{seeds} seed{'s' * (seeds > 1)} an arm: what other seeds would give is hardly known")
+    return said
+
+
+def guessing(store: Store) -> float:
+    """Gives the share of the training pictures that are not of the largest class."""
+    labels = store.splits["train"].labels
+    return 1 - float(np.bincount(labels).max()) / len(labels)
+
+
+def cost(runs: Sequence[tuple[str, Train]], store: Store) -> float:
+    """Gives roughly how many seconds the runs will train, from a measured step of each arm."""
+    count, paces, seconds = len(store.splits["train"]), dict[str, float](), 0.0
+    for arm, settings in runs:
+        paces[arm] = paces.get(arm) or seconds_per_step(settings, len(store.classes))
+        seconds += paces[arm] * total_steps(settings, count)
+    return seconds
+
+
+def seconds_per_step(settings: Train, classes: int) -> float:
+    """Measures an update on pictures that are none: the second, because the first is slower."""
+    model = make_model(settings, classes).to(precision.device())
+    step = Step(model, settings, precision.dtype(settings.precision))
+    shape = (settings.batch_size, 3, model.input_size, model.input_size)
+    images = torch.randn(shape, device=precision.device()).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(settings.batch_size, dtype=torch.int64, device=precision.device())
+    for number in range(2):
+        start = time.monotonic()
+        step(images, labels, number, settings.learning_rate)
+    return time.monotonic() - start

@@ -1,0 +1,73 @@
+"""From runs to words, on invented answers."""
+
+import numpy as np
+import pytest
+
+from alexnet.claims import answer
+from alexnet.claims.experiment import Trained
+from alexnet.claims.table import CLAIMS
+
+
+class Pictures:
+    """Test pictures of two or of six classes, half of them of the first."""
+
+    def __init__(self, classes):
+        self.classes = tuple("abcdef"[:classes])
+        self.labels = np.arange(400) % 2
+
+
+@pytest.fixture
+def measure(monkeypatch, tmp_path):
+    """A function (name, classes, arms) that measures a claim, an arm's seeds naming shares of pictures wrongly."""
+
+    def measure(name, classes, **shares):
+        pictures = Pictures(classes)
+        given, runs = {}, {}
+        for arm, wrong in shares.items():
+            arm = arm.replace("_", "-")
+            runs[arm] = [Trained(arm, seed, tmp_path / f"{arm}{seed}", 1, 1.0, 0.5) for seed in range(len(wrong))]
+            for run, share in zip(runs[arm], wrong, strict=True):
+                guess = np.where(np.arange(400) < share * 400, 1 - pictures.labels, pictures.labels)
+                given[run.folder] = np.eye(classes, dtype=np.float32)[guess]
+        monkeypatch.setattr(answer, "answers", lambda run, store, views: given[run.folder])
+        monkeypatch.setattr(answer, "labels", lambda store: store.labels)
+        return answer.measure(CLAIMS[name], runs, pictures)
+
+    return measure
+
+
+def test_an_arm_that_errs_more_at_every_seed_confirms(measure):
+    result = measure("lrn", 2, whole=[0.1, 0.11, 0.12], without_lrn=[0.2, 0.21, 0.22])
+    assert result["verdict"] == "confirmed here"
+    assert result["answer"][0].startswith("top-1 error: 10.0 points less, 95 % interval ")
+    assert [row["name"] for row in result["rows"]] == ["whole"] * 3 + ["without-lrn"] * 3
+
+
+def test_the_other_way_round_it_is_the_opposite(measure):
+    result = measure("lrn", 2, whole=[0.2, 0.21, 0.22], without_lrn=[0.1, 0.11, 0.12])
+    assert result["verdict"] == "opposite here"
+    assert result["differences"]["top1"]["mean"] == pytest.approx(-0.1)
+
+
+def test_what_is_not_seen_says_what_it_takes_to_see_the_papers_figure(measure):
+    result = measure("lrn", 2, whole=[0.2], without_lrn=[0.205])
+    assert result["verdict"] == "not seen here"
+    assert (
+        "over 400 pictures, one seed: not seen here. To see the paper's 1.4 points takes about" in result["answer"][0]
+    )
+
+
+def test_where_the_paper_has_no_figure_a_point_is_looked_for(measure):
+    result = measure("dropout", 2, whole=[0.2], without_dropout=[0.205])
+    assert "To see 1.0 point takes about" in result["answer"][0]
+
+
+def test_arms_that_have_learned_nothing_show_nothing(measure):
+    result = measure("lrn", 2, whole=[0.1, 0.1], without_lrn=[0.6, 0.6])
+    assert result["verdict"] == result["differences"]["top1"]["verdict"] == "not seen here"
+    assert "an arm errs on 60.0% of the pictures, and always naming the largest class on 50.0%" in result["answer"][0]
+
+
+def test_six_classes_have_a_top5_error(measure):
+    assert set(measure("lrn", 6, whole=[0.1], without_lrn=[0.2])["differences"]) == {"top1", "top5"}
+    assert set(measure("lrn", 5, whole=[0.1], without_lrn=[0.2])["differences"]) == {"top1"}

@@ -1,0 +1,198 @@
+"""Claims from beginning to end, with a toy."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet import config
+from alexnet.claims import budgets
+from alexnet.claims.experiment import Follower, Stopped
+from alexnet.claims.table import CLAIMS
+from alexnet.data.share import from_store
+from alexnet.data.store import Store, pack
+from alexnet.errors import DataError, UsageError
+from alexnet.evaluation.classifier import load
+from alexnet.evaluation.evaluate import evaluate
+from alexnet.training.loop import make_model
+
+TIMES = ("cost", "written", "page", "rows")
+
+
+class Notes(Follower):
+    def __init__(self):
+        self.runs, self.said, self.steps = [], [], 0
+
+    def began(self, what):
+        self.runs.append(what)
+
+    def notice(self, text):
+        self.said.append(text)
+
+    def stepped(self, step, total, loss, images_per_s):
+        self.steps += 1
+
+
+def numbers(result):
+    """All that must be the same again: everything but times and places."""
+    rows = [{key: value for key, value in row.items() if key != "run"} for row in result["rows"]]
+    return {key: value for key, value in result.items() if key not in TIMES} | {"rows": rows}
+
+
+@pytest.mark.parametrize("name", ["lrn", "overlap", "augmentation", "colour", "dropout", "depth", "views", "ensemble"])
+def test_every_claim_that_trains_has_an_answer(name, ask, tmp_path):
+    result = ask(name)
+    assert result["verdict"] in ("confirmed here", "not seen here", "opposite here")
+    found = result["differences"]["top1"]
+    assert -1 <= found["low"] <= found["mean"] <= found["high"] <= 1
+    assert len(found["each"]) == (1 if name == "ensemble" else 2)
+    written = json.loads((tmp_path / "out" / name / "claim.json").read_text())
+    assert written == {key: value for key, value in result.items() if key != "page"}
+    page = (tmp_path / "out" / name / "claim.html").read_text()
+    assert CLAIMS[name].statement in page
+    assert found["verdict"] in page
+    assert "<svg" in page
+
+
+def test_the_same_seeds_give_the_same_numbers(ask):
+    assert numbers(ask("lrn", "one")) == numbers(ask("lrn", "two"))
+
+
+def test_an_interrupted_experiment_resumes_and_gives_what_the_unbroken_one_gives(ask):
+    notes = Notes()
+    with pytest.raises(Stopped):
+        ask("dropout", "broken", follower=notes, should_stop=lambda: notes.steps == 5)
+    again = Notes()
+    broken = ask("dropout", "broken", follower=again)
+    assert (len(notes.runs), len(again.runs), again.steps) == (2, 3, 7)
+    assert numbers(broken) == numbers(ask("dropout", "whole"))
+
+
+def test_what_is_finished_is_not_run_again_and_claims_share_the_whole_network(ask):
+    first, second, again = Notes(), Notes(), Notes()
+    ask("lrn", follower=first)
+    ask("colour", follower=second)
+    ask("lrn", follower=again)
+    assert first.runs == ["whole, seed 0", "without-lrn, seed 0", "whole, seed 1", "without-lrn, seed 1"]
+    assert second.runs == ["without-colour, seed 0", "without-colour, seed 1"]
+    assert again.runs == []
+
+
+def test_a_finished_run_is_an_ordinary_one_whose_weights_give_the_claims_errors(ask, tmp_path):
+    row = ask("overlap")["rows"][0]
+    run = next(path for path in (tmp_path / "out" / "runs").iterdir() if str(path) == row["run"])
+    store = Store(json.loads((run / "config.json").read_text())["data"]["source"])
+    summary, _ = evaluate([load(run)], store, "val")
+    assert summary["top1_error"] == pytest.approx(row["top1_error"])
+    assert not (run / "last.safetensors").exists()
+
+
+def test_the_ensemble_is_compared_with_the_mean_of_its_members(ask):
+    result = ask("ensemble", seeds=3)
+    average, *members = (row["top1_error"] for row in result["rows"])
+    assert len(members) == 3
+    assert result["differences"]["top1"]["mean"] == pytest.approx(np.mean(members) - average)
+
+
+def test_seeds_are_paired(ask):
+    result = ask("lrn")
+    whole, without = (
+        [row["top1_error"] for row in result["rows"] if row["name"] == name] for name in CLAIMS["lrn"].arms
+    )
+    assert result["differences"]["top1"]["each"] == pytest.approx(np.subtract(without, whole))
+
+
+@pytest.mark.parametrize("name", [name for name, row in CLAIMS.items() if row.kind == "arms"])
+def test_the_arms_differ_by_one_change_of_the_settings(name):
+    base = budgets.BUDGETS["full"].train
+    ours, theirs = (config.to_json(change(base)) for change in CLAIMS[name].arms.values())
+    changed = {key for key in ours if ours[key] != theirs[key]}
+    assert changed == {
+        "lrn": {"lrn"},
+        "overlap": {"pooling"},
+        "augmentation": {"crops", "flips"},
+        "colour": {"colour"},
+        "dropout": {"dropout"},
+        "towers": {"variant"},
+        "depth": {"without"},
+    }.get(name)
+
+
+@pytest.mark.parametrize("budget", ["quick", "standard", "full"])
+def test_every_arm_of_every_budget_is_a_network(budget):
+    for row in CLAIMS.values():
+        train = (budgets.RACE_BUDGETS if row.kind == "race" else budgets.BUDGETS)[budget].train
+        for change in row.arms.values():
+            settings = change(replace(train, initialisation="none"))
+            with torch.device("meta"):
+                model = make_model(settings, 10)
+            assert settings.stored_size >= model.input_size
+
+
+def test_parameters_are_the_lectures(ask):
+    result = ask("parameters")
+    assert result["verdict"] == "confirmed here"
+    assert [figure["found"] for figure in result["figures"][:2]] == [62_378_344, 1_135_256_096]
+
+
+# what is said before the work
+
+
+def test_the_plan_and_its_weaknesses_are_told_before_the_first_run(ask):
+    notes = Notes()
+    with pytest.raises(Stopped):
+        ask("lrn", follower=notes, should_stop=lambda: True)
+    said = "\n".join(notes.said)
+    assert CLAIMS["lrn"].statement in said
+    assert "4 runs, 4 to be trained: about " in said
+    assert "3 classes: five guesses name every class, so only the top-1 error is compared" in said
+    assert "9 test pictures show differences of about " in said
+    assert "2 seeds an arm: what other seeds would give is hardly known" in said
+
+
+def test_five_classes_or_fewer_have_no_top5(ask):
+    assert set(ask("views")["differences"]) == {"top1"}
+
+
+@pytest.mark.parametrize(("name", "seeds", "least"), [("lrn", 0, 1), ("ensemble", 1, 2)])
+def test_too_few_seeds_are_refused(ask, name, seeds, least):
+    with pytest.raises(UsageError, match=f"this claim takes --seeds {least} or more, got {seeds}"):
+        ask(name, seeds=seeds)
+
+
+def test_an_unknown_claim_is_refused(ask):
+    with pytest.raises(UsageError, match="no claim 'relus'; there are relu, lrn"):
+        ask("relus")
+
+
+def test_a_set_too_small_for_a_split_is_refused_before_the_work(ask, make_folder, tmp_path):
+    few = make_folder(tmp_path / "few", {"red": 1, "blue": 3})
+    notes = Notes()
+    with pytest.raises(DataError, match="class 'red' has 1 picture: a split needs at least 2"):
+        ask("lrn", source=few, follower=notes)
+    assert notes.runs == []
+
+
+def test_nothing_to_test_on_is_said_before_the_work(ask, make_folder, tmp_path):
+    source = make_folder(tmp_path / "all", {"train/red": 4, "train/blue": 4})
+    with pytest.raises(DataError, match="all has train only: an experiment takes pictures to train on and others"):
+        ask("lrn", source=source)
+
+
+def test_a_packed_store_of_the_right_size_serves_as_it_is(ask, store):
+    assert ask("views", source=store.directory)["data"]["hash"] == store.content_hash
+
+
+def test_a_packed_store_of_another_size_is_packed_anew(ask, store, tmp_path):
+    large = pack(from_store(store), tmp_path / "large", size=90)
+    result = ask("views", source=large.directory)
+    assert result["data"]["hash"] not in (store.content_hash, large.content_hash)
+    assert result["data"]["counts"] == {"train": 18, "val": 9}
+
+
+def test_a_budget_takes_a_share_of_the_pictures(ask, monkeypatch, tiny):
+    small = dict.fromkeys(budgets.BUDGETS, replace(tiny, pictures=9))
+    monkeypatch.setattr("alexnet.claims.conduct.BUDGETS", small)
+    assert ask("views")["data"]["counts"] == {"train": 9, "val": 9}

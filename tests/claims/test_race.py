@@ -1,0 +1,170 @@
+"""The race of ReLU and tanh, with a toy and with invented curves."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alexnet.claims import budgets, race
+from alexnet.claims.conduct import Request, conduct
+from alexnet.claims.experiment import Follower, Stopped
+from alexnet.claims.page import race_chart
+from alexnet.claims.race import Curve, compare, most_epochs
+from alexnet.errors import UsageError
+
+
+class Notes(Follower):
+    def __init__(self):
+        self.runs, self.steps, self.said = [], 0, []
+
+    def began(self, what):
+        self.runs.append(what)
+
+    def notice(self, text):
+        self.said.append(text)
+
+    def stepped(self, step, total, loss, images_per_s):
+        self.steps += 1
+
+
+@pytest.fixture
+def ask(monkeypatch, settings, pictures, tmp_path):
+    """A function (out, ...) that races the toy over three rates for four epochs."""
+    train = replace(settings, steps=None, epochs=4, schedule="constant", stored_size=76, evaluate_every=1e6)
+    small = budgets.Budget("a moment", replace(train, crops=False, flips=False, colour="none", dropout=0.0), seeds=1)
+    monkeypatch.setattr("alexnet.claims.conduct.RACE_BUDGETS", {"quick": small})
+    monkeypatch.setattr(race, "RATES", (1e-6, 0.003, 0.01))
+
+    def answer(out="out", seeds=None, follower=None, source=None, should_stop=lambda: False):
+        request = Request("relu", str(source or pictures), "quick", seeds, tmp_path / out)
+        return conduct(request, follower, should_stop)
+
+    return answer
+
+
+def write_curve(folder, errors):
+    rows = [{"step": i + 1, "error": error, "images_per_s": 10.0} for i, error in enumerate(errors)]
+    rows.insert(1, {"step": 1, "val_loss": 1.0})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    curve = Curve(folder, 4)
+    curve.read()
+    return curve
+
+
+def test_the_level_is_reached_when_the_error_of_a_whole_epoch_is_that_low(tmp_path):
+    curve = write_curve(tmp_path, [0.9, 0.1, 0.5, 0.3, 0.2, 0.2, 0.2, 0.2])
+    means = [np.mean(curve.errors[i : i + 4]) for i in range(5)]
+    first = next(i for i, mean in enumerate(means) if mean <= 0.25)
+    assert curve.reached() == (first + 4) / 4 == 1.75
+    assert curve.points()[0] == (1.0, pytest.approx(means[0]))
+    assert curve.points()[-1] == (2.0, pytest.approx(0.2))
+    assert curve.latest() == pytest.approx(0.2)
+
+
+def test_a_growing_curve_is_read_on(tmp_path):
+    curve = write_curve(tmp_path, [0.5])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "error": 0.25, "images_per_s": 10.0}\n')
+    curve.read()
+    assert curve.errors == [0.5, 0.25]
+    assert curve.epochs == 0.5
+    assert curve.reached() is None
+
+
+def test_the_worse_half_is_left_behind_and_the_fastest_is_named(ask):
+    result = ask()
+    relu = [row for row in result["rows"] if row["arm"] == "relu"]
+    assert [row["learning_rate"] for row in relu] == [1e-6, 0.003, 0.01]
+    assert relu[0]["is_left_behind"]
+    assert relu[0]["epochs"] <= 1.25
+    there = [row for row in relu if row["epochs_to_level"]]
+    assert min(there, key=lambda row: row["epochs_to_level"])["learning_rate"] == result["best"]["relu"]
+    assert result["ratio"] == pytest.approx(result["epochs"]["tanh"][0] / result["epochs"]["relu"][0])
+    assert "reached 25% training error after" in result["answer"][0]
+
+
+def test_other_seeds_run_at_the_chosen_rate(ask):
+    result = ask(seeds=2)
+    others = [row for row in result["rows"] if row["seed"] == 1]
+    assert {row["arm"]: row["learning_rate"] for row in others} == result["best"]
+    low, high = result["ratio_interval"]
+    assert low < result["ratio"] < high
+
+
+def test_an_interrupted_race_resumes_and_gives_the_same_numbers(ask):
+    notes, again, third = Notes(), Notes(), Notes()
+    with pytest.raises(Stopped):
+        ask("broken", follower=notes, should_stop=lambda: notes.steps == 17)
+    broken = ask("broken", follower=again)
+    whole = ask("whole")
+    for key in ("best", "epochs", "ratio", "answer", "verdict"):
+        assert broken[key] == whole[key]
+    assert [row["curve"] for row in broken["rows"]] == [row["curve"] for row in whole["rows"]]
+    ask("broken", follower=third)
+    assert third.steps == 0
+
+
+def test_a_rate_that_diverges_loses(ask, monkeypatch):
+    monkeypatch.setattr(race, "RATES", (0.01, 1000.0))
+    result = ask()
+    assert [row["has_diverged"] for row in result["rows"] if row["arm"] == "relu"] == [False, True]
+    assert result["best"]["relu"] == 0.01
+
+
+def test_a_race_that_is_won_before_it_starts_is_refused(ask, make_folder, tmp_path):
+    source = make_folder(tmp_path / "uneven", {"train/red": 9, "train/blue": 1, "val/red": 1, "val/blue": 1})
+    with pytest.raises(UsageError, match="always naming the largest class errs on 10%"):
+        ask(source=source)
+
+
+def test_the_grid_and_the_most_it_can_cost_are_told_before(ask):
+    notes = Notes()
+    with pytest.raises(Stopped):
+        ask(follower=notes, should_stop=lambda: True)
+    assert any("rates 1e-06, 0.003, 0.01 for each arm; an epoch takes about" in text for text in notes.said)
+
+
+def test_the_most_that_a_race_can_cost():
+    """Five rates for 1 epoch, three to 2, two to 4, one to 8, for both arms; then the other seeds."""
+    assert most_epochs(1, 8) == 2 * (5 + 3 * 1 + 2 * 2 + 1 * 4)
+    assert most_epochs(3, 8) == most_epochs(1, 8) + 2 * 2 * 8
+
+
+@pytest.mark.parametrize(
+    ("relu", "tanh", "verdict", "text"),
+    [
+        ([4.0], [24.0], "confirmed here", "6.0 times as fast"),
+        ([4.0], [None], "confirmed here", "at least 16.0 times as fast"),
+        ([None], [24.0], "not seen here", "the budget is too small"),
+        ([4.0], [5.0], "not seen here", "1.2 times as fast (paper: 6): not seen here, one seed"),
+        ([8.0], [4.0], "opposite here", "0.5 times as fast"),
+        ([4.0, 4.4, 4.2], [24.0, 25.0, 23.0], "confirmed here", "3 seeds"),
+        ([4.0, 8.0], [24.0, 4.0], "not seen here", "2 seeds"),
+    ],
+)
+def test_the_verdict_of_a_race(relu, tanh, verdict, text):
+    result = compare({"relu": relu, "tanh": tanh}, limit=64)
+    assert result["verdict"] == verdict
+    assert text in result["answer"][0]
+
+
+def test_the_interval_of_the_ratio_is_scipys_on_logarithms():
+    stats = pytest.importorskip("scipy.stats")
+    relu, tanh = [4.0, 4.4, 4.2], [24.0, 25.0, 23.0]
+    expected = stats.ttest_1samp(np.log(np.divide(tanh, relu)), 0).confidence_interval(0.95)
+    assert compare({"relu": relu, "tanh": tanh}, 64)["ratio_interval"] == pytest.approx(np.exp(expected))
+
+
+def test_the_chart_has_both_curves_and_the_level():
+    rows = [
+        {"arm": arm, "seed": 0, "learning_rate": rate, "curve": [(1.0, 0.5), (2.0, rate)]}
+        for arm in ("relu", "tanh")
+        for rate in (0.1, 0.2)
+    ]
+    chart = race_chart(rows, {"relu": 0.1, "tanh": 0.2}, 0.25)
+    assert chart.count("<path") == 4
+    assert chart.count("faint") == 2
+    assert "relu, rate 0.1" in chart
+    assert "tanh, rate 0.2" in chart
+    assert "25\u202f% training error" in chart
