@@ -57,6 +57,12 @@ def test_what_is_not_seen_says_what_it_takes_to_see_the_papers_figure(measure):
     )
 
 
+def test_a_difference_as_large_as_the_papers_can_be_ruled_out(measure):
+    result = measure("ensemble", 2, whole=[0.2, 0.2])
+    assert result["differences"]["top1"]["high"] < CLAIMS["ensemble"].top1
+    assert "So much as the paper's 2.6 points is not there: it lies outside." in result["answer"][0]
+
+
 def test_where_the_paper_has_no_figure_a_point_is_looked_for(measure):
     result = measure("dropout", 2, whole=[0.2], without_dropout=[0.205])
     assert "To see 1.0 point takes about" in result["answer"][0]

@@ -69,6 +69,8 @@ def in_words(name: str, found: Difference, claim: Claim) -> str:
         return text
     known = getattr(claim, name) is not None
     size = f"the paper's {_points(found.size)} points" if known else f"{_points(found.size)} point"
+    if found.high < found.size:
+        return f"{text} So much as {size} is not there: it lies outside."
     return f"{text} To see {size} takes about {found.needed:,} {found.over}."
 
 

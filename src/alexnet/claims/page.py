@@ -71,7 +71,7 @@ def race_chart(rows: Sequence[Result], best: dict[str, float], level: float) -> 
     """Training error against epochs: each arm at its best rate; the other rates thin."""
     lines = []
     for hue, (arm, rate) in zip(HUES, best.items(), strict=True):
-        for row in (row for row in rows if row["arm"] == arm):
+        for row in (row for row in rows if row["arm"] == arm and len(row["curve"]) > 1):
             is_best = row["learning_rate"] == rate
             label = f"{arm}, rate {rate:g}" if is_best and row["seed"] == 0 else ""
             lines.append(Line(label, row["curve"], hue, faint=not is_best))
