@@ -15,11 +15,25 @@ from typing import Any
 
 from alexnet import config, precision
 from alexnet.cli import TIMEOUT_S, render
+from alexnet.cli.export import export
 from alexnet.cli.weights import convert, weights
 from alexnet.config import Train
 from alexnet.errors import UsageError
 
-__all__ = ["bench", "convert", "demo", "doctor", "evaluate", "pack", "predict", "report", "summary", "train", "weights"]
+__all__ = [
+    "bench",
+    "convert",
+    "demo",
+    "doctor",
+    "evaluate",
+    "export",
+    "pack",
+    "predict",
+    "report",
+    "summary",
+    "train",
+    "weights",
+]
 
 _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
 _TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
