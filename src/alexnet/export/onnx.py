@@ -187,14 +187,17 @@ def _preprocess(nodes: _Nodes, wanted: Preprocessing) -> None:
     planes = nodes.add("preprocess.float", "Cast", to=1)
     if wanted.square == "centre":
         size = nodes.apart("preprocess.size", "Shape", planes, start=2, end=4)
-        side = nodes.apart("preprocess.side", "ReduceMin", size, keepdims=1)
+        side = nodes.apart("preprocess.shorter", "ReduceMin", size, keepdims=1)
         margins = nodes.apart("preprocess.margins", "Sub", size, side)
         start = nodes.apart("preprocess.start", "Div", margins, whole("two", 2))
         end = nodes.apart("preprocess.end", "Add", start, side)
         nodes.add("preprocess.square", "Slice", start, end, sides)
     is_centre = wanted.square == "centre"
-    form = {"mode": "linear", "antialias": int(is_centre), "axes": [2, 3]}
-    nodes.add("preprocess.resized", "Resize", "", "", whole("sizes", *[wanted.stored_size] * 2), **form)
+    outer = nodes.apart("preprocess.outer", "Shape", nodes.last, start=0, end=2)
+    stored = whole("side", *[wanted.stored_size] * 2)
+    # Not by the attribute `axes`: ONNX Runtime 1.32 loses its place when it moves the transposition of an int8 graph.
+    sizes = nodes.apart("preprocess.sizes", "Concat", outer, stored, axis=0)
+    nodes.add("preprocess.resized", "Resize", "", "", sizes, mode="linear", antialias=int(is_centre))
     nodes.add("preprocess.rounded", "Round" if is_centre else "Floor")  # as Pillow does in either case
     margin, last = wanted.margin, wanted.margin + wanted.input_size
     nodes.add("preprocess.view", "Slice", whole("from", margin, margin), whole("to", last, last), sides)

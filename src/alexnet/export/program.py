@@ -1,5 +1,6 @@
 """A program of `torch.export`: plain operations, which PyTorch, ExecuTorch and AOTInductor run without our code."""
 
+import copy
 import io
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,11 @@ class Whole(nn.Module):
 
     def __init__(self, network: AlexNet, preprocessing: Preprocessing | None) -> None:
         super().__init__()
-        self.network, self.preprocessing = network, preprocessing
+        self.network, self.preprocessing = copy.deepcopy(network), preprocessing
+        for (
+            parameter
+        ) in self.network.parameters():  # those of a file may lie in one piece of memory, which cannot be saved
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor) -> Tensor:
         """Gives (N, classes)."""
