@@ -5,6 +5,7 @@ import pytest
 
 from alexnet.export import int8
 from alexnet.export.onnx import engine, graph
+from alexnet.export.preprocessing import Preprocessing
 from alexnet.weights.imported import LAYERS
 
 onnx = pytest.importorskip("onnx")
@@ -57,3 +58,14 @@ def test_a_rounded_weight_is_off_by_half_a_step_at_most(made):
             steps = scale.reshape(-1, *[1] * (weight.ndim - 1))
             assert np.all(abs(levels * steps - weight) <= 0.5001 * steps)
             assert abs(levels).max() == 127
+
+
+def test_a_graph_that_resizes_stays_right(network, error):
+    dice = np.random.default_rng(0)
+    wanted = Preprocessing("centre", 76, 67, dice.uniform(0, 255, (76, 76, 3)).astype(np.float32), 1.0)
+    large = graph(network("alexnet-two-tower", hidden=512), preprocessing=wanted)
+    stored = dice.integers(0, 256, (8, 76, 76, 3), np.uint8)
+    small = int8.calibrate(large, [stored])
+    pictures = dice.integers(0, 256, (2, 90, 131, 3), np.uint8)
+    found, expected = (engine(each.SerializeToString())[1](pictures) for each in (small, large))
+    assert error(found, expected) < 0.1

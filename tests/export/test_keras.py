@@ -60,17 +60,31 @@ def test_a_file_gives_what_the_network_gives_and_keeps_the_notes(network, images
         assert json.loads(archive.read(keras_file.NOTES)) == {"classes": '["hen"]'}
 
 
-@pytest.mark.parametrize("square", ["centre", "warp"])
-def test_pictures_of_any_size_go_in(network, error, square):
+@pytest.fixture
+def takes_pictures():
+    """A function that gives the preprocessing of pictures that become square in one way or the other."""
     mean = np.random.default_rng(0).uniform(0, 255, (76, 76, 3)).astype(np.float32)
-    wanted, model = Preprocessing(square, 76, 67, mean, 64.0), network("alexnet")
+    return lambda square: Preprocessing(square, 76, 67, mean, 64.0)
+
+
+def photograph(height, width):
+    clouds = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    return np.array(Image.fromarray(clouds).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def expect(model, wanted, picture):
+    stored = decode.fit(picture, 76) if wanted.square == "centre" else squares.warp(picture, 76)
+    return model(torch.from_numpy(wanted(stored[None]))).softmax(1)
+
+
+@pytest.mark.parametrize("square", ["centre", "warp"])
+def test_pictures_of_any_size_go_in(network, error, takes_pictures, square):
+    wanted, model = takes_pictures(square), network("alexnet")
     _, run = keras_file.engine(keras_file.build(model, wanted, {}))
     for shape in ((76, 76), (200, 301), (50, 41)):
-        clouds = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
-        picture = np.array(Image.fromarray(clouds).resize(shape[::-1], Image.Resampling.BICUBIC))
-        stored = decode.fit(picture, 76) if square == "centre" else squares.warp(picture, 76)
-        expected = model(torch.from_numpy(wanted(stored[None]))).softmax(1)
-        assert error(run(picture[None]), expected) < (1e-5 if shape == (76, 76) else 1e-3)
+        picture = photograph(*shape)
+        limit = 1e-5 if shape == (76, 76) else 1e-3
+        assert error(run(picture[None]), expect(model, wanted, picture)) < limit
 
 
 def test_dropout_trains_as_the_paper_says(network, images):
@@ -94,6 +108,9 @@ import tensorflow as tf
 assert "alexnet" not in sys.modules and keras.backend.backend() == "tensorflow"
 folder = Path(sys.argv[1])
 batch = np.load(folder / "images.npy").transpose(0, 2, 3, 1)
+pictures = np.load(folder / "pictures.npy")
+whole = keras.saving.load_model(folder / "pictures" / "alexnet.keras")
+np.save(folder / "named.npy", whole.predict(pictures, verbose=0))
 for path in sorted(folder.glob("*.keras")):
     model = keras.saving.load_model(path)
     rows = keras.Model(model.input, model.get_layer("fc8").output)
@@ -108,14 +125,18 @@ for path in sorted(folder.glob("*.keras")):
 """
 
 
-def test_tensorflow_loads_them_without_our_code_and_gives_our_logits(network, images, error, tmp_path):
+def test_tensorflow_loads_them_without_our_code_and_gives_our_logits(network, images, error, takes_pictures, tmp_path):
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("TensorFlow is not installed")
     batch = images(7)
     np.save(tmp_path / "images.npy", batch.numpy())
+    np.save(tmp_path / "pictures.npy", photograph(200, 301)[None])
     models = {name: network(name) for name in NAMES}
     for name, model in models.items():
         (tmp_path / f"{name}.keras").write_bytes(keras_file.build(model, None, {"variant": name}))
+    (tmp_path / "pictures").mkdir()
+    wanted = takes_pictures("centre")
+    (tmp_path / "pictures" / "alexnet.keras").write_bytes(keras_file.build(models["alexnet"], wanted, {}))
     world = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", TENSORFLOW, str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, env=world)
@@ -125,3 +146,5 @@ def test_tensorflow_loads_them_without_our_code_and_gives_our_logits(network, im
         found = np.load(tmp_path / f"{name}.npz")
         assert error(found["one"], model(batch[:1])) < LIMIT
         assert error(found["seven"], model(batch)) < LIMIT
+    expected = expect(models["alexnet"], wanted, photograph(200, 301))
+    assert error(np.load(tmp_path / "named.npy"), expected) < 1e-3

@@ -128,10 +128,7 @@ def export(
     if plan.int8:
         assert store is not None
         small = int8.calibrate(graph, _calibration(store, whole)).SerializeToString()
-        rows = []
-        for each in (content, small):
-            row, _ = evaluate([hold(each)], store, split, on_progress=on_progress)
-            rows.append({"bytes": len(each), **{key: row[key] for key in ("top1_error", "top5_error", "n", "split")}})
+        rows = [_measure(each, hold(each), store, split, on_progress) for each in (content, small)]
         facts["int8"] = {"before": rows[0], "after": rows[1], "ratio": len(small) / len(content)}
         content = small
     elif plan.form == "browser":
@@ -179,6 +176,14 @@ def notes(classifier: Classifier) -> dict[str, str]:
 
 def _module(plan: Plan) -> Any:
     return onnx_file if plan.is_onnx else keras_file if plan.form == "keras" else program
+
+
+def _measure(
+    content: bytes, engine: Engine, store: Store, split: str, on_progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Gives the bytes of a file and its errors."""
+    summary, _ = evaluate([engine], store, split, on_progress=on_progress)
+    return {"bytes": len(content), **{key: summary[key] for key in ("top1_error", "top5_error", "n", "split")}}
 
 
 def _calibration(store: Store, engine: Engine) -> Iterator[NDArray[Any]]:
