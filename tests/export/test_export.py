@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alexnet import load
-from alexnet.cli import main
+from alexnet.cli import EXPORTS, main
 from alexnet.errors import ExportError
 from alexnet.export import export as road
 from alexnet.export import onnx as onnx_file
@@ -130,6 +130,10 @@ def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, st
     assert samples(tmp_path, None).files == [b"abc"] * 8
     (tmp_path / "examples.json").write_text("[1]")
     assert samples(tmp_path, None).origin == "made-up pictures"
+
+
+def test_the_command_offers_every_format():
+    assert list(EXPORTS) == list(road.FORMATS) == list(road.NEEDS)
 
 
 def test_what_cannot_be_exported_is_one_line(mistake, tmp_path, monkeypatch):
