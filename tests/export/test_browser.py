@@ -2,11 +2,13 @@
 
 import functools
 import http.server
+import os
 import re
 import shutil
 import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -105,12 +107,10 @@ def show(address, tmp_path):
 
 def web_runtime():
     """Gives the folder of onnxruntime-web where one is, since a test fetches nothing."""
-    import os
-
     place = os.environ.get("ONNXRUNTIME_WEB")
     if place is None:
         pytest.skip("ONNXRUNTIME_WEB does not name a folder with the npm package onnxruntime-web")
-    return browser.Path(place)
+    return Path(place)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 
 from alexnet import config, precision
 from alexnet.cli import render
+from alexnet.errors import UsageError
 
 
 def export(asked: Namespace) -> None:
@@ -17,6 +18,10 @@ def export(asked: Namespace) -> None:
     from alexnet.export import export as road
     from alexnet.export.parity import samples
 
+    if asked.runtime and asked.format != "browser":
+        raise UsageError("--runtime is for --format browser; leave it away")
+    if asked.split and not asked.int8:
+        raise UsageError("--split is for --int8; leave it away")
     plan = road.Plan(asked.format, asked.lrn, asked.preprocess, asked.int8)
     weights = weight_file(asked.run)
     run = weights.parent if Path(asked.run).is_dir() else weights.with_suffix("")

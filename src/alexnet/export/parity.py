@@ -15,7 +15,7 @@ from PIL import Image
 from alexnet.data import decode, squares
 from alexnet.data.sources import open_source
 from alexnet.data.store import is_store, open_store
-from alexnet.errors import ExportError
+from alexnet.errors import BadImage, ExportError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.export.preprocessing import Preprocessing
 from alexnet.seeds import generator
@@ -59,19 +59,30 @@ class Samples:
 
 
 def samples(run: Path, data: str | None) -> Samples:
-    """Takes picture files from the data that are named, else from the run's examples, else makes some up.
+    """Takes picture files of the data that are named, else of the run's examples; else makes some up.
 
     Raises:
         UsageError, DataError: There are no such data.
     """
-    if data is not None:
-        return Samples(data, _of_data(data))
+    origin, files = ("the run's examples", _of_run(run)) if data is None else (data, _of_data(data))
+    files = [file for file in files if _is_readable(file)]
+    return Samples(origin, files) if files else Samples("made-up pictures", _made_up())
+
+
+def _is_readable(file: bytes) -> bool:
+    try:
+        decode.decode(file, "sample")
+    except BadImage:
+        return False
+    return True
+
+
+def _of_run(run: Path) -> list[bytes]:
     try:
         rows = json.loads((run / "examples.json").read_text(encoding="utf-8"))["sample"]
-        files = [base64.b64decode(row["jpeg"]) for row in rows]
+        return [base64.b64decode(row["jpeg"]) for row in rows][:SHOWN]
     except (OSError, ValueError, KeyError, TypeError):  # no run folder, not evaluated yet, or damaged
-        files = []
-    return Samples("the run's examples", files[:SHOWN]) if files else Samples("made-up pictures", _made_up())
+        return []
 
 
 def _of_data(data: str) -> list[bytes]:
