@@ -22,6 +22,7 @@ PACKAGE = "onnxruntime-web@1.30.0"
 FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 NETWORK, PAGE, LICENCE = "network.onnx", "index.html", "onnxruntime-web-LICENSE.txt"
 TIMEOUT_S = 300
+_REMEDY = f"fetch {PACKAGE} elsewhere and give its folder: --runtime DIR"
 
 
 def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Path | None) -> int:
@@ -45,7 +46,11 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Pat
     ):
         folder = Path(work) / out.name
         folder.mkdir()
-        _fetch(folder) if runtime is None else _copy(runtime, folder)
+        if runtime is None:
+            _fetch(folder)
+        else:
+            for name in FILES:
+                shutil.copyfile(_place(runtime) / name, folder / name)
         (folder / NETWORK).write_bytes(network)
         (folder / PAGE).write_text(page(classifier, len(network)), encoding="utf-8")
         licence = files("alexnet.export").joinpath(LICENCE).read_text(encoding="utf-8")
@@ -73,31 +78,38 @@ def page(classifier: Classifier, network_bytes: int) -> str:
     )
 
 
-def _copy(runtime: Path, folder: Path) -> None:
-    """Copies the runtime's files from a folder, or from `dist` in it, as the npm package has it."""
-    found = [place for place in (runtime, runtime / "dist") if all((place / name).is_file() for name in FILES)]
-    if not found:
-        raise UsageError(f"{runtime} does not hold {', '.join(FILES)}; unpack the npm package {PACKAGE} there")
-    for name in FILES:
-        shutil.copyfile(found[0] / name, folder / name)
+def check(runtime: Path | None) -> None:
+    """Makes sure that the runtime's files, or npm to fetch them, are there.
+
+    Raises:
+        UsageError: They are not.
+    """
+    if runtime is not None:
+        _place(runtime)
+    elif shutil.which("npm") is None:
+        raise UsageError(f"npm is not installed, which fetches the browser's runtime; install it, or {_REMEDY}")
+
+
+def _place(runtime: Path) -> Path:
+    """Gives the folder with the runtime's files: the one named, or `dist` in it, as the npm package has it."""
+    for place in (runtime, runtime / "dist"):
+        if all((place / name).is_file() for name in FILES):
+            return place
+    raise UsageError(f"{runtime} does not hold {', '.join(FILES)}; unpack the npm package {PACKAGE} there")
 
 
 def _fetch(folder: Path) -> None:
     """Takes the runtime's files from the npm registry; npm checks what it fetched."""
-    npm = shutil.which("npm")
-    remedy = f"fetch {PACKAGE} elsewhere and give its folder: --runtime DIR"
-    if npm is None:
-        raise UsageError(f"npm is not installed, which fetches the browser's runtime; install it, or {remedy}")
     with tempfile.TemporaryDirectory(prefix="alexnet-npm-") as work:
-        command = [npm, "pack", PACKAGE, "--silent", "--pack-destination", work]
+        command = [shutil.which("npm") or "npm", "pack", PACKAGE, "--silent", "--pack-destination", work]
         try:
             ended = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
-            raise UsageError(f"npm did not fetch {PACKAGE} within {TIMEOUT_S} s; {remedy}") from error
+            raise UsageError(f"npm did not fetch {PACKAGE} within {TIMEOUT_S} s; {_REMEDY}") from error
         packed = next(Path(work).glob("*.tgz"), None)
         if ended.returncode or packed is None:
             reason = (ended.stderr.strip().splitlines() or ["it said nothing"])[0]
-            raise UsageError(f"npm could not fetch {PACKAGE} ({reason}); {remedy}")
+            raise UsageError(f"npm could not fetch {PACKAGE} ({reason}); {_REMEDY}")
         with tarfile.open(packed) as archive:
             for name in FILES:
                 content = archive.extractfile(f"package/dist/{name}")

@@ -105,6 +105,8 @@ def export(
         ExportError: The runtime computes something else.
     """
     check_out(out)
+    if plan.form == "browser":
+        browser.check(runtime)
     classifier.model.to("cpu")
     inside = preprocessing(classifier) if plan.preprocesses else None
     facts: dict[str, Any] = {"file": str(out), "format": plan.form}
