@@ -5,6 +5,7 @@
     ├── DataError         a source or a store that cannot serve: a missing split, an empty class
     │   └── BadImage      one picture that cannot be decoded
     ├── CheckpointError   a run folder or weight file that is damaged or belongs to something else
+    ├── ExportError       an exported file whose numbers are not the network's
     ├── TrainingError     a training run that cannot go on: the loss is NaN, the start is dead
     └── TeamError         processes that should work together cannot: one did not come, ended, or hangs
         └── SaidElsewhere     another process of the team says what is wrong; this one has no message
@@ -46,6 +47,10 @@ class BadImage(DataError):
 
 class CheckpointError(AlexNetError):
     """A run folder or weight file that is damaged or belongs to something else."""
+
+
+class ExportError(AlexNetError):
+    """An exported file whose numbers are not the network's."""
 
 
 class TrainingError(AlexNetError):

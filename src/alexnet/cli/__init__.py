@@ -15,6 +15,7 @@ from alexnet import __version__
 from alexnet.config import CHOICES, RECIPES
 from alexnet.errors import AlexNetError
 
+EXPORTS = ("onnx", "keras", "torch-export", "browser")
 NUMBERS = ("auto", "float32", "bf16", "int8")
 PARALLEL = ("data", "towers", "hybrid")
 TIMEOUT_S = 300.0
@@ -82,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     report = command("report", "write a run's report: one HTML page that needs nothing else")
     report.add_argument("run", metavar="RUN", help="run folder")
     _convert(command("convert", "turn weights of Caffe, torchvision or cuda-convnet into a run folder"))
+    _export(command("export", "write a network for ONNX, Keras, torch.export or a browser, and compare it there"))
     _weights(command("weights", "list the public weights, or fetch some"))
     _claim(command("claim", "put a claim of the lecture to the test, on your own data"))
     _bench(command("bench", "measure speed beside other implementations and this machine's limits"))
@@ -233,6 +235,43 @@ def _convert(command: argparse.ArgumentParser) -> None:
         help="a class a line in the order of the outputs, or imagenet-devkit or imagenet-wordnet (by the program)",
     )
     command.add_argument("--variant", metavar="V", help="which network, where the file does not tell")
+
+
+def _export(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Writes a network for another runtime, runs it there on real JPEG files, and prints how far its numbers are "
+        "from ours; a file that is further off than 1e-4 of the output is not written. Input: RGB float (N, 3, S, S), "
+        "for Keras (N, S, S, 3), or with --preprocess the pictures themselves; output: probabilities. "
+        "Needs: pip install 'alexnet[export]'."
+    )
+    command.add_argument("run", metavar="RUN", help="run folder or weight file")
+    command.add_argument("--format", required=True, choices=EXPORTS, metavar="F", help=", ".join(EXPORTS))
+    command.add_argument(
+        "--out", metavar="OUT", help="file, or for browser folder, to make (beside RUN, named after it)"
+    )
+    command.add_argument(
+        "--preprocess",
+        action="store_true",
+        help="take uint8 pictures (N, H, W, 3) of any size (torch-export: of the stored size); a browser always does",
+    )
+    command.add_argument(
+        "--lrn",
+        choices=("native", "decomposed"),
+        help="normalisation as ONNX's operator, or of plain operations for runtimes that lack it (native)",
+    )
+    command.add_argument(
+        "--int8",
+        action="store_true",
+        help="onnx, browser: 8-bit integers, calibrated on training pictures; prints errors before and after",
+    )
+    command.add_argument(
+        "--data", metavar="SOURCE", help="pictures to compare and calibrate on (the run's examples, and its data)"
+    )
+    command.add_argument("--split", help="with --int8, what to measure errors on (val, else test)")
+    command.add_argument(
+        "--runtime", metavar="DIR", help="browser: folder with the files of onnxruntime-web (npm fetches them)"
+    )
+    _on_bad_image(command)
 
 
 def _weights(command: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from alexnet import config, precision
 from alexnet.cli import TIMEOUT_S, render
 from alexnet.cli.claim import claim
+from alexnet.cli.export import export
 from alexnet.cli.stop import polite_stop
 from alexnet.cli.weights import convert, weights
 from alexnet.config import Train
@@ -21,10 +22,12 @@ from alexnet.errors import UsageError
 __all__ = [
     "bench",
     "claim",
+    "compress",
     "convert",
     "demo",
     "doctor",
     "evaluate",
+    "export",
     "pack",
     "predict",
     "report",

@@ -4,7 +4,7 @@ import base64
 import heapq
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from alexnet.data.batches import prefetch
 from alexnet.data.pictures import Pictures
 from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
-from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.metrics import Tally
 from alexnet.team import ALONE, Team
 
@@ -21,8 +20,23 @@ SHOWN = 8
 BATCH = 128
 
 
+class Namer(Protocol):
+    """A `Classifier`, or another engine with the same network."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each output."""
+
+    @property
+    def stored_size(self) -> int:
+        """Side of the pictures it takes, pixels."""
+
+    def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
+        """Gives (N, C) of pictures (N, S, S, 3), averaged over 1 or 10 views."""
+
+
 def evaluate(
-    classifiers: Sequence[Classifier],
+    classifiers: Sequence[Namer],
     store: Store,
     split: str = "val",
     views: int = 1,
@@ -77,7 +91,7 @@ def _splits(store: Store, names: str) -> list[Split]:
     return [store.splits[name] for name in chosen]
 
 
-def _translate(classifiers: Sequence[Classifier], store: Store) -> NDArray[np.int64]:
+def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
     """Gives, for each class of the data, its place among the networks' outputs, by name."""
     classes = classifiers[0].classes
     for classifier in classifiers:

@@ -1,0 +1,80 @@
+"""The command that takes networks elsewhere: `export`."""
+
+import json
+import shlex
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from alexnet import config, precision
+from alexnet.cli import render
+from alexnet.errors import UsageError
+
+
+def export(asked: Namespace) -> None:
+    """Writes a network for another runtime."""
+    precision.keep_memory()
+    from alexnet.evaluation.classifier import load, weight_file
+    from alexnet.export import export as road
+    from alexnet.export.parity import samples
+
+    if asked.runtime and asked.format != "browser":
+        raise UsageError("--runtime is for --format browser; leave it away")
+    if asked.split and not asked.int8:
+        raise UsageError("--split is for --int8; leave it away")
+    plan = road.Plan(asked.format, asked.lrn, asked.preprocess, asked.int8)
+    weights = weight_file(asked.run)
+    run = weights.parent if Path(asked.run).is_dir() else weights.with_suffix("")
+    out = Path(asked.out or f"{run.resolve()}{'-int8' * asked.int8}{road.FORMATS[asked.format]}")
+    road.check_out(out)
+    classifier = load(asked.run, numbers="float32")
+    store, split = _store(asked, classifier) if asked.int8 else (None, "val")
+    with render.Bar("evaluating") as bar:
+        facts = road.export(
+            classifier,
+            plan,
+            out,
+            samples(run, asked.data),
+            store,
+            split,
+            Path(asked.runtime) if asked.runtime else None,
+            bar.update,
+        )
+    print(json.dumps(facts, indent=1) if asked.json else _told(facts))
+
+
+def _store(asked: Namespace, classifier: Any) -> tuple[Any, str]:
+    """Gives the data that calibrate and measure, and the split to measure on."""
+    from alexnet.cli.commands import _default_split, _open_store, _source_of
+
+    source = asked.data or _source_of(classifier.header)
+    store = _open_store(source, config.PAPER, asked.on_bad_image, classifier.stored_size, classifier.square)
+    return store, asked.split or _default_split(store)
+
+
+def _told(facts: dict[str, Any]) -> str:
+    """What was written, and how it compares."""
+    found = facts["parity"]
+    lines = [f"{facts['file']}: {facts['bytes'] / 1e6:,.1f} MB"]
+    if "opset" in facts:
+        lines[0] += f", ONNX opset {facts['opset']}, {facts['lrn']} normalisation"
+    lines.append(
+        f"float32 in {found['engine']}: off by {found['error']:.1e} of the output's norm at most, "
+        f"on {found['pictures']} JPEG files of {found['origin']}"
+    )
+    if "whole_difference" in found:
+        lines.append(f"  pictures resized by it: a probability differs by {found['whole_difference']:.1e} at most")
+    if rounded := facts.get("rounded"):
+        lines.append(
+            f"8-bit weights, {facts['network_bytes'] / 1e6:,.1f} MB: off by {rounded['error']:.1e}, "
+            f"the same first class on {rounded['same_first']} of {rounded['pictures']}"
+        )
+    if int8 := facts.get("int8"):
+        lines.append(f"{'':<10}{'size':>10}{'top-1 error':>13}{'top-5 error':>13}")
+        for name, row in (("float32", int8["before"]), ("int8", int8["after"])):
+            size = f"{row['bytes'] / 1e6:,.1f} MB"
+            lines.append(f"{name:<10}{size:>10}{row['top1_error']:>13.2%}{row['top5_error']:>13.2%}")
+        lines.append(f"{int8['after']['n']:,} pictures of {int8['after']['split']}; {int8['ratio']:.1%} of the size")
+    if facts["format"] == "browser":
+        lines.append(f"show it: python -m http.server --directory {shlex.quote(facts['file'])}")
+    return "\n".join(lines)
