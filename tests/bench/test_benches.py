@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from alexnet import bench
+from alexnet import bench, precision
 from alexnet.bench import contestant, layers, limits, train
 from alexnet.cli import render
 from alexnet.errors import UsageError
@@ -45,8 +45,9 @@ def rows(result):
     return {row["name"]: row for row in result["rows"]}
 
 
-def test_all_gives_rows_limits_layers_and_facts(answers, tiny):
+def test_all_gives_rows_limits_layers_and_facts(answers, tiny, monkeypatch):
     answers(canned)
+    monkeypatch.setattr(precision, "cores", lambda: 2)
     said = []
     result = bench.run("all", per_layer=True, notice=said.append, size=tiny)
     assert json.loads(json.dumps(result)) == result
@@ -86,6 +87,14 @@ def test_latency_is_compared_with_reading_the_weights_and_with_multiplying(answe
     latency = "predict: ours, int8, batch 1: latency over"
     assert found[f"{latency} reading the weights once"]["value"] == pytest.approx(2.0)
     assert found[f"{latency} that and the convolutions"]["value"] == pytest.approx(1.0)
+
+
+def test_two_processes_are_not_measured_on_one_core(answers, tiny, monkeypatch):
+    answers(canned)
+    monkeypatch.setattr(precision, "cores", lambda: 1)
+    said = []
+    assert bench.run("parallel", notice=said.append, size=tiny)["rows"] == []
+    assert said == ["left out: parallel: 2 processes need as many cores, there is 1"]
 
 
 def test_an_unknown_bench_is_refused():
