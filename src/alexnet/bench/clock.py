@@ -8,6 +8,9 @@ import torch
 
 from alexnet import precision
 
+now = time.process_time if precision.cores() == 1 and not torch.cuda.is_available() else time.perf_counter
+"""Gives seconds. Bound to one core, those that this process had the core; what else ran there does not count."""
+
 
 def laps(call: Callable[[], object], seconds: float, fewest: int = 2) -> list[float]:
     """Gives the seconds of each of several calls, the first included, until `seconds` have passed."""
@@ -23,15 +26,6 @@ def laps(call: Callable[[], object], seconds: float, fewest: int = 2) -> list[fl
 def typical(call: Callable[[], object], seconds: float) -> float:
     """Gives the median seconds of a call, after one to warm up."""
     return median(laps(call, seconds)[1:])
-
-
-def now() -> float:
-    """Gives the seconds on a clock.
-
-    Bound to one core, it is the time that this process had the core: what else ran there in between does not count.
-    """
-    alone = precision.cores() == 1 and not torch.cuda.is_available()
-    return time.process_time() if alone else time.perf_counter()
 
 
 def wait() -> None:
