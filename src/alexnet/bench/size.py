@@ -24,7 +24,7 @@ class Size:
     """
 
     rounds: int = 3
-    patience: float = 60.0
+    patience: float = 45.0
     seconds: float = 2.0
     map: tuple[int, int, int, int] = (128, 96, 55, 55)
     matrices: tuple[int, ...] = (2048, 4096)
@@ -33,6 +33,6 @@ class Size:
     batch: int = 128
     predict_batch: int = 32
     warm_up: int = 3
-    steps: int = 6
+    steps: int = 4
     pictures: int = 400
     stores: tuple[int, int] = (1_000, 1_000_000)
