@@ -42,15 +42,21 @@ def has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def cores() -> int:
+    """Gives the processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def free_memory() -> int | None:
     """Gives the bytes that can still be had where the arithmetic runs; None where the system does not say."""
-    if device().type == "cuda":
-        return torch.cuda.mem_get_info()[0]
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return None
-    lines = (line.split() for line in meminfo.read_text().splitlines())
-    return next((1024 * int(line[1]) for line in lines if line[0] == "MemAvailable:"), None)
+    return torch.cuda.mem_get_info()[0] if device().type == "cuda" else memory("MemAvailable")
+
+
+def memory(which: str) -> int | None:
+    """Gives the bytes of one line of Linux's account, such as `MemTotal`; None elsewhere."""
+    account = Path("/proc/meminfo")
+    lines = (line.split() for line in account.read_text().splitlines()) if account.exists() else ()
+    return next((1024 * int(line[1]) for line in lines if line[0] == f"{which}:"), None)
 
 
 def keep_memory() -> None:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from alexnet import bench
-from alexnet.bench import contestant, layers, limits
+from alexnet import bench, precision
+from alexnet.bench import contestant, layers, limits, train
 from alexnet.cli import render
 from alexnet.errors import UsageError
 from alexnet.models.alexnet import AlexNet
@@ -23,13 +23,12 @@ FIGURES = {
     },
     "train.peer": {"images/s": 25.0, "flop/image": 5e9},
     "layers.measure": {f"conv1 {figure}": 4e9 for figure in layers.FIGURES},
-    "predict.ours": {"one ms": 8.0, "images/s": 200.0, "weight bytes": 8e9},
+    "predict.ours": {"one ms": 8.0, "images/s": 200.0, "weight bytes": 8e9, "convolution flop": 8e9},
     "predict.onnx_runtime": {"one ms": 16.0, "images/s": 50.0},
     "data.packed": {"images/s": 4000.0},
     "data.raw": {"images/s": 800.0},
     "data.pil": {"images/s": 400.0},
     "data.training": {"images/s": 95.0},
-    "data.stored": {"images/s": 5000.0},
     "parallel.ours": {"images/s": 80.0, "MB": 30.0},
     "peers.write_onnx": {"bytes": 1.0},
 }
@@ -46,8 +45,9 @@ def rows(result):
     return {row["name"]: row for row in result["rows"]}
 
 
-def test_all_gives_rows_limits_layers_and_facts(answers, tiny):
+def test_all_gives_rows_limits_layers_and_facts(answers, tiny, monkeypatch):
     answers(canned)
+    monkeypatch.setattr(precision, "cores", lambda: 2)
     said = []
     result = bench.run("all", per_layer=True, notice=said.append, size=tiny)
     assert json.loads(json.dumps(result)) == result
@@ -66,7 +66,7 @@ def test_all_gives_rows_limits_layers_and_facts(answers, tiny):
 
 def test_training_is_compared_with_peers_and_with_the_matrix_multiply_rate(answers, tiny):
     answers(canned)
-    row = rows(bench.run("train", size=tiny))["train: alexnet-two-tower, bf16"]
+    row = rows(bench.run("train", size=tiny))[f"train: alexnet-two-tower, {train.BEST}"]
     assert row["value"] == 100
     assert row["ratio_to"]["plain PyTorch"] == 4
     assert row["ratio_to"][limits.multiply("bf16")] == pytest.approx(100 * 5e9 / 2e12)
@@ -80,11 +80,21 @@ def test_normalisation_is_compared_with_the_copy_bandwidth(answers, tiny):
     assert ratios["nn.LocalResponseNorm"] == 1
 
 
-def test_latency_is_compared_with_reading_the_weights(answers, tiny):
+def test_latency_is_compared_with_reading_the_weights_and_with_multiplying(answers, tiny):
     answers(canned)
     found = rows(bench.run("predict", size=tiny))
     assert found["predict: ours, int8, batch 1"]["ratio_to"] == {"ONNX Runtime float32": 2.0}
-    assert found["predict: ours, int8, batch 1: latency over reading the weights once"]["value"] == pytest.approx(2.0)
+    latency = "predict: ours, int8, batch 1: latency over"
+    assert found[f"{latency} reading the weights once"]["value"] == pytest.approx(2.0)
+    assert found[f"{latency} that and the convolutions"]["value"] == pytest.approx(1.0)
+
+
+def test_two_processes_are_not_measured_on_one_core(answers, tiny, monkeypatch):
+    answers(canned)
+    monkeypatch.setattr(precision, "cores", lambda: 1)
+    said = []
+    assert bench.run("parallel", notice=said.append, size=tiny)["rows"] == []
+    assert said == ["left out: parallel: 2 processes need as many cores, there is 1"]
 
 
 def test_an_unknown_bench_is_refused():

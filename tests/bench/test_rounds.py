@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from alexnet.bench.rounds import Contest, Contestant, Failed, Result, launch, ratio
@@ -10,6 +12,14 @@ def test_contestants_take_turns(answers, tiny):
     assert turns == ["a", "b", "a", "b"]
     assert contest("a", "images/s") == [1, 3]
     assert contest("a", "unknown") == contest("c", "images/s") == []
+
+
+def test_a_slow_contest_begins_no_further_round(answers, tiny):
+    answers(lambda turn: {"images/s": 1.0})
+    said = []
+    contest = Contest([Contestant("a", "")], replace(tiny, patience=0), said.append)
+    assert contest("a", "images/s") == [1]
+    assert said[-1].startswith("no more rounds")
 
 
 def test_a_failing_contestant_is_left_out_with_the_reason(answers, tiny):

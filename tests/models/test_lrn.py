@@ -1,5 +1,9 @@
 """Local response normalisation: by hand, against the equation as loops, against other engines."""
 
+import _ctypes
+import re
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -249,13 +253,22 @@ def test_kernels_can_be_switched_off_from_outside(monkeypatch, caplog):
         native.library.cache_clear()
 
 
-def test_missing_kernels_are_said_once_and_do_without(monkeypatch, caplog):
-    monkeypatch.setattr(native.importlib.util, "find_spec", lambda name: None)
+@pytest.mark.parametrize(
+    ("origin", "reason"),
+    [
+        pytest.param(None, "not built", id="missing"),
+        pytest.param(__file__, "invalid ELF header|Exec format|not a valid|slice is not valid", id="broken"),
+        pytest.param(_ctypes.__file__, "alexnet_lrn", id="of another version"),
+    ],
+)
+def test_kernels_that_cannot_be_used_are_said_once_and_done_without(origin, reason, monkeypatch, caplog):
+    monkeypatch.setattr(native.importlib.util, "find_spec", lambda name: SimpleNamespace(origin=origin))
     native.library.cache_clear()
     try:
         assert error(local_response_norm(draw(1, 8, 2, 2)), judge(draw(1, 8, 2, 2))) < 1e-6
         local_response_norm(draw(1, 8, 2, 2))
-        assert [record.message.split(":")[0] for record in caplog.records] == ["the compiled kernels are missing"]
+        (record,) = caplog.records
+        assert re.search(f"out of use .*({reason})", record.message)
     finally:
         native.library.cache_clear()
 

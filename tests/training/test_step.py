@@ -129,6 +129,7 @@ def reference_losses(steps, train, monkeypatch):
     ("precision_", "steps", "mean_tolerance"),
     [
         pytest.param("float32", 25, 1e-5, id="float32"),
+        pytest.param("float32", 200, 1e-5, id="float32 over 200 steps", marks=pytest.mark.slow),
         pytest.param("bf16", 25, 0.02, id="bf16"),
         pytest.param("bf16", 200, 0.02, id="bf16 over 200 steps", marks=pytest.mark.slow),
     ],

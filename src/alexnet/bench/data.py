@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from alexnet.data import decode
 from alexnet.data.augment import augment, draw
 from alexnet.data.batches import indices, prefetch
 from alexnet.data.pictures import MEMORY_BUDGET, Pictures
+from alexnet.data.shards import EXAMPLES_PER_SHARD
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, pack
 from alexnet.models.alexnet import AlexNet
@@ -49,15 +50,20 @@ def bench(size: Size, notice: Notice, data: str | None = None) -> Result:
 
 
 def packed(size: Size, store: str) -> dict[str, float]:
-    """Measures a packed store on one core, decoded and augmented."""
+    """Measures a packed store: which pictures, decoding, augmentation.
+
+    A shard is mapped when the first of its 1,024 pictures is read; here that is done before.
+    """
     opened = Store(store)
-    with _batches(opened, _settings(size.batch), size, 0, 1, torch.float32) as batch:
-        return _rate(batch, size.batch, size)
+    for first in range(0, len(opened.splits["train"]), EXAMPLES_PER_SHARD):
+        opened.splits["train"].jpeg(first)
+    with _batches(opened, size, torch.float32) as batch:
+        return _rate(batch, size)
 
 
 def raw(size: Size, store: str, folder: str) -> dict[str, float]:
     """Measures our reading of a class folder on one core; mean and colours are the store's."""
-    opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(size.batch)
+    opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(size)
     side, mean = _side(size), torch.from_numpy(opened.mean_image)
 
     def batch(step: int) -> Tensor:
@@ -66,7 +72,7 @@ def raw(size: Size, store: str, folder: str) -> dict[str, float]:
         draws = draw(train, opened.covariance, step, opened.size, side)
         return augment(pictures, draws, mean, side, torch.float32)
 
-    return _rate(batch, size.batch, size)
+    return _rate(batch, size)
 
 
 def pil(size: Size, store: str, folder: str) -> dict[str, float]:
@@ -91,14 +97,7 @@ def pil(size: Size, store: str, folder: str) -> dict[str, float]:
         chosen = indices(0, step, size.batch, len(files))
         return torch.from_numpy(np.stack([item(files[i], dice) for i in chosen]))
 
-    return _rate(batch, size.batch, size)
-
-
-def stored(size: Size, store: str) -> dict[str, float]:
-    """Measures a store with all cores: which pictures, decoding, augmentation."""
-    opened = Store(store)
-    with _batches(opened, _settings(size.batch), size, 0, torch.get_num_threads()) as batch:
-        return _rate(batch, size.batch, size)
+    return _rate(batch, size)
 
 
 def training(size: Size, store: str | None, memory_budget: int = 0) -> dict[str, float]:
@@ -106,15 +105,14 @@ def training(size: Size, store: str | None, memory_budget: int = 0) -> dict[str,
 
     As in `training.loop`, a thread makes batches in advance.
     """
-    dtype, train = precision.dtype("auto"), _settings(size.batch)
+    dtype = precision.dtype("auto")
     model = AlexNet(TWO_TOWER, input_size=size.input_size).to(precision.device())
-    step = Step(model, train, dtype)
+    step = Step(model, _settings(size), dtype)
     if store is None:
         images, labels = made_up_batch(size.batch, model.input_size)
-        ready = images.to(dtype, memory_format=torch.channels_last), labels
-        return _training_rate(step, (ready for _ in count()), train, size)
-    with _batches(Store(store), train, size, memory_budget, 2, dtype) as make, closing(prefetch(make, count())) as made:
-        return _training_rate(step, made, train, size)
+        return _training_rate(step, repeat((images.to(dtype, memory_format=torch.channels_last), labels)), size)
+    with _batches(Store(store), size, dtype, memory_budget) as make, closing(prefetch(make, count())) as made:
+        return _training_rate(step, made, size)
 
 
 def _compare_loaders(result: Result, folder: str, store: str, size: Size, notice: Notice) -> None:
@@ -149,15 +147,15 @@ def _compare_training(result: Result, store: str, size: Size, notice: Notice) ->
 
 def _compare_lengths(result: Result, stores: dict[int, str], size: Size, notice: Notice) -> None:
     names = {n: f"{n:,} pictures in the store" for n in stores}
-    entries = [Contestant(names[n], "bench.data.stored", {"store": store}, True) for n, store in stores.items()]
+    entries = [Contestant(names[n], "bench.data.packed", {"store": store}, True) for n, store in stores.items()]
     contest = Contest(entries, size, notice)
     short, long = (contest(entry.name, "images/s") for entry in entries)
     result.row(f"data: {entries[1].name}", "images/s", long, {entries[0].name: short})
     result.row(f"data: {entries[0].name}", "images/s", short)
 
 
-def _settings(batch_size: int) -> Train:
-    return Train(variant=TWO_TOWER, batch_size=batch_size)
+def _settings(size: Size) -> Train:
+    return Train(variant=TWO_TOWER, batch_size=size.batch)
 
 
 def _side(size: Size) -> int:
@@ -165,19 +163,16 @@ def _side(size: Size) -> int:
 
 
 @contextmanager
-def _batches(
-    store: Store, train: Train, size: Size, budget: int, threads: int, dtype: torch.dtype | None = None
-) -> Iterator[Callable[[int], Batch]]:
+def _batches(store: Store, size: Size, dtype: torch.dtype, budget: int = 0) -> Iterator[Callable[[int], Batch]]:
     """Gives a function that makes the batch of a step, the way `training.loop` does; all decoded before if it fits."""
-    split, device, side = store.splits["train"], precision.device(), _side(size)
+    train, split, device, side = _settings(size), store.splits["train"], precision.device(), _side(size)
     mean = torch.from_numpy(store.mean_image).to(device)
-    pictures = Pictures(split, store.size, budget, threads)
-    numbers = dtype or precision.dtype("auto")
+    pictures = Pictures(split, store.size, budget, torch.get_num_threads())
 
     def batch(step: int) -> Batch:
         chosen = indices(train.seed, step, train.batch_size, len(split))
         draws = draw(train, store.covariance, step, store.size, side)
-        images = augment(pictures.read(chosen), draws, mean, side, numbers)
+        images = augment(pictures.read(chosen), draws, mean, side, dtype)
         return images, torch.from_numpy(split.labels[chosen]).to(device)
 
     try:
@@ -188,13 +183,13 @@ def _batches(
         pictures.close()
 
 
-def _rate(batch: Callable[[int], object], images: int, size: Size) -> dict[str, float]:
+def _rate(batch: Callable[[int], object], size: Size) -> dict[str, float]:
     steps = count()
-    return {"images/s": images / typical(lambda: batch(next(steps)), size.seconds)}
+    return {"images/s": size.batch / typical(lambda: batch(next(steps)), size.seconds)}
 
 
-def _training_rate(step: Step, batches: Iterator[Batch], train: Train, size: Size) -> dict[str, float]:
+def _training_rate(step: Step, batches: Iterator[Batch], size: Size) -> dict[str, float]:
     """Gives the mean rate, after as many steps as may have been made in advance."""
     ahead = 3
-    taken = laps(lambda: step(*next(batches), 0, train.learning_rate), size.seconds, ahead + size.steps)[ahead:]
-    return {"images/s": train.batch_size * len(taken) / sum(taken)}
+    taken = laps(lambda: step(*next(batches), 0, step.train.learning_rate), size.seconds, ahead + size.steps)[ahead:]
+    return {"images/s": size.batch * len(taken) / sum(taken)}

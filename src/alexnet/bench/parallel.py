@@ -12,7 +12,6 @@ import torch
 
 from alexnet import precision
 from alexnet.bench.clock import laps
-from alexnet.bench.machine import describe
 from alexnet.bench.rounds import Contest, Contestant, Notice, Result
 from alexnet.bench.size import Size
 from alexnet.bench.train import TWO_TOWER, made_up_batch
@@ -27,9 +26,11 @@ TIMEOUT_S = 300.0
 
 
 def bench(size: Size, notice: Notice) -> Result:
-    """Compares the modes of `training.parallel` with one process."""
-    result = Result()
-    threads = max(COUNT, describe()["cores"] or COUNT)
+    """Compares the modes of `training.parallel` with one process, where each process has a core at least."""
+    result, threads = Result(), precision.cores()
+    if threads < COUNT:
+        notice(f"left out: parallel: {COUNT} processes need as many cores, there is {threads}")
+        return result
     for numbers in ("float32", "bf16") if precision.has_bf16() else ("float32",):
         what = {"variant": TWO_TOWER, "numbers": numbers}
         alone = Contestant(f"one process of {threads} threads, {numbers}", "bench.train.ours", what, True, threads)

@@ -11,23 +11,24 @@ from torch import Tensor
 from alexnet import precision
 from alexnet.bench import limits
 from alexnet.bench.clock import typical
-from alexnet.bench.rounds import Contest, Contestant, Failed, Notice, Result, launch
+from alexnet.bench.rounds import Contest, Contestant, Failed, Notice, Result, Series, launch
 from alexnet.bench.size import Size
-from alexnet.bench.train import made_up_batch
+from alexnet.bench.train import BF16, FLOAT32, TWO_TOWER, made_up_batch
 from alexnet.evaluation.quantise import prepare, weight_bytes
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.summary import summarise
 
-TWO_TOWER = "alexnet-two-tower"
+LIMITS = (limits.READ, BF16, FLOAT32)
 OURS = [Contestant(f"ours, {n}", "bench.predict.ours", {"numbers": n}, True) for n in ("float32", "bf16", "int8")]
 
 
 def bench(size: Size, notice: Notice) -> Result:
-    """Compares latency and throughput, and latency with the time it takes to read the weights once."""
+    """Compares latency and throughput, and latency with its floors: the weights read once, the operations done once."""
     result = Result()
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as folder:
         peers = _peers(size, Path(folder) / "two-tower.onnx", notice)
-        contest = Contest([limits.contestant(limits.READ), *OURS, *peers], size, notice)
-    reading = limits.note(result, contest, limits.READ)[limits.READ]
+        contest = Contest([limits.contestant(*LIMITS), *OURS, *peers], size, notice)
+    rates = limits.note(result, contest, *LIMITS)
     for figure, unit, name in (("one ms", "ms", "batch 1"), ("images/s", "images/s", f"batch {size.predict_batch}")):
         others = {peer.name: contest(peer.name, figure) for peer in peers}
         for entry in OURS:
@@ -35,11 +36,13 @@ def bench(size: Size, notice: Notice) -> Result:
         for other, series in others.items():
             result.row(f"predict: {other}, {name}", unit, series)
     for entry in OURS:
-        latencies, weights = contest(entry.name, "one ms"), contest(entry.name, "weight bytes")
-        if latencies and reading:
-            floors = [1e3 * each / rate for each, rate in zip(weights, reading, strict=True)]
-            times = [latency / floor for latency, floor in zip(latencies, floors, strict=True)]
-            result.row(f"predict: {entry.name}, batch 1: latency over reading the weights once", "x", times)
+        rate = rates[FLOAT32] if "float32" in entry.name else rates[BF16] or rates[FLOAT32]
+        reading = _milliseconds(contest(entry.name, "weight bytes"), rates[limits.READ])
+        multiplying = _milliseconds(contest(entry.name, "convolution flop"), rate)
+        both = [sum(floors) for floors in zip(reading, multiplying, strict=True)]
+        for floor, series in (("reading the weights once", reading), ("that and the convolutions", both)):
+            times = _quotients(contest(entry.name, "one ms"), series)
+            result.row(f"predict: {entry.name}, batch 1: latency over {floor}", "x", times)
     return result
 
 
@@ -53,7 +56,9 @@ def ours(size: Size, numbers: str) -> dict[str, float]:
         return lambda: model(ready)
 
     with torch.inference_mode():
-        return {**_measure(size, take, whole.input_size), "weight bytes": float(weight_bytes(model))}
+        measured = _measure(size, take, whole.input_size)
+    macs = sum(row.macs for row in summarise(whole) if row.name.startswith("conv"))
+    return {**measured, "weight bytes": float(weight_bytes(model)), "convolution flop": 2.0 * macs}
 
 
 def onnx_runtime(size: Size, path: str) -> dict[str, float]:
@@ -113,3 +118,12 @@ def _measure(size: Size, take: Callable[[Tensor], Callable[[], object]], side: i
     """Measures what `take` makes of one image and of many."""
     one, many = (typical(take(made_up_batch(count, side)[0]), size.seconds) for count in (1, size.predict_batch))
     return {"one ms": 1e3 * one, "images/s": size.predict_batch / many}
+
+
+def _milliseconds(amounts: Series, rates: Series) -> Series:
+    return [1e3 * quotient for quotient in _quotients(amounts, rates)]
+
+
+def _quotients(over: Series, under: Series) -> Series:
+    """Divides, round by round; empty where either was not measured."""
+    return [a / b for a, b in zip(over, under, strict=True)] if over and under else []

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -68,7 +69,11 @@ class Contest:
 
     def __init__(self, contestants: Sequence[Contestant], size: Size, notice: Notice) -> None:
         self._turns: dict[str, list[dict[str, float]]] = {contestant.name: [] for contestant in contestants}
+        started = time.monotonic()
         for number in range(size.rounds):
+            if number and time.monotonic() - started > size.patience:
+                notice(f"no more rounds: each takes {(time.monotonic() - started) / number:.0f} s")
+                break
             for contestant in contestants:
                 if contestant.name in self._turns:
                     notice(f"round {number + 1} of {size.rounds}: {contestant.name}")

@@ -11,12 +11,11 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from alexnet.data import shards
 from alexnet.data.folders import PICTURES
-from alexnet.data.shards import EXAMPLES_PER_SHARD, INDEX, MANIFEST, Store, shard_name
+from alexnet.data.shards import EXAMPLES_PER_SHARD, MANIFEST, Store, shard_name
 from alexnet.data.sources import open_source
 from alexnet.seeds import generator
 
@@ -94,31 +93,24 @@ def grow(store: Store, place: Path, count: int) -> Path:
     whole = np.load(store.directory / "train.index.npy")
     first = whole[whole["shard"] == 0]
     names = (store.directory / "train.names").read_bytes()[: int(first["name_end"][-1])]
-    copies = -(-count // len(first))
-    np.save(place / "train.index.npy", _repeat(first, copies, len(names))[:count])
-    (place / "train.names").write_bytes(names * copies)
+    copy, places = divmod(np.arange(count), len(first))
+    index = first[places]
+    index["shard"] = np.arange(count) // EXAMPLES_PER_SHARD
+    index["name_end"] += copy * len(names)
+    np.save(place / "train.index.npy", index)
+    (place / "train.names").write_bytes(names * int(copy[-1] + 1))
     shutil.copy(store.directory / shards.MEAN_IMAGE, place)
-    for copy in range(copies):
-        _link(store.directory / shard_name("train", 0), place / shard_name("train", copy))
-    others = ["train.index.npy", "train.names", shards.MEAN_IMAGE]
-    facts = manifest["files"][shard_name("train", 0)]
-    files = {shard_name("train", copy): facts for copy in range(copies)} | {
-        name: {"bytes": (place / name).stat().st_size, "blake2b": shards.digest(place / name)} for name in others
+    tars = [shard_name("train", shard) for shard in range(int(index["shard"][-1]) + 1)]
+    for tar in tars:
+        _link(store.directory / tars[0], place / tar)
+    others = {
+        name: {"bytes": (place / name).stat().st_size, "blake2b": shards.digest(place / name)}
+        for name in ("train.index.npy", "train.names", shards.MEAN_IMAGE)
     }
+    files = dict.fromkeys(tars, manifest["files"][tars[0]]) | others
     changed = {"splits": {"train": count}, "files": files}
     (place / MANIFEST).write_text(json.dumps({**manifest, **changed}))
     return place
-
-
-def _repeat(index: npt.NDArray[np.void], copies: int, names_length: int) -> npt.NDArray[np.void]:
-    """Gives the index of as many shards with the same content."""
-    assert index.dtype == INDEX
-    assert len(index) <= EXAMPLES_PER_SHARD
-    repeated = np.tile(index, copies)
-    number = np.repeat(np.arange(copies), len(index))
-    repeated["shard"] = number
-    repeated["name_end"] += number * names_length
-    return repeated
 
 
 def _link(file: Path, name: Path) -> None:

@@ -8,7 +8,8 @@ class Size:
     """The sizes of everything; the defaults are the lecture's, and what two cores do in twelve minutes.
 
     Attributes:
-        rounds: Turns of each contestant.
+        rounds: Turns of each contestant, at most.
+        patience: Seconds after which a contest begins no further round.
         seconds: That each figure is measured for in a round, at least.
         map: (N, C, H, W) that normalisation is measured on; conv1's output.
         matrices: Sides of the matrices that the multiply rate is measured with; the best counts.
@@ -23,6 +24,7 @@ class Size:
     """
 
     rounds: int = 3
+    patience: float = 45.0
     seconds: float = 2.0
     map: tuple[int, int, int, int] = (128, 96, 55, 55)
     matrices: tuple[int, ...] = (2048, 4096)
@@ -31,6 +33,6 @@ class Size:
     batch: int = 128
     predict_batch: int = 32
     warm_up: int = 3
-    steps: int = 6
+    steps: int = 4
     pictures: int = 400
     stores: tuple[int, int] = (1_000, 1_000_000)

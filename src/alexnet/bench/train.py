@@ -34,7 +34,8 @@ def _peer(name: str, network: str, keeps_memory: bool = False) -> Contestant:
     return Contestant(name, "bench.train.peer", {"network": network}, keeps_memory)
 
 
-OURS = [_ours(TWO_TOWER, "bf16"), _ours(TWO_TOWER, "float32"), _ours("alexnet", "bf16")]
+BEST = "bf16" if precision.has_bf16() else "float32"
+OURS = [_ours(TWO_TOWER, numbers) for numbers in dict.fromkeys((BEST, "float32"))] + [_ours("alexnet", BEST)]
 PEERS = [
     _peer("plain PyTorch", "two-tower"),
     _peer("plain PyTorch, same allocator", "two-tower", keeps_memory=True),

@@ -204,7 +204,8 @@ def doctor(findings: dict[str, Any]) -> str:
 
     has = {True: "yes", False: "no"}
     lines = ["this machine"]
-    lines.append(f"  {facts['cpu']}, {facts['cores']} cores, {facts['threads']} threads; GPU: {facts['gpu'] or 'none'}")
+    lines.append(f"  {facts['cpu']}; GPU: {facts['gpu'] or 'none'}")
+    lines.append(f"  cores: {facts['cores']}; threads: {facts['threads']}")
     lines.append(f"  bf16 instructions: {has[facts['bf16']]}; compiled kernels: {has[facts['kernels']]}")
     lines.append(f"  memory {gigabytes('memory')}, shared memory (/dev/shm) {gigabytes('shared_memory')}")
     lines += ["", "images/s, each stage by itself"]

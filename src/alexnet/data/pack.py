@@ -8,7 +8,6 @@ Work in progress lies in STORE/.pack, which disappears with the commit.
 """
 
 import json
-import os
 import shutil
 import tarfile
 from collections import deque
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from alexnet import precision
 from alexnet.data import decode
 from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, Part, Progress, commit, facts_of
 from alexnet.data.listing import Listing, Source
@@ -56,7 +56,7 @@ def pack(
         quality: JPEG quality, 1..100; chroma has half the resolution.
         on_bad_image: "skip" leaves bad pictures out and lists them in `Store.quarantine`; "stop" raises.
         progress: Told after every picture.
-        threads: How many decode at once; one a processor by default.
+        threads: How many decode at once; one a core by default.
 
     Raises:
         BadImage: A picture cannot be decoded, and `on_bad_image` is "stop".
@@ -71,7 +71,7 @@ def pack(
         with alone_in(directory):
             if not _is_finished(job):
                 _claim(job)
-                _pack_shards(job, threads or os.cpu_count() or 1)
+                _pack_shards(job, threads or precision.cores())
                 commit(job)
             shutil.rmtree(job.work, ignore_errors=True)
     return Store(directory)

@@ -1,12 +1,13 @@
 """Stored pictures by index, decoded in threads, and kept decoded where they fit in memory."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from alexnet import precision
 
 MEMORY_BUDGET = 2 << 30
 
@@ -20,7 +21,7 @@ class Readable(Protocol):
 
     @property
     def threads(self) -> int | None:
-        """How many threads to read with, where that is not one a processor."""
+        """How many threads to read with, where that is not one a core."""
 
     def __len__(self) -> int: ...
 
@@ -35,14 +36,14 @@ class Pictures:
         split: Where they are.
         size: Their side, pixels.
         memory_budget: Bytes that decoded pictures may take; a split that fits is decoded once only.
-        threads: Reading at the same time; by default what the split asks for, or one a processor.
+        threads: Reading at the same time; by default what the split asks for, or one a core.
     """
 
     def __init__(
         self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None
     ) -> None:
         self.split, self.size = split, size
-        self._threads = ThreadPoolExecutor(threads or split.threads or os.cpu_count(), "decode")
+        self._threads = ThreadPoolExecutor(threads or split.threads or precision.cores(), "decode")
         self._kept: NDArray[np.uint8] | None = None
         if len(split) * size * size * 3 <= memory_budget:
             self._kept = np.empty((len(split), size, size, 3), np.uint8)

@@ -24,6 +24,8 @@ _SIGNATURE: dict[str, Any] = {
     "p": ctypes.c_void_p,
 }
 
+_ARGUMENTS = {"alexnet_lrn": "ipppnnnifffi", "alexnet_augment": "ippnnpppnp", "alexnet_dot8": "ppppnnp"}
+
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
 GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
 
@@ -32,19 +34,23 @@ _gpu_failures: list[Exception] = []  # why the GPU's kernel is out of use
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Loads the kernels once; None where they are missing, which is said once."""
+    """Loads the kernels once; None where they are missing or do not load, which is said once."""
     if os.environ.get("ALEXNET_NATIVE") == "0":
         return None
     spec = importlib.util.find_spec("alexnet._native")
-    if spec is None or spec.origin is None:
+    try:
+        if spec is None or spec.origin is None:
+            raise FileNotFoundError("they were not built")
+        kernels = ctypes.CDLL(spec.origin)
+        for name, letters in _ARGUMENTS.items():
+            getattr(kernels, name).argtypes = [_SIGNATURE[letter] for letter in letters]
+    except (OSError, AttributeError) as reason:  # AttributeError: a kernel of this version is not in there
         logging.getLogger(__name__).warning(
-            "the compiled kernels are missing: training is slower. Reinstall alexnet with a C++ compiler at hand."
+            "the compiled kernels are out of use (%s): training is slower. "
+            "Reinstall alexnet with a C++ compiler at hand.",
+            reason,
         )
         return None
-    kernels = ctypes.CDLL(spec.origin)
-    kernels.alexnet_lrn.argtypes = [_SIGNATURE[letter] for letter in "ipppnnnifffi"]
-    kernels.alexnet_augment.argtypes = [_SIGNATURE[letter] for letter in "ippnnpppnp"]
-    kernels.alexnet_dot8.argtypes = [_SIGNATURE[letter] for letter in "ppppnnp"]
     return kernels
 
 
