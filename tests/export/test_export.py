@@ -142,7 +142,20 @@ def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, st
 
 
 def test_the_command_offers_every_format():
-    assert list(EXPORTS) == list(road.FORMATS) == list(road.NEEDS)
+    assert [*road.FORMATS, "huggingface"] == list(EXPORTS)
+    assert list(road.FORMATS) == list(road.NEEDS)
+
+
+def test_a_hugging_face_folder_is_a_run_with_a_card(alexnet, mistake, run, tmp_path):
+    mine, out = shutil.copytree(run, tmp_path / "mine"), tmp_path / "hub"
+    assert alexnet("evaluate", mine)[0] == 0
+    code, told, err = alexnet("export", mine, "--format", "huggingface", "--out", out, "--json")
+    assert code == 0, err
+    assert json.loads(told)["bytes"] == sum(path.stat().st_size for path in out.iterdir())
+    measured = json.loads((mine / "evaluation.json").read_text())
+    assert f"| top-1 error | {measured['top1_error']:.2%} |" in (out / "README.md").read_text()
+    assert load(out).classes == load(run).classes
+    assert "leave --int8" in mistake("--format", "huggingface", "--int8")
 
 
 def test_what_cannot_be_exported_is_one_line(mistake, tmp_path, monkeypatch):

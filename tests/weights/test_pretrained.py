@@ -68,7 +68,7 @@ def test_the_card_gives_errors_with_their_protocol(folder, classifier):
     assert result["dataset"] == {"name": "colours", "type": "image-folder", "split": "val"}
     assert result["metrics"][0]["value"] == pytest.approx(1 - metrics["top1_error"])
     assert result["metrics"][0]["name"] == "top-1 accuracy, split val, 9 pictures, 1 view(s)"
-    assert f"| top1-error | {metrics['top1_error']:.2%} |" in text
+    assert f"| top-1 error | {metrics['top1_error']:.2%} |" in text
     assert "Protocol: split val, 9 pictures, 1 view(s)." in text
     assert "18 train, 9 val" in text
     assert classifier.header["data"]["hash"] in text

@@ -15,7 +15,7 @@ from alexnet import __version__
 from alexnet.config import CHOICES, RECIPES
 from alexnet.errors import AlexNetError
 
-EXPORTS = ("onnx", "keras", "torch-export", "browser")
+EXPORTS = ("onnx", "keras", "torch-export", "browser", "huggingface")
 NUMBERS = ("auto", "float32", "bf16", "int8")
 PARALLEL = ("data", "towers", "hybrid")
 TIMEOUT_S = 300.0
@@ -83,7 +83,9 @@ def parser() -> argparse.ArgumentParser:
     report = command("report", "write a run's report: one HTML page that needs nothing else")
     report.add_argument("run", metavar="RUN", help="run folder")
     _convert(command("convert", "turn weights of Caffe, torchvision or cuda-convnet into a run folder"))
-    _export(command("export", "write a network for ONNX, Keras, torch.export or a browser, and compare it there"))
+    _export(
+        command("export", "write a network for ONNX, Keras, torch.export, a browser or Hugging Face; compare it there")
+    )
     _weights(command("weights", "list the public weights, or fetch some"))
     _claim(command("claim", "put a claim of the lecture to the test, on your own data"))
     _bench(command("bench", "measure speed beside other implementations and this machine's limits"))
@@ -242,12 +244,12 @@ def _export(command: argparse.ArgumentParser) -> None:
         "Writes a network for another runtime, runs it there on real JPEG files, and prints how far its numbers are "
         "from ours; a file that is further off than 1e-4 of the output is not written. Input: RGB float (N, 3, S, S), "
         "for Keras (N, S, S, 3), or with --preprocess the pictures themselves; output: probabilities. "
-        "Needs: pip install 'alexnet[export]'."
+        "Needs: pip install 'alexnet[export]'. huggingface is a folder with our weights, its config and a model card."
     )
     command.add_argument("run", metavar="RUN", help="run folder or weight file")
     command.add_argument("--format", required=True, choices=EXPORTS, metavar="F", help=", ".join(EXPORTS))
     command.add_argument(
-        "--out", metavar="OUT", help="file, or for browser folder, to make (beside RUN, named after it)"
+        "--out", metavar="OUT", help="file, or for browser and huggingface folder, to make (beside RUN)"
     )
     command.add_argument(
         "--preprocess",

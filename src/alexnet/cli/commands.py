@@ -13,6 +13,7 @@ from typing import Any
 from alexnet import config, precision
 from alexnet.cli import TIMEOUT_S, render
 from alexnet.cli.claim import claim
+from alexnet.cli.data import default_split, open_data, source_of
 from alexnet.cli.export import export
 from alexnet.cli.stop import polite_stop
 from alexnet.cli.weights import convert, weights
@@ -82,7 +83,7 @@ def train(asked: Namespace) -> None:
 
     with assemble(asked.parallel, asked.timeout) as team:
         folder, settings, source = _what_to_train(asked, team)
-        store = _open_store(source, settings, asked.on_bad_image)
+        store = open_data(source, settings, asked.on_bad_image)
         if team.is_first:
             for entry in store.quarantine:
                 _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
@@ -127,9 +128,9 @@ def evaluate(asked: Namespace) -> None:
         for numbers in asked.precision:
             classifiers = [load(run, numbers=numbers) for run in asked.runs]
             first = classifiers[0]
-            source = asked.data or _source_of(first.header)
-            store = _open_store(source, config.PAPER, asked.on_bad_image, first.stored_size, first.square)
-            split = asked.split or _default_split(store)
+            source = asked.data or source_of(first.header)
+            store = open_data(source, config.PAPER, asked.on_bad_image, first.stored_size, first.square)
+            split = asked.split or default_split(store)
             team.compare({"weights": [c.header["crc32"] for c in classifiers], "data": store.content_hash})
             with render.Bar("evaluating") as bar:
                 result, examples = measure(classifiers, store, split, asked.views, bar.update, team)
@@ -182,10 +183,10 @@ def compress(asked: Namespace) -> None:
     if compressed.is_compressed(weights):
         raise UsageError(f"{weights} is compressed already")
     described = checkpoint.load(weights)
-    source = asked.data or _source_of(described.header)
-    store = _open_store(source, config.PAPER, asked.on_bad_image, len(described.mean))
+    source = asked.data or source_of(described.header)
+    store = open_data(source, config.PAPER, asked.on_bad_image, len(described.mean))
     del described
-    plan = Plan(asked.keep, asked.epochs, asked.split or _default_split(store))
+    plan = Plan(asked.keep, asked.epochs, asked.split or default_split(store))
     with polite_stop(ALONE) as stop, render.CompressionDisplay() as display:
         table = make_smaller(weights, store, out, plan, display, stop.is_set)
     if table is None:
@@ -236,44 +237,13 @@ def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
         described = team.tell(read_config(Path(asked.resume)) if team.is_first else {})
         if "train" not in described:
             raise UsageError(f"{asked.resume} was converted, not trained here: there is nothing to resume")
-        return Path(asked.resume), config.from_json(described["train"]), _source_of(described)
+        return Path(asked.resume), config.from_json(described["train"]), source_of(described)
     for name, example in (("recipe", "modern"), ("data", "--data ~/pictures"), ("out", "--out runs/mine")):
         if not getattr(asked, name):
             raise UsageError(f"train needs {name.replace('recipe', 'a RECIPE')}, for instance {example}")
     flags = {name: getattr(asked, name) for name in _TRAIN_FLAGS[3:] if getattr(asked, name) is not None}
     settings = replace(config.recipe(asked.recipe), **flags)
     return Path(asked.out), config.override(settings, asked.set), asked.data
-
-
-def _source_of(header: dict[str, Any]) -> str:
-    source = header.get("data", {}).get("source")
-    if not source:
-        raise UsageError("the run does not say what it was trained with; give --data")
-    return str(source)
-
-
-def _open_store(
-    source: str, settings: Train, on_bad_image: Any, size: int | None = None, square: str = "centre"
-) -> Any:
-    from alexnet.data.sources import open_source
-    from alexnet.data.squares import warped
-    from alexnet.data.store import cache_directory, is_store, open_store, pack
-    from alexnet.models.create import stored_size
-
-    side = size or settings.stored_size or stored_size(settings.variant, settings.input_size)
-    with render.Bar("packing") as bar:
-        if square == "warp" and not is_store(source):
-            opened = warped(open_source(source, seed=settings.seed), side)
-            return pack(
-                opened, cache_directory(opened, side), size=side, on_bad_image=on_bad_image, progress=bar.update
-            )
-        if square == "warp":
-            _notice(f"alexnet: {source} holds the centres of pictures, this network was trained on warped ones")
-        return open_store(source, seed=settings.seed, size=side, on_bad_image=on_bad_image, progress=bar.update)
-
-
-def _default_split(store: Any) -> str:
-    return "val" if "val" in store.splits else "test"
 
 
 def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
@@ -283,7 +253,7 @@ def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
     from alexnet.report.page import write_report
 
     classifier = load(folder, numbers=settings.precision)
-    result, examples = measure([classifier], store, _default_split(store))
+    result, examples = measure([classifier], store, default_split(store))
     _write_evaluation(folder, result, examples)
     write_report(folder)
     return result

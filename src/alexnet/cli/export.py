@@ -8,6 +8,7 @@ from typing import Any
 
 from alexnet import config, precision
 from alexnet.cli import render
+from alexnet.cli.data import default_split, open_data, source_of
 from alexnet.errors import UsageError
 
 
@@ -22,9 +23,12 @@ def export(asked: Namespace) -> None:
         raise UsageError("--runtime is for --format browser; leave it away")
     if asked.split and not asked.int8:
         raise UsageError("--split is for --int8; leave it away")
-    plan = road.Plan(asked.format, asked.lrn, asked.preprocess, asked.int8)
     weights = weight_file(asked.run)
     run = weights.parent if Path(asked.run).is_dir() else weights.with_suffix("")
+    if asked.format == "huggingface":
+        _save_pretrained(asked, run)
+        return
+    plan = road.Plan(asked.format, asked.lrn, asked.preprocess, asked.int8)
     out = Path(asked.out or f"{run.resolve()}{'-int8' * asked.int8}{road.FORMATS[asked.format]}")
     road.check_out(out)
     classifier = load(asked.run, numbers="float32")
@@ -43,13 +47,24 @@ def export(asked: Namespace) -> None:
     print(json.dumps(facts, indent=1) if asked.json else _told(facts))
 
 
+def _save_pretrained(asked: Namespace, run: Path) -> None:
+    """Writes a folder as Hugging Face's tools have it, its card with the run's last evaluation."""
+    from alexnet.evaluation.classifier import load
+
+    if asked.int8 or asked.lrn or asked.preprocess:
+        raise UsageError("huggingface keeps the weights as they are; leave --int8, --lrn and --preprocess away")
+    out, measured = Path(asked.out or f"{run.resolve()}-huggingface"), run / "evaluation.json"
+    evaluation = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else None
+    load(asked.run, numbers="float32").save_pretrained(out, evaluation=evaluation)
+    facts = {"file": str(out), "format": asked.format, "bytes": sum(path.stat().st_size for path in out.iterdir())}
+    print(json.dumps(facts, indent=1) if asked.json else f"{out}: {facts['bytes'] / 1e6:,.1f} MB; see {out}/README.md")
+
+
 def _store(asked: Namespace, classifier: Any) -> tuple[Any, str]:
     """Gives the data that calibrate and measure, and the split to measure on."""
-    from alexnet.cli.commands import _default_split, _open_store, _source_of
-
-    source = asked.data or _source_of(classifier.header)
-    store = _open_store(source, config.PAPER, asked.on_bad_image, classifier.stored_size, classifier.square)
-    return store, asked.split or _default_split(store)
+    source = asked.data or source_of(classifier.header)
+    store = open_data(source, config.PAPER, asked.on_bad_image, classifier.stored_size, classifier.square)
+    return store, asked.split or default_split(store)
 
 
 def _told(facts: dict[str, Any]) -> str:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from alexnet.errors import UsageError
 from alexnet.files import plain_errors, write
+from alexnet.models.create import row
 from alexnet.models.network import Network
-from alexnet.models.variants import variant
 from alexnet.weights import checkpoint, manifest
 
 WEIGHTS = "model.safetensors"
@@ -124,7 +124,7 @@ def card(
     yaml = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items())  # JSON is YAML
     shown = ", ".join(classes[:10]) + (f", ... ({len(classes):,} in all)" if len(classes) > 10 else "")
     lines = [
-        f"`{model.variant}`: {variant(model.variant).about}. "
+        f"`{model.variant}`: {row(model.variant).about}. "
         f"{sum(p.numel() for p in model.parameters()):,} parameters, input {model.input_size} x {model.input_size}.",
         f"Classes: {shown}.",
         _data(source, data, converted),
@@ -156,11 +156,11 @@ def _data(source: str, data: dict[str, Any], converted: dict[str, Any]) -> str:
 def _errors(measured: dict[str, Any] | None) -> str:
     if not measured:
         return "Not measured: the weight file records no errors. `alexnet evaluate` measures them."
-    rows = [f"| {key.replace('_', '-', 1).replace('_', ' ')} | {measured[key]:.2%} |" for key in _ERRORS]
+    rows = [f"| {title} error | {measured[key]:.2%} |" for title, key in _ERRORS.items()]
     return "\n".join(["| measure | value |", "|---|---:|", *rows, "", f"Protocol: {_protocol(measured)}."])
 
 
-_ERRORS = ("top1_error", "top5_error")
+_ERRORS = {"top-1": "top1_error", "top-5": "top5_error"}
 
 
 def _protocol(measured: dict[str, Any]) -> str:
@@ -172,7 +172,7 @@ def _results(source: str, measured: dict[str, Any] | None) -> list[dict[str, Any
         return []
     metrics = [
         {"type": "accuracy", "name": f"{title} accuracy, {_protocol(measured)}", "value": 1 - measured[key]}
-        for title, key in zip(("top-1", "top-5"), _ERRORS, strict=True)
+        for title, key in _ERRORS.items()
     ]
     dataset = {"name": source, "type": "image-folder", "split": measured["split"]}
     return [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}]

@@ -1,0 +1,52 @@
+"""Which pictures a command works on, packed where they are not yet."""
+
+import sys
+from typing import Any
+
+from alexnet.cli import render
+from alexnet.config import Train
+from alexnet.errors import UsageError
+
+
+def source_of(header: dict[str, Any]) -> str:
+    """Gives the data that a run was trained with, as its user called them.
+
+    Raises:
+        UsageError: The run does not say.
+    """
+    source = header.get("data", {}).get("source")
+    if not source:
+        raise UsageError("the run does not say what it was trained with; give --data")
+    return str(source)
+
+
+def open_data(source: str, settings: Train, on_bad_image: Any, size: int | None = None, square: str = "centre") -> Any:
+    """Opens the store of a source, packed with a progress bar if need be.
+
+    Args:
+        source: As a user calls it.
+        settings: Say the seed, and the size where `size` does not.
+        on_bad_image: `skip` or `stop`.
+        size: Side of the pictures, pixels.
+        square: How they become square, a key of `squares.SPECS`.
+    """
+    from alexnet.data.sources import open_source
+    from alexnet.data.squares import warped
+    from alexnet.data.store import cache_directory, is_store, open_store, pack
+    from alexnet.models.create import stored_size
+
+    side = size or settings.stored_size or stored_size(settings.variant, settings.input_size)
+    with render.Bar("packing") as bar:
+        if square == "warp" and not is_store(source):
+            opened = warped(open_source(source, seed=settings.seed), side)
+            place = cache_directory(opened, side)
+            return pack(opened, place, size=side, on_bad_image=on_bad_image, progress=bar.update)
+        if square == "warp":
+            what = f"{source} holds the centres of pictures, this network was trained on warped ones"
+            print(f"alexnet: {what}", file=sys.stderr)
+        return open_store(source, seed=settings.seed, size=side, on_bad_image=on_bad_image, progress=bar.update)
+
+
+def default_split(store: Any) -> str:
+    """Gives the split that is measured where none is named."""
+    return "val" if "val" in store.splits else "test"
