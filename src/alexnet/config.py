@@ -165,16 +165,18 @@ MODERN = replace(
     smallest_crop=0.75,
 )
 
-# Small pictures, so that a few minutes on two cores see each solar cell 26 times, in any of its eight positions.
+# Small pictures and two towers, so that five minutes on two cores, even without bf16, see each solar cell 24 times, in
+# any of its eight positions.
 DEMO = replace(
     MODERN,
     recipe="demo",
+    variant="alexnet-two-tower",
     input_size=99,
     smallest_crop=1.0,
     turns=True,
     label_smoothing=0.0,
     learning_rate=0.01,
-    epochs=26,
+    epochs=24,
     evaluate_every=4,
 )
 

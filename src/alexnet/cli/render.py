@@ -58,9 +58,9 @@ class TrainingDisplay(Observer):
 
     def evaluated(self, epoch: float, summary: dict[str, Any]) -> None:
         """Prints the errors."""
-        line = (
-            f"epoch {epoch:6.2f}   top-1 error {summary['top1_error']:6.1%}   top-5 error {summary['top5_error']:6.1%}"
-        )
+        line = f"epoch {epoch:6.2f}   top-1 error {summary['top1_error']:6.1%}"
+        if _has_top5(summary):
+            line += f"   top-5 error {summary['top5_error']:6.1%}"
         self.notice(line)
 
     def notice(self, text: str) -> None:
@@ -99,6 +99,11 @@ def packed(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _has_top5(result: dict[str, Any]) -> bool:
+    """Five guesses out of five classes are never wrong."""
+    return len(result["per_class"]) > 5
+
+
 def evaluation(result: dict[str, Any]) -> str:
     """Errors with their intervals."""
 
@@ -109,7 +114,7 @@ def evaluation(result: dict[str, Any]) -> str:
     models = f"{result['models']} networks averaged, " if result["models"] > 1 else ""
     lines = [
         f"top-1 error {percent('top1')}",
-        f"top-5 error {percent('top5')}",
+        *([f"top-5 error {percent('top5')}"] if _has_top5(result) else []),
         f"{result['n']:,} pictures of {result['split']}, {models}{result['views']} view{'s' * (result['views'] > 1)}",
     ]
     if len(result["per_class"]) <= 20:
