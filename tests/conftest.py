@@ -96,6 +96,24 @@ def run(settings, store, pictures, tmp_path_factory):
 TOY_HEAD = f"from alexnet.models.variants import VARIANTS, Variant\nVARIANTS['toy'] = {TOY!r}\n"
 
 
+@pytest.fixture
+def alexnet(capsys):
+    """A function that runs a command in this process and gives (exit code, stdout, stderr)."""
+
+    from alexnet import cli
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            cli.main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        return code, *capsys.readouterr()
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def toy_program():
     """A function that runs a Python program, which knows the row `toy`, in a process of its own."""

@@ -10,27 +10,16 @@ import pytest
 
 from alexnet.claims import budgets
 from alexnet.claims.table import CLAIMS
-from alexnet.cli import main
 
 
 @pytest.fixture
-def alexnet(capsys, monkeypatch, settings, tmp_path):
-    """A function that runs a command, with a toy for every budget, and gives (exit code, stdout, stderr)."""
+def alexnet(alexnet, monkeypatch, settings, tmp_path):
+    """The same with a toy for every budget, in an empty folder."""
     train = replace(settings, steps=3, stored_size=76, evaluate_every=budgets.ONLY_AT_THE_END)
     small = budgets.Budget("a moment", train, seeds=1)
     monkeypatch.setattr("alexnet.claims.conduct.BUDGETS", dict.fromkeys(budgets.BUDGETS, small))
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as ended:
-            code = ended.code
-        return code, *capsys.readouterr()
-
-    return run
+    return alexnet
 
 
 def test_the_list_names_every_claim_its_place_and_its_figure(alexnet):

@@ -10,26 +10,9 @@ import sys
 import pytest
 from safetensors.torch import load_file
 
-from alexnet.cli import main
 from alexnet.weights import checkpoint
 
 TOY = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--set", "batch_size=4"]
-
-
-@pytest.fixture
-def alexnet(capsys):
-    """A function that runs a command in this process and gives (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.cli import main
 from alexnet.models.variants import VARIANTS
 from alexnet.weights import public
 from alexnet.weights.names import WORDNET, imagenet
@@ -17,22 +16,6 @@ from alexnet.weights.names import WORDNET, imagenet
 _spec = importlib.util.spec_from_file_location("foreign", Path(__file__).parents[1] / "weights" / "foreign.py")
 foreign = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(foreign)
-
-
-@pytest.fixture
-def alexnet(capsys):
-    """A function that runs a command and gives (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as ended:
-            code = ended.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import alexnet
-from alexnet.cli import main
 from alexnet.compress.compress import Follower, Plan, compress
 from alexnet.compress.prune import SHARES, weights_of
 from alexnet.errors import UsageError
@@ -112,20 +111,10 @@ def test_a_plan_that_makes_no_sense_is_refused(wrong):
 # the command
 
 
-def command(capsys, *arguments):
-    capsys.readouterr()
-    try:
-        main([str(argument) for argument in arguments])
-        code = 0
-    except SystemExit as ended:
-        code = ended.code
-    return code, *capsys.readouterr()
-
-
-def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, tmp_path, capsys):
+def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, tmp_path, alexnet):
     mine = shutil.copytree(run, tmp_path / "mine")
     ask = ("compress", mine, "--keep", 0.1, "--epochs", 0.3)
-    code, out, err = command(capsys, *ask, "--json")
+    code, out, err = alexnet(*ask, "--json")
     assert code == 0, err
     told = json.loads(out)
     small = tmp_path / "mine-compressed"
@@ -136,28 +125,28 @@ def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, t
     assert manifest["weights"]["bytes"] == told["bytes"]
     assert manifest["compression"]["table"] == told["table"]
     assert [row["step"] for row in told["table"]] == STEPS
-    code, out, _ = command(capsys, "evaluate", small, "--json")
+    code, out, _ = alexnet("evaluate", small, "--json")
     measured = json.loads(out)
     assert {name: measured[name] for name in ("top1_error", "top5_error", "n")} == {
         name: told["table"][-1][name] for name in ("top1_error", "top5_error", "n")
     }
-    code, out, _ = command(capsys, "predict", told["file"], pictures / "val" / "red", "--json")
+    code, out, _ = alexnet("predict", told["file"], pictures / "val" / "red", "--json")
     assert code == 0
     assert len(json.loads(out)["images"]) == 2
-    code, out, _ = command(capsys, *ask)
+    code, out, _ = alexnet(*ask)
     assert code == 0
     assert "shared, retrained" in out
     assert "9 pictures of val" in out
 
 
-def test_what_cannot_be_compressed_is_one_line(result, run, tmp_path, capsys):
+def test_what_cannot_be_compressed_is_one_line(result, run, tmp_path, alexnet):
     for arguments, told in (
         ((result[1],), "is compressed already"),
         ((tmp_path / "nothing",), "no trained network at"),
         ((run, "--keep", 2), "the share of weights to keep"),
         ((run, "--split", "exam"), "no split 'exam'"),
     ):
-        code, _, err = command(capsys, "compress", *arguments, "--out", tmp_path / "out.compressed")
+        code, _, err = alexnet("compress", *arguments, "--out", tmp_path / "out.compressed")
         assert code == 2, err
         assert told in err
         assert err.count("\n") == 1

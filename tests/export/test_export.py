@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from alexnet import load
-from alexnet.cli import EXPORTS, main
+from alexnet.cli import EXPORTS
 from alexnet.errors import ExportError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.export import export as road
@@ -23,22 +23,6 @@ onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
 PREPROCESSING = {"stored_size": 32, "divide_pixels_by": 1.0}
-
-
-@pytest.fixture
-def alexnet(capsys):
-    """A function that runs a command and gives (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as ended:
-            code = ended.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

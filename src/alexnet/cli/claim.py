@@ -1,6 +1,5 @@
 """The command that puts the lecture's claims to the test."""
 
-import json
 import shlex
 from argparse import Namespace
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ def claim(asked: Namespace) -> None:
     if asked.list:
         said = ("statement", "where", "paper", "log")
         table = {name: {key: getattr(row, key) for key in said} for name, row in CLAIMS.items()}
-        _print(asked, {"claims": table}, "\n\n".join(_listed(name, row) for name, row in table.items()))
+        render.answer(asked, {"claims": table}, "\n\n".join(_listed(name, row) for name, row in table.items()))
     elif asked.name is None:
         raise UsageError(f"claim takes a name, one of {', '.join(CLAIMS)}; alexnet claim --list tells more")
     else:
@@ -43,13 +42,9 @@ def _test(asked: Namespace) -> None:
         except Stopped:
             result = {"claim": asked.name, "complete": False}
     if "verdict" not in result:
-        _print(asked, result, f"stopped and saved; the same command goes on: alexnet claim {_words(asked)}")
+        render.answer(asked, result, f"stopped and saved; the same command goes on: alexnet claim {_words(asked)}")
         return
-    _print(asked, {**result, "complete": True}, _answered(result))
-
-
-def _print(asked: Namespace, value: Any, text: str) -> None:
-    print(json.dumps(value, indent=1) if asked.json else text)
+    render.answer(asked, {**result, "complete": True}, _answered(result))
 
 
 def _words(asked: Namespace) -> str:

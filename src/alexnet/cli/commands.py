@@ -52,7 +52,7 @@ def summary(asked: Namespace) -> None:
     rows = summarise(model)
     totals = {"parameters": sum(row.parameters for row in rows), "macs": sum(row.macs for row in rows)}
     head = {"variant": asked.variant, "input_size": model.input_size, **totals}
-    _print(asked, {**head, "layers": [asdict(row) for row in rows]}, render.layers(rows, head))
+    render.answer(asked, {**head, "layers": [asdict(row) for row in rows]}, render.layers(rows, head))
 
 
 def pack(asked: Namespace) -> None:
@@ -72,7 +72,7 @@ def pack(asked: Namespace) -> None:
         "quarantine": store.quarantine,
         "hash": store.content_hash,
     }
-    _print(asked, facts, render.packed(facts))
+    render.answer(asked, facts, render.packed(facts))
 
 
 def train(asked: Namespace) -> None:
@@ -96,10 +96,10 @@ def train(asked: Namespace) -> None:
         return
     if not done:
         again = f"alexnet train --resume {shlex.quote(str(folder))}"
-        _print(asked, {"run": str(folder), "complete": False}, f"stopped and saved; continue with: {again}")
+        render.answer(asked, {"run": str(folder), "complete": False}, f"stopped and saved; continue with: {again}")
         return
     result = _evaluate_run(folder, store, settings)
-    _print(asked, {"run": str(folder), "complete": True, **result}, render.trained(folder, result))
+    render.answer(asked, {"run": str(folder), "complete": True, **result}, render.trained(folder, result))
 
 
 def demo(asked: Namespace) -> None:
@@ -141,7 +141,7 @@ def evaluate(asked: Namespace) -> None:
     if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
         _write_evaluation(Path(asked.runs[0]), result, examples)
     text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
-    _print(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
+    render.answer(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
 
 
 def predict(asked: Namespace) -> None:
@@ -190,10 +190,10 @@ def compress(asked: Namespace) -> None:
     with polite_stop(ALONE) as stop, render.CompressionDisplay() as display:
         table = make_smaller(weights, store, out, plan, display, stop.is_set)
     if table is None:
-        _print(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")
+        render.answer(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")
         return
     facts = {"file": str(out), "bytes": out.stat().st_size, "complete": True, "split": plan.split, "table": table}
-    _print(asked, facts, render.compressed(facts))
+    render.answer(asked, facts, render.compressed(facts))
 
 
 def report(asked: Namespace) -> None:
@@ -201,7 +201,7 @@ def report(asked: Namespace) -> None:
     from alexnet.report.page import write_report
 
     path = write_report(Path(asked.run))
-    _print(asked, {"report": str(path)}, str(path))
+    render.answer(asked, {"report": str(path)}, str(path))
 
 
 def bench(asked: Namespace) -> None:
@@ -209,7 +209,7 @@ def bench(asked: Namespace) -> None:
     from alexnet import bench as benches
 
     result = benches.run(asked.what, data=asked.data, per_layer=asked.per_layer, notice=_notice)
-    _print(asked, result, render.bench(result))
+    render.answer(asked, result, render.bench(result))
 
 
 def doctor(asked: Namespace) -> None:
@@ -217,11 +217,7 @@ def doctor(asked: Namespace) -> None:
     from alexnet import doctor as examination
 
     findings = examination.examine(asked.data, asked.variant, notice=_notice)
-    _print(asked, findings, render.doctor(findings))
-
-
-def _print(asked: Namespace, value: Any, text: str) -> None:
-    print(json.dumps(value, indent=1) if asked.json else text)
+    render.answer(asked, findings, render.doctor(findings))
 
 
 def _notice(text: str) -> None:

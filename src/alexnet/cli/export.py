@@ -44,7 +44,7 @@ def export(asked: Namespace) -> None:
             Path(asked.runtime) if asked.runtime else None,
             bar.update,
         )
-    print(json.dumps(facts, indent=1) if asked.json else _told(facts))
+    render.answer(asked, facts, _told(facts))
 
 
 def _save_pretrained(asked: Namespace, run: Path) -> None:
@@ -57,7 +57,7 @@ def _save_pretrained(asked: Namespace, run: Path) -> None:
     evaluation = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else None
     load(asked.run, numbers="float32").save_pretrained(out, evaluation=evaluation)
     facts = {"file": str(out), "format": asked.format, "bytes": sum(path.stat().st_size for path in out.iterdir())}
-    print(json.dumps(facts, indent=1) if asked.json else f"{out}: {facts['bytes'] / 1e6:,.1f} MB; see {out}/README.md")
+    render.answer(asked, facts, f"{out}: {facts['bytes'] / 1e6:,.1f} MB; see {out}/README.md")
 
 
 def _store(asked: Namespace, classifier: Any) -> tuple[Any, str]:

@@ -1,6 +1,8 @@
 """How results look in a terminal."""
 
+import json
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,11 @@ from alexnet.compress.compress import Follower
 from alexnet.training.loop import Observer
 
 BAR_WIDTH = 30
+
+
+def answer(asked: Namespace, value: Any, text: str) -> None:
+    """Prints what a command found: one JSON object where `--json` asks for it, else text."""
+    print(json.dumps(value, indent=1) if asked.json else text)
 
 
 class Bar:

@@ -1,6 +1,5 @@
 """The commands that bring weights in: `convert` and `weights`."""
 
-import json
 import shlex
 from argparse import Namespace
 from dataclasses import asdict
@@ -18,7 +17,7 @@ def convert(asked: Namespace) -> None:
 
     mean = Path(asked.mean) if asked.mean else None
     run = turn(Path(asked.source), Path(asked.dest), Wanted(mean, asked.classes, asked.variant))
-    _print(asked, {"run": asked.dest, **run}, _converted(asked.dest, run))
+    render.answer(asked, {"run": asked.dest, **run}, _converted(asked.dest, run))
 
 
 def weights(asked: Namespace) -> None:
@@ -29,7 +28,7 @@ def weights(asked: Namespace) -> None:
         if asked.name or asked.file or asked.out:
             raise UsageError("list takes no name, --file or --out; alexnet weights get NAME fetches")
         table = {name: asdict(row) for name, row in public.PUBLIC.items()}
-        _print(asked, {"weights": table}, "\n\n".join(_public(name, row) for name, row in table.items()))
+        render.answer(asked, {"weights": table}, "\n\n".join(_public(name, row) for name, row in table.items()))
         return
     if not asked.name:
         raise UsageError(f"get takes a name; there are {', '.join(public.PUBLIC)}")
@@ -44,11 +43,7 @@ def weights(asked: Namespace) -> None:
         lines.append("no checksum is published for it: it could not be checked")
     if row.top1_error is not None:
         lines.append(f"next: alexnet convert {shlex.quote(str(path))} runs/{asked.name}")
-    _print(asked, facts, "\n".join(lines))
-
-
-def _print(asked: Namespace, value: Any, text: str) -> None:
-    print(json.dumps(value, indent=1) if asked.json else text)
+    render.answer(asked, facts, "\n".join(lines))
 
 
 def _converted(folder: str, run: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The published AlexNets, each a row of differences from the lecture's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alexnet.errors import UsageError
 
@@ -50,33 +50,31 @@ class Variant:
     initialisation: str = "paper"
 
 
+_AS_RUN = Variant(
+    "net 145 of the 2012 source, which gave the published numbers",
+    groups=2,
+    towers=2,
+    input_size=224,
+    conv1_padding="end",
+    block1="conv norm pool relu",
+    block2="conv relu norm same pool",
+    block5="conv pool relu",
+    alpha=2e-5,
+    initialisation="source",
+)
+
 VARIANTS = {
     "alexnet": Variant("the lecture's network: one tower"),
     "alexnet-two-tower": Variant(
         "the paper as written: two towers that meet at conv3, fc6, fc7 and fc8", groups=2, towers=2
     ),
-    "alexnet-as-run": Variant(
-        "net 145 of the 2012 source, which gave the published numbers",
-        groups=2,
-        towers=2,
-        input_size=224,
-        conv1_padding="end",
-        block1="conv norm pool relu",
-        block2="conv relu norm same pool",
-        block5="conv pool relu",
-        alpha=2e-5,
-        initialisation="source",
-    ),
-    "alexnet-one-tower": Variant(
-        "net 145-half: one tower of the two, the paper's one-GPU control",
+    "alexnet-as-run": _AS_RUN,
+    "alexnet-one-tower": replace(
+        _AS_RUN,
+        about="net 145-half: one tower of the two, the paper's one-GPU control",
         channels=(48, 128, 192, 192, 256),
-        input_size=224,
-        conv1_padding="end",
-        block1="conv norm pool relu",
-        block2="conv relu norm same pool",
-        block5="conv pool relu",
-        alpha=2e-5,
-        initialisation="source",
+        groups=1,
+        towers=1,
     ),
     "caffe-alexnet": Variant(
         "Caffe's bvlc_alexnet", groups=2, k=1.0, alpha=2e-5, rescale_dropout=True, initialisation="caffe"
