@@ -46,6 +46,7 @@ def test_only_the_newest_losses_count():
     [
         (PAPER, {"relu1": 0.1, "relu5": 0.9}, "90% of relu5 is dead; lower the learning rate"),
         (PAPER, {"relu1": 0.1}, "small Gaussian weights start slowly"),
+        (MODERN, {"relu1": 0.1, "relu5": 0.9}, "90% of relu5 is dead; lower the learning rate"),
         (MODERN, {"relu1": 0.1}, "check that the labels belong to the pictures"),
         (MODERN, {}, "check that the labels"),
     ],
@@ -54,3 +55,4 @@ def test_the_likely_cause_is_named(train, dead, cause):
     told = follow(train, 2.3026).diagnosis(dead)
     assert "the loss is 2.303, still that of guessing (ln C = 2.303)" in told
     assert cause in told
+    assert ("initialisation=he" in told) == (train is PAPER)

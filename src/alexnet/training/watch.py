@@ -64,8 +64,10 @@ class Watch:
         mean = sum(self.losses) / len(self.losses)
         stuck = f"after {PATIENCE} steps the loss is {mean:.3f}, still that of guessing (ln C = {self.chance:.3f}): "
         layer, share = max(dead_units.items(), key=lambda item: item[1], default=("", 0.0))
+        is_he = self.train.initialisation == "he"
         if share > 0.5:
-            return stuck + f"{share:.0%} of {layer} is dead; lower the learning rate or take initialisation=he"
-        if self.train.initialisation != "he":
+            remedy = "lower the learning rate" + " or take initialisation=he" * (not is_he)
+            return stuck + f"{share:.0%} of {layer} is dead; {remedy}"
+        if not is_he:
             return stuck + "small Gaussian weights start slowly; wait, or take initialisation=he (recipe `modern`)"
         return stuck + "check that the labels belong to the pictures, or raise the learning rate"
