@@ -140,7 +140,7 @@ RANGES = {
     "warm_up": (0, 1),
     "drops": (0, 10),
     "drop_share": (0, 1),
-    "bias_rate": (0, 100),
+    "bias_rate": (1e-6, 100),
     "trust": (0, 1),
     "momentum": (0, 0.9999),
     "weight_decay": (0, 10),

@@ -106,3 +106,17 @@ def test_a_mistake_is_one_line(alexnet, arguments, told):
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("claim", "change", "why"),
+    [
+        ("views", "evaluate_every=0.5", "nothing may be chosen by the pictures"),
+        ("lrn", "seed=7", "--seeds says how many"),
+        ("relu", "learning_rate=0.1", "the race tries rates of its own"),
+    ],
+)
+def test_what_the_experiment_decides_cannot_be_set(alexnet, pictures, claim, change, why):
+    code, _, err = alexnet("claim", claim, "--data", pictures, "--set", change)
+    assert code == 2
+    assert why in err

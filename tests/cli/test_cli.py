@@ -136,6 +136,16 @@ def test_several_precisions_are_compared(answer, trained, pictures):
     assert told["precisions"][1]["weight_bytes"] < told["precisions"][0]["weight_bytes"]
 
 
+def test_the_held_out_quarter_is_the_same_for_every_seed(answer, make_folder, tmp_path):
+    data, run = make_folder(tmp_path / "data", {"red": 8, "blue": 8}), tmp_path / "run"
+    answer("train", "paper", "--data", data, "--out", run, "--steps", 2, *TOY, "--seed", 3)
+    trained = json.loads((run / "evaluation.json").read_text())
+    answer("evaluate", run, "--precision", "float32,int8")
+    again = json.loads((run / "evaluation.json").read_text())
+    assert again["precision"] == "float32"
+    assert again["loss"] == pytest.approx(trained["loss"], rel=1e-4)
+
+
 def test_evaluating_on_other_data_leaves_the_run_alone(answer, trained, pictures):
     before = {path.name: path.stat().st_mtime_ns for path in trained.iterdir()}
     answer("evaluate", trained, "--data", pictures)

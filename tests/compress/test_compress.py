@@ -151,3 +151,22 @@ def test_what_cannot_be_compressed_is_one_line(result, run, tmp_path, alexnet):
         assert told in err
         assert err.count("\n") == 1
         assert not (tmp_path / "out.compressed").exists()
+
+
+def test_a_second_program_is_kept_out(run, store, tmp_path):
+    weights, out = run / "model.safetensors", tmp_path / "small.compressed"
+    told = []
+
+    class Intruder(Follower):
+        def began(self, what):
+            with pytest.raises(UsageError, match="is being worked in by another program"):
+                compress(weights, store, out, PLAN)
+            told.append(what)
+
+    assert compress(weights, store, out, PLAN, Intruder())
+    assert told
+
+
+def test_a_run_folder_is_no_place_for_a_compressed_file(run, store):
+    with pytest.raises(UsageError, match="holds a run"):
+        compress(run / "model.safetensors", store, run / "model.compressed", PLAN)

@@ -140,6 +140,11 @@ def test_a_hugging_face_folder_is_a_run_with_a_card(alexnet, mistake, run, tmp_p
     assert f"| top-1 error | {measured['top1_error']:.2%} |" in (out / "README.md").read_text()
     assert load(out).classes == load(run).classes
     assert "leave --int8" in mistake("--format", "huggingface", "--int8")
+    card = (out / "model.safetensors").read_bytes()
+    assert b'"machine"' not in card
+    assert str(json.loads((mine / "config.json").read_text())["data"]["source"]).encode() not in card
+    (mine / "evaluation.json").write_text("{")
+    assert "evaluation.json is damaged" in mistake("--format", "huggingface", "--out", tmp_path / "no", run=mine)
 
 
 def test_what_cannot_be_exported_is_one_line(mistake, tmp_path, monkeypatch):
@@ -159,14 +164,15 @@ def test_what_cannot_be_exported_is_one_line(mistake, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["taken.onnx"]
 
 
-def test_networks_for_cifar_go_to_torch_only(pictures, tmp_path):
-    model = create("cifar-80sec", classes=3).eval()
+@pytest.mark.parametrize("name", ["cifar-80sec", "cifar-11pct"])
+def test_networks_for_cifar_go_to_torch_only(name, pictures, tmp_path):
+    model = create(name, classes=3).eval()
     with torch.no_grad():
         model.fc5.bias += torch.arange(3.0)
     path, header = tmp_path / "small.safetensors", {"classes": ["blue", "green", "red"], "preprocessing": PREPROCESSING}
     checkpoint.save(path, model, np.zeros((32, 32, 3), np.float32), header)
     classifier, taken = load(path, numbers="float32"), samples(path, str(pictures))
-    with pytest.raises(UsageError, match="cifar-80sec is no AlexNet: it goes to --format torch-export only"):
+    with pytest.raises(UsageError, match=f"{name} is no AlexNet: it goes to --format torch-export only"):
         road.export(classifier, road.Plan("onnx"), tmp_path / "small.onnx", taken)
     facts = road.export(classifier, road.Plan("torch-export"), tmp_path / "small.pt2", taken)
     assert facts["parity"]["error"] < 1e-4

@@ -32,3 +32,11 @@ def test_another_layer_cannot_be_left_out():
         AlexNet("toy", input_size=67, without="conv5")
     with pytest.raises(UsageError, match="cifar-18pct has no layer to spare"):
         create("cifar-18pct", without="conv3")
+
+
+@pytest.mark.parametrize("scheme", ["paper", "torch"])
+def test_what_is_left_out_changes_the_start_of_no_other_layer(scheme):
+    whole, less = (AlexNet("toy", input_size=67, initialisation=scheme, without=w) for w in ("none", "conv4"))
+    for name, weights in less.state_dict().items():
+        if weights.shape == whole.state_dict()[name].shape:
+            assert torch.equal(weights, whole.state_dict()[name]), name

@@ -14,7 +14,7 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import pack
 from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError
 from alexnet.evaluation.classifier import load
-from alexnet.training import loop, watch
+from alexnet.training import loop, memory, run, watch
 from alexnet.weights import checkpoint
 
 
@@ -384,3 +384,17 @@ def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_
 
     assert loop.train(replace(settings, steps=1, epochs=1), store, "colours", folder, Recorder(intrude))
     assert loop.resume(store, folder)
+
+
+def test_the_largest_batch_is_that_of_all_processes(settings, monkeypatch):
+    model = loop.make_model(settings, 3)
+    each = memory.bytes_per_image(model, torch.float32)
+    monkeypatch.setattr("alexnet.precision.free_memory", lambda: int(memory.fixed_bytes(model) + 10.5 * each))
+    memory.check(model, 40, torch.float32, processes=4)
+    with pytest.raises(UsageError, match="the largest that does is 40: --set batch_size=40"):
+        memory.check(model, 44, torch.float32, processes=4)
+
+
+def test_a_folder_that_was_not_trained_here_is_no_run_begun(settings, store, tmp_path):
+    (tmp_path / "config.json").write_text('{"architectures": ["AlexNet"]}')
+    assert not run.is_begun(tmp_path, settings, store)

@@ -75,6 +75,7 @@ def conduct(
     if asked.kind == "count":
         return _write(request, {**result, **count.measure(), "cost": {"seconds": 0.0, "images": 0}})
     budget = (RACE_BUDGETS if asked.kind == "race" else BUDGETS)[request.budget]
+    _check_changes(request.changes, asked)
     budget = replace(budget, train=config.override(budget.train, list(request.changes)))
     usual = budget.averaged if asked.kind == "ensemble" else budget.seeds
     seeds = usual if request.seeds is None else request.seeds
@@ -151,6 +152,19 @@ def _race(asked: Claim, budget: Budget, seeds: int, work: Experiment) -> dict[st
     )
     made = race.measure(asked, budget, seeds, work)
     return {**made, **_made_with(Path(made["rows"][0]["run"]))}
+
+
+def _check_changes(changes: tuple[str, ...], asked: Claim) -> None:
+    """Refuses changes that would make the answer another question's."""
+    why = {
+        "seed": "every arm has the seeds 0, 1, ...; --seeds says how many",
+        "evaluate_every": "nothing may be chosen by the pictures that the answer is measured on",
+    }
+    if asked.kind == "race":
+        why["learning_rate"] = "the race tries rates of its own"
+    for name in (change.partition("=")[0] for change in changes):
+        if name in why:
+            raise UsageError(f"--set {name} does not fit this claim: {why[name]}")
 
 
 def _said(asked: Claim) -> dict[str, Any]:

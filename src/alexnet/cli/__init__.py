@@ -14,11 +14,13 @@ from typing import NoReturn
 from alexnet import __version__
 from alexnet.config import CHOICES, RECIPES
 from alexnet.errors import AlexNetError
+from alexnet.models.variants import VARIANTS
 
 EXPORTS = ("onnx", "keras", "torch-export", "browser", "huggingface")
 NUMBERS = ("auto", "float32", "bf16", "int8")
 PARALLEL = ("data", "towers", "hybrid")
 TIMEOUT_S = 300.0
+VARIANT_NAMES = ", ".join([*VARIANTS, *(name for name in RECIPES if name.startswith("cifar-"))])
 
 DATA_HELP = (
     "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
@@ -119,7 +121,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _summary(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--variant", default="alexnet", metavar="V", help="which network (alexnet)")
+    command.add_argument("--variant", default="alexnet", metavar="V", help=f"which network (alexnet): {VARIANT_NAMES}")
     command.add_argument("--input-size", type=int, metavar="S", help="side of the input, pixels (the variant's own)")
     command.add_argument("--classes", type=int, metavar="C", help="outputs (1000, of CIFAR's networks 10)")
 
@@ -137,11 +139,11 @@ def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="SOURCE", help=DATA_HELP)
     command.add_argument("--out", metavar="RUN", help="run folder to make")
     command.add_argument("--resume", metavar="RUN", help="continue this run from its last save")
-    command.add_argument("--variant", metavar="V", help="which network (alexnet); see alexnet summary")
+    command.add_argument("--variant", metavar="V", help=f"which network (alexnet): {VARIANT_NAMES}")
     length = command.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, metavar="E", help="passes over the training pictures")
     length.add_argument("--steps", type=int, metavar="N", help="updates")
-    command.add_argument("--seed", type=int, metavar="S", help="of everything random (0)")
+    command.add_argument("--seed", type=int, metavar="S", help="of weights, order, crops, colour and dropout (0)")
     command.add_argument("--input-size", type=int, metavar="S", help="side of the crops the network sees, pixels")
     command.add_argument("--precision", choices=CHOICES["precision"], help="auto takes bf16 where it is fast")
     command.add_argument(

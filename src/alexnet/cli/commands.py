@@ -123,7 +123,8 @@ def evaluate(asked: Namespace) -> None:
     from alexnet.evaluation.quantise import weight_bytes
     from alexnet.meeting import assemble
 
-    results = []
+    results: list[dict[str, Any]] = []
+    examples: dict[str, Any] = {}
     with assemble(None, asked.timeout) as team:
         for numbers in asked.precision:
             classifiers = [load(run, numbers=numbers) for run in asked.runs]
@@ -133,13 +134,14 @@ def evaluate(asked: Namespace) -> None:
             split = asked.split or default_split(store)
             team.compare({"weights": [c.header["crc32"] for c in classifiers], "data": store.content_hash})
             with render.Bar("evaluating") as bar:
-                result, examples = measure(classifiers, store, split, asked.views, bar.update, team)
+                result, seen = measure(classifiers, store, split, asked.views, bar.update, team)
             size = sum(weight_bytes(classifier.model) for classifier in classifiers)
             results.append({"precision": numbers, **result, "weight_bytes": size})
+            examples = examples or seen
     if not team.is_first:
         return
     if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
-        _write_evaluation(Path(asked.runs[0]), result, examples)
+        _write_evaluation(Path(asked.runs[0]), results[0], examples)
     text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
     render.answer(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
 

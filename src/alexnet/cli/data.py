@@ -23,13 +23,17 @@ def source_of(header: dict[str, Any]) -> str:
 def open_data(source: str, settings: Train, on_bad_image: Any, size: int | None = None, square: str = "centre") -> Any:
     """Opens the store of a source, packed with a progress bar if need be.
 
+    A source without a split of its own has the same held-out quarter whatever the seed of the training, so that runs of
+    several seeds are measured, and averaged, on pictures that none has seen.
+
     Args:
         source: As a user calls it.
-        settings: Say the seed, and the size where `size` does not.
+        settings: Say the size where `size` does not.
         on_bad_image: `skip` or `stop`.
         size: Side of the pictures, pixels.
         square: How they become square, a key of `squares.SPECS`.
     """
+    from alexnet.data.remote import is_remote
     from alexnet.data.sources import open_source
     from alexnet.data.squares import warped
     from alexnet.data.store import cache_directory, is_store, open_store, pack
@@ -37,14 +41,14 @@ def open_data(source: str, settings: Train, on_bad_image: Any, size: int | None 
 
     side = size or settings.stored_size or stored_size(settings.variant, settings.input_size)
     with render.Bar("packing") as bar:
-        if square == "warp" and not is_store(source):
-            opened = warped(open_source(source, seed=settings.seed), side)
+        if square == "warp" and not (is_store(source) or is_remote(source)):
+            opened = warped(open_source(source), side)
             place = cache_directory(opened, side)
             return pack(opened, place, size=side, on_bad_image=on_bad_image, progress=bar.update)
         if square == "warp":
             what = f"{source} holds the centres of pictures, this network was trained on warped ones"
             print(f"alexnet: {what}", file=sys.stderr)
-        return open_store(source, seed=settings.seed, size=side, on_bad_image=on_bad_image, progress=bar.update)
+        return open_store(source, size=side, on_bad_image=on_bad_image, progress=bar.update)
 
 
 def default_split(store: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from alexnet import config, precision
 from alexnet.cli import render
 from alexnet.cli.data import default_split, open_data, source_of
-from alexnet.errors import UsageError
+from alexnet.errors import CheckpointError, UsageError
 
 
 def export(asked: Namespace) -> None:
@@ -51,10 +51,16 @@ def _save_pretrained(asked: Namespace, run: Path) -> None:
     """Writes a folder as Hugging Face's tools have it, its card with the run's last evaluation."""
     from alexnet.evaluation.classifier import load
 
-    if asked.int8 or asked.lrn or asked.preprocess:
-        raise UsageError("huggingface keeps the weights as they are; leave --int8, --lrn and --preprocess away")
+    if asked.int8 or asked.lrn or asked.preprocess or asked.data:
+        options = "--int8, --lrn, --preprocess and --data"
+        raise UsageError(f"huggingface keeps the weights as they are; leave {options} away")
     out, measured = Path(asked.out or f"{run.resolve()}-huggingface"), run / "evaluation.json"
-    evaluation = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else None
+    try:
+        evaluation = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else None
+    except ValueError as error:
+        raise CheckpointError(f"{measured} is damaged: write it anew with alexnet evaluate {asked.run}") from error
+    if evaluation and evaluation.get("precision", "auto") not in ("auto", "float32"):
+        evaluation = None  # the card is of the weights as they are; their own errors stand in their header
     load(asked.run, numbers="float32").save_pretrained(out, evaluation=evaluation)
     facts = {"file": str(out), "format": asked.format, "bytes": sum(path.stat().st_size for path in out.iterdir())}
     render.answer(asked, facts, f"{out}: {facts['bytes'] / 1e6:,.1f} MB; see {out}/README.md")

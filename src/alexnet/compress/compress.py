@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.files import plain_errors, write
+from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.cifar import CIFAR
 from alexnet.models.network import Network
 from alexnet.training import run
@@ -110,32 +111,36 @@ def compress(
         raise UsageError(f"{weights} knows other classes than {store.name}; give the data that it was trained with")
     store = copy.copy(store)
     store.mean_image = np.rint(trained.mean).clip(0, 255)  # the file has a byte a number
+    if out.name == compressed.NAME and (out.parent / "model.safetensors").exists():
+        raise UsageError(f"{out.parent} holds a run, whose weights come first; give another --out")
     work = out.with_name(f"{out.name}.work")
     float32_bytes = 4 * sum(parameter.numel() for parameter in trained.model.parameters())
     _claim(work, request)
-    table = _Table(work / TABLE, store, plan.split, float32_bytes)
-    retrain = _Retraining(trained.header, store, work, table, follower or Follower(), should_stop)
-    del trained  # memory: every step reads what it needs
+    with alone_in(work, "is being worked in by another program: wait for it, or stop it"):
+        table = _Table(work / TABLE, store, plan.split, float32_bytes)
+        retrain = _Retraining(trained.header, store, work, table, follower or Follower(), should_stop)
+        del trained  # memory: every step reads what it needs
 
-    table.measure("trained", weights, float32_bytes)
-    pruned = retrain("pruned", weights, lambda model: prune(model, plan.keep), hold_zeros, _bytes_pruned, plan.epochs)
-    if pruned is None:
-        return None
-    shared = retrain("shared", pruned, share, hold_values, _bytes_shared, SHARE_EPOCHS * plan.epochs)
-    if shared is None:
-        return None
-    retrain.follower.began("coding")
-    result, coded = checkpoint.load(shared), work / out.name
-    for name, group in hold_values(checkpoint.load(shared.parent / START).model).items():
-        group.average(weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
-    kept = {name: value for name, value in retrain.header.items() if name not in _OF_OTHER_FILES}
-    compressed.save(coded, result.model, result.mean, {**kept, "compression": {"request": request}})
-    table.measure("Huffman", coded, coded.stat().st_size)
-    compression = {"request": request, "table": table.rows}
-    with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
-        compressed.save(out, result.model, result.mean, {**kept, "compression": compression})
-    shutil.rmtree(work)
-    return table.rows
+        table.measure("trained", weights, float32_bytes)
+        cut = partial(prune, keep=plan.keep)
+        pruned = retrain("pruned", weights, cut, hold_zeros, _bytes_pruned, plan.epochs)
+        if pruned is None:
+            return None
+        shared = retrain("shared", pruned, share, hold_values, _bytes_shared, SHARE_EPOCHS * plan.epochs)
+        if shared is None:
+            return None
+        retrain.follower.began("coding")
+        result, coded = checkpoint.load(shared), work / out.name
+        for name, group in hold_values(checkpoint.load(shared.parent / START).model).items():
+            group.average(weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
+        kept = {name: value for name, value in retrain.header.items() if name not in _OF_OTHER_FILES}
+        compressed.save(coded, result.model, result.mean, {**kept, "compression": {"request": request}})
+        table.measure("Huffman", coded, coded.stat().st_size)
+        compression = {"request": request, "table": table.rows}
+        with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
+            compressed.save(out, result.model, result.mean, {**kept, "compression": compression})
+        shutil.rmtree(work)
+        return table.rows
 
 
 _OF_OTHER_FILES = ("progress", "metrics", "step")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.data import decode, squares
+from alexnet.data.remote import is_remote
 from alexnet.data.sources import open_source
 from alexnet.data.store import is_store, open_store
 from alexnet.errors import BadImage, ExportError
@@ -86,7 +87,7 @@ def _of_run(run: Path) -> list[bytes]:
 
 
 def _of_data(data: str) -> list[bytes]:
-    if is_store(data) or "://" in data:
+    if is_store(data) or is_remote(data):
         splits: Any = open_store(data).splits
         split = splits.get("val") or splits.get("test") or splits["train"]
         return [bytes(split.jpeg(int(i))) for i in np.linspace(0, len(split) - 1, min(SHOWN, len(split)))]

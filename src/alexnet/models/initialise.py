@@ -56,10 +56,12 @@ def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -
     if rule is None:
         return
     gains = _gains(model, order)
-    if isinstance(rule, Gaussian) and len(rule.std) != len(gains):
-        raise UsageError(f"initialisation {scheme} is for {len(rule.std)} layers with weights, this has {len(gains)}")
-    for index, name in enumerate(gains):
-        layer = getattr(model, name)
+    numbers = {name: int(name[-1]) for name in gains}
+    if isinstance(rule, Gaussian) and len(rule.std) != max(numbers.values()):
+        count = max(numbers.values())
+        raise UsageError(f"initialisation {scheme} is for {len(rule.std)} layers with weights, this has {count}")
+    for name, number in numbers.items():
+        layer, index = getattr(model, name), number - 1  # by its number: a layer left out changes no other
         generator = torch.Generator().manual_seed(fold(seed, "weights", index))
         fan_in = layer.weight[0].numel()
         with torch.no_grad():

@@ -31,8 +31,8 @@ class LocallyConnected(nn.Module):
         padded = F.pad(images, (1, 1, 1, 1)).permute(2, 3, 0, 1)
         seen = torch.cat([padded[y : y + side, x : x + side] for y in range(3) for x in range(3)], -1)
         weight = self.weight.view(places, self.outputs, -1).transpose(1, 2)
-        units = torch.baddbmm(self.bias.view(places, 1, -1), seen.view(places, len(images), -1), weight)
-        return units.view(side, side, len(images), -1).permute(2, 3, 0, 1)
+        units = torch.baddbmm(self.bias.view(places, 1, -1), seen.flatten(0, 1), weight)
+        return torch.unflatten(units, 0, (side, side)).permute(2, 3, 0, 1)
 
     def extra_repr(self) -> str:
         """Shows the sizes in the network's printout."""

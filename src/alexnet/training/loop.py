@@ -349,7 +349,7 @@ def _check(settings: Train, store: Store, model: Network, team: Team) -> None:
     if batch % count:
         even = batch + -batch % count
         raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: --set batch_size={even}")
-    memory.check(model, batch // count, precision.dtype(settings.precision))
+    memory.check(model, batch, precision.dtype(settings.precision), count)
     _watched(store)
 
 

@@ -13,13 +13,14 @@ KEPT = 1.5
 """Bytes a step keeps for an image, over the bytes of all its layers' outputs; measured 1.2 to 1.3 on the CPU."""
 
 
-def check(model: Network, batch_size: int, dtype: torch.dtype) -> None:
+def check(model: Network, batch_size: int, dtype: torch.dtype, processes: int = 1) -> None:
     """Refuses a batch that does not fit into the memory that is free.
 
     Args:
         model: The network.
         batch_size: Images a step.
         dtype: Of activations.
+        processes: That share them evenly.
 
     Raises:
         UsageError: It does not fit; the message says the largest batch that does.
@@ -27,7 +28,7 @@ def check(model: Network, batch_size: int, dtype: torch.dtype) -> None:
     free = precision.free_memory()
     if free is None:
         return
-    largest = max(0, int((free - fixed_bytes(model)) / bytes_per_image(model, dtype)))
+    largest = processes * max(0, int((free - fixed_bytes(model)) / bytes_per_image(model, dtype)))
     if batch_size > largest:
         raise UsageError(
             f"a batch of {batch_size} images does not fit into the {free / 1e9:.1f} GB of memory that are free; "

@@ -45,6 +45,7 @@ class Part:
     def __init__(self, model: Network, team: Team = ALONE, reduction: str = "float32") -> None:
         self.team, self.reduction = team, reduction
         self.parameters = sum(p.numel() for p in model.parameters())
+        self._layers = [name for name in LAYERS if hasattr(model, name)]
         self._cuts: dict[str, int] = {}
         self._arriving: list[Callable[[], None]] = []
         if team.everyone.count > 1:
@@ -77,10 +78,10 @@ class Part:
         self._arriving.clear()
 
     def over_layers(self, sums: Tensor) -> Tensor:
-        """Gives, from sums over what this process holds of each layer (8, ...), those over whole layers."""
-        if not CUT[self.team.mode]:
+        """Gives, from sums over what this process holds of each layer (layers, ...), those over whole layers."""
+        if self.team.model.count == 1:
             return sums
-        whole, is_cut = sums.clone(), [name in CUT[self.team.mode] for name in LAYERS]
+        whole, is_cut = sums.clone(), [name in CUT[self.team.mode] for name in self._layers]
         whole[is_cut] = self.team.model.sum(sums[is_cut])
         return whole
 

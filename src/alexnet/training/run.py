@@ -54,7 +54,8 @@ def is_begun(folder: Path, train: Train, store: Store) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     described = read_config(folder)
-    return bool(described["train"] == config.to_json(train) and described["data"]["hash"] == store.content_hash)
+    data = described.get("data", {}).get("hash")
+    return bool(described.get("train") == config.to_json(train) and data == store.content_hash)
 
 
 def describe(train: Train, model: Network, store: Store, source: str) -> dict[str, Any]:

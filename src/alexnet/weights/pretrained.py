@@ -51,12 +51,23 @@ def save(
         raise UsageError(f"{folder} exists already; give a new folder")
     with plain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    header = _public(header)
     classes, measured = header["classes"], evaluation or header.get("metrics")
     _write_json(folder / "config.json", config(model, header))
     _write_json(folder / "preprocessor_config.json", preprocessor(model, mean, header))
     write(folder / "README.md", card(folder.name, model, classes, header, licence, measured))
     with manifest.renewed(folder / WEIGHTS):
         checkpoint.save(folder / WEIGHTS, model, mean, header)
+
+
+def _public(header: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out what is of the machine that trained: its name for the data, its files, itself; and another file's
+    layout.
+    """
+    kept = {name: value for name, value in header.items() if name not in ("machine", "parts")}
+    if "data" in kept:
+        kept["data"] = {name: value for name, value in kept["data"].items() if name not in ("source", "quarantine")}
+    return kept
 
 
 def config(model: Network, header: dict[str, Any]) -> dict[str, Any]:
