@@ -132,7 +132,7 @@ RANGES = {
     "colour_strength": (0, 10),
     "divide_pixels_by": (1e-3, 1e6),
     "batch_size": (1, 1 << 20),
-    "epochs": (0, 1e6),
+    "epochs": (1e-3, 1e6),
     "steps": (1, 1 << 40),
     "learning_rate": (0, 1e3),
     "rate_batch": (1, 1 << 20),

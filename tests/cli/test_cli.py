@@ -223,7 +223,7 @@ def test_a_second_signal_does_not_wait(alexnet, pictures, tmp_path, monkeypatch)
 
 
 def training(data, out, *more):
-    return ["train", "modern", "--data", data, "--out", out, "--steps", 1, *TOY, *more]
+    return ["train", "modern", "--data", data, "--out", out, "--steps", 2, *TOY, *more]
 
 
 def test_a_wrong_path(mistake, trained, pictures, tmp_path):
@@ -277,6 +277,34 @@ def test_stopping_at_a_bad_picture(mistake, make_folder, tmp_path):
     assert "train/blue/001.jpg: " in mistake(*training(folder, tmp_path / "out", "--on-bad-image", "stop"))
 
 
+def test_a_run_goes_on_where_its_data_have_moved(alexnet, answer, make_folder, tmp_path):
+    data, run = (
+        make_folder(tmp_path / "data", {"train/red": 6, "train/blue": 6, "val/red": 2, "val/blue": 2}),
+        tmp_path / "run",
+    )
+    answer(*training(data, run))
+    assert json.loads((run / "config.json").read_text())["data"]["source"] == str(data)
+    data.rename(tmp_path / "moved")
+    assert alexnet("train", "--resume", run)[0] == 2
+    assert answer("train", "--resume", run, "--data", tmp_path / "moved")["complete"]
+
+
+def test_a_run_of_one_step_is_refused_before_it_starts(mistake, make_folder, tmp_path):
+    data = make_folder(tmp_path / "data", {"train/red": 6, "train/blue": 6, "val/red": 2, "val/blue": 2})
+    told = mistake(
+        "train", "modern", "--data", data, "--out", tmp_path / "run", "--epochs", 1, *TOY[:-1], "batch_size=32"
+    )
+    assert "12 pictures in batches of 32 make one step" in told
+
+
+def test_files_that_are_not_read_are_counted(alexnet, make_folder, tmp_path):
+    data = make_folder(tmp_path / "data", {"train/red": 6, "train/blue": 6, "val/red": 2, "val/blue": 2})
+    (data / "train" / "red" / "photo.heic").write_bytes(b"heic")
+    code, _, err = alexnet(*training(data, tmp_path / "run"))
+    assert code == 0
+    assert "files ignored: 1 (hidden, or of a kind that is not read)" in err
+
+
 def test_a_run_folder_that_exists(mistake, trained, pictures):
     before = (trained / "last.safetensors").read_bytes()
     told = mistake(*training(pictures, trained))
@@ -297,8 +325,8 @@ def test_a_run_folder_that_exists(mistake, trained, pictures):
         (["train", "modern", "--data", "x"], "train needs out"),
         (["train", "modern", "--epochs", "two"], "invalid float value: 'two'"),
         (["train", "modern", "--epochs", "2", "--steps", "5"], "not allowed with"),
-        (["train", "--resume", "x", "--seed", "0"], "--resume takes everything from the run"),
-        (["train", "--resume", "x", "--set", "lrn=false"], "--resume takes everything from the run"),
+        (["train", "--resume", "x", "--seed", "0"], "--resume takes all but --data from the run"),
+        (["train", "--resume", "x", "--set", "lrn=false"], "--resume takes all but --data from the run"),
         (["evaluate", "x", "--views", "5"], "no 5 here"),
         (["evaluate"], "RUN"),
         (["predict", "x"], "IMAGE"),

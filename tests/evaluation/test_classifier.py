@@ -68,6 +68,16 @@ def test_files_are_read_as_the_store_reads_them(classifier, pictures, store):
     assert abs(found.astype(int) - stored).mean() < 5  # the store's are JPEG again
 
 
+def test_one_file_needs_no_list(classifier, pictures, store):
+    path = pictures / store.splits["val"].name(0)
+    for one in (path, str(path)):
+        assert np.array_equal(classifier.read(one), classifier.read([path]))
+
+
+def test_a_classifier_is_shown_in_a_line(classifier):
+    assert repr(classifier) == "Classifier('toy', 3 classes, 76 pixels)"
+
+
 def test_a_file_that_is_no_picture_is_named(classifier, tmp_path):
     (tmp_path / "x.jpg").write_text("<html>")
     with pytest.raises(BadImage, match=r"x\.jpg"):

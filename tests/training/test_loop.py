@@ -331,7 +331,7 @@ def test_a_run_folder_that_cannot_be_made_is_named(settings, store, tmp_path, pl
 
 def test_an_empty_folder_may_become_a_run(settings, store, tmp_path):
     (tmp_path / "config.json.tmp").write_text("{")  # what a process leaves that was killed at once
-    assert loop.train(replace(settings, steps=1), store, "colours", tmp_path)
+    assert loop.train(replace(settings, steps=2), store, "colours", tmp_path)
 
 
 def test_changed_data_are_refused(settings, store, tmp_path, make_folder):
@@ -382,7 +382,7 @@ def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_
         with pytest.raises(UsageError, match="run is being trained by another program"):
             loop.resume(store, folder)
 
-    assert loop.train(replace(settings, steps=1, epochs=1), store, "colours", folder, Recorder(intrude))
+    assert loop.train(replace(settings, steps=2, epochs=1), store, "colours", folder, Recorder(intrude))
     assert loop.resume(store, folder)
 
 

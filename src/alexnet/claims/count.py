@@ -39,7 +39,7 @@ def measure() -> dict[str, Any]:
         "verdict": CONFIRMED if all(agrees.values()) else OPPOSITE,
         "answer": [
             f"{parameters:,} parameters and {macs:,} multiply-adds; the convolutions have "
-            f"{found['parameters in convolutions']:.1%} of the ones and {found['their multiply-adds']:.1%} of the "
-            "others."
+            f"{found['parameters in convolutions']:.1%} of the parameters and {found['their multiply-adds']:.1%} of "
+            "the multiply-adds."
         ],
     }

@@ -116,9 +116,8 @@ def _found(result: Result) -> str:
         return difference_chart(result["differences"])
     if "level" in result:
         return f'<div class="single">{race_chart(result["rows"], result["best"], result["level"])}</div>'
-    return _table(
-        ["", "claimed", "counted"], [[f["name"], f"{f['claimed']:g}", f"{f['found']:,.6g}"] for f in result["figures"]]
-    )
+    figures = [[f["name"], _figure(f["claimed"]), _figure(f["found"])] for f in result["figures"]]
+    return _table(["", "claimed", "counted"], figures)
 
 
 def _rows(result: Result) -> str:
@@ -141,12 +140,18 @@ def _arms(result: Result) -> str:
     return _table(["arm", "changed"], changes) + _table(["setting", "before the change"], settings)
 
 
+def _figure(value: float) -> str:
+    return percent(value) if value < 1 else whole(value)
+
+
 def _cell(key: str, value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return percent(value, 2) if key.endswith("error") else f"{value:,.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        return value
+    return percent(value, 2) if key.endswith("error") else f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
 
 
 def _table(head: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> str:

@@ -128,8 +128,8 @@ CLAIMS = {
         top1=0.02,
     ),
     "parameters": Claim(
-        "62.3 million parameters and 1.1 billion multiply-adds; the convolutions have 6 % of the ones and 95 % of the "
-        "others.",
+        "62.3 million parameters and 1.1 billion multiply-adds; the convolutions have 6 % of the parameters and 95 % "
+        "of the multiply-adds.",
         "lecture, architecture; the paper's 60 million (section 1) are those of the two towers",
         "60 million parameters",
         "none: arithmetic",

@@ -102,9 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     logging.basicConfig(format="alexnet: %(message)s", level=logging.WARNING)
     asked = parser().parse_args(arguments)
-    from alexnet.cli import commands
-
     try:
+        from alexnet.cli import commands
+
         getattr(commands, asked.command)(asked)
     except AlexNetError as error:
         sys.exit(_fail(str(error), 2))
@@ -138,7 +138,11 @@ def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", nargs="?", choices=list(RECIPES), metavar="RECIPE", help=", ".join(RECIPES))
     command.add_argument("--data", metavar="SOURCE", help=DATA_HELP)
     command.add_argument("--out", metavar="RUN", help="run folder to make")
-    command.add_argument("--resume", metavar="RUN", help="continue this run from its last save")
+    command.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="continue this run from its last save; --data says where its pictures have moved to",
+    )
     command.add_argument("--variant", metavar="V", help=f"which network (alexnet): {VARIANT_NAMES}")
     length = command.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, metavar="E", help="passes over the training pictures")
@@ -163,7 +167,7 @@ def _train(command: argparse.ArgumentParser) -> None:
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="+", metavar="RUN", help="run folder; several are averaged")
     command.add_argument("--data", metavar="SOURCE", help="what to test on (what the run was trained with)")
-    command.add_argument("--split", default=None, help="val, test, ... or several joined by + (val, else test)")
+    command.add_argument("--split", default=None, help="val, test, train+val, ... (val, else test)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
     command.add_argument(
         "--precision",

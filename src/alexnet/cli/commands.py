@@ -79,14 +79,18 @@ def train(asked: Namespace) -> None:
     """Trains, tests and reports; or resumes."""
     precision.keep_memory()
     from alexnet.meeting import assemble
-    from alexnet.training import loop
+    from alexnet.training import loop, run
 
     with assemble(asked.parallel, asked.timeout) as team:
         folder, settings, source = _what_to_train(asked, team)
+        if team.is_first and not asked.resume and not team.goes_on:
+            run.check_new(folder)
         store = open_data(source, settings, asked.on_bad_image)
         if team.is_first:
             for entry in store.quarantine:
                 _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
+            if store.ignored:
+                _notice(f"alexnet: files ignored: {store.ignored} (hidden, or of a kind that is not read)")
         with polite_stop(team) as stop, render.TrainingDisplay() as display:
             if asked.resume:
                 done = loop.resume(store, folder, display, stop.is_set, team)
@@ -228,20 +232,21 @@ def _notice(text: str) -> None:
 
 def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
     if asked.resume:
-        if any(getattr(asked, name) is not None for name in _TRAIN_FLAGS) or asked.set:
-            raise UsageError("--resume takes everything from the run; leave the other settings away")
+        if any(getattr(asked, name) is not None for name in _TRAIN_FLAGS if name != "data") or asked.set:
+            raise UsageError("--resume takes all but --data from the run; leave the other settings away")
         from alexnet.training.run import read_config
 
         described = team.tell(read_config(Path(asked.resume)) if team.is_first else {})
         if "train" not in described:
             raise UsageError(f"{asked.resume} was converted, not trained here: there is nothing to resume")
-        return Path(asked.resume), config.from_json(described["train"]), source_of(described)
+        return Path(asked.resume), config.from_json(described["train"]), asked.data or source_of(described)
     for name, example in (("recipe", "modern"), ("data", "--data ~/pictures"), ("out", "--out runs/mine")):
         if not getattr(asked, name):
             raise UsageError(f"train needs {name.replace('recipe', 'a RECIPE')}, for instance {example}")
     flags = {name: getattr(asked, name) for name in _TRAIN_FLAGS[3:] if getattr(asked, name) is not None}
     settings = replace(config.recipe(asked.recipe), **flags)
-    return Path(asked.out), config.override(settings, asked.set), asked.data
+    source = str(Path(asked.data).absolute()) if Path(asked.data).exists() else asked.data
+    return Path(asked.out), config.override(settings, asked.set), source
 
 
 def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
@@ -268,6 +273,9 @@ def _pictures(arguments: list[str]) -> Iterator[Path]:
     """Gives the picture files that were named, and those in the folders that were named, in order."""
     from alexnet.data.folders import PICTURES
 
+    missing = next((argument for argument in arguments if not Path(argument).exists()), None)
+    if missing is not None:
+        raise UsageError(f"there is no picture {missing}")
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
@@ -275,7 +283,5 @@ def _pictures(arguments: list[str]) -> Iterator[Path]:
             if not found:
                 raise UsageError(f"there are no pictures in {path}")
             yield from found
-        elif path.is_file():
-            yield path
         else:
-            raise UsageError(f"there is no picture {path}")
+            yield path

@@ -29,7 +29,8 @@ def export(asked: Namespace) -> None:
         _save_pretrained(asked, run)
         return
     plan = road.Plan(asked.format, asked.lrn, asked.preprocess, asked.int8)
-    out = Path(asked.out or f"{run.resolve()}{'-int8' * asked.int8}{road.FORMATS[asked.format]}")
+    kind = "-preprocess" * asked.preprocess + "-int8" * asked.int8
+    out = Path(asked.out or f"{run.resolve()}{kind}{road.FORMATS[asked.format]}")
     road.check_out(out)
     classifier = load(asked.run, numbers="float32")
     store, split = _store(asked, classifier) if asked.int8 else (None, "val")

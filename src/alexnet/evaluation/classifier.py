@@ -72,12 +72,16 @@ class Classifier:
         draws = make_views(len(pictures), 1, self.stored_size, self.model.input_size, self.divide_pixels_by)[0]
         return np.asarray(self._run(self.model.features, pictures, draws).float().cpu().numpy())
 
-    def read(self, paths: Iterable[str | Path]) -> NDArray[np.uint8]:
-        """Reads picture files the way the training data were read: (N, S, S, 3).
+    def __repr__(self) -> str:
+        return f"Classifier({self.model.variant!r}, {len(self.classes)} classes, {self.stored_size} pixels)"
+
+    def read(self, paths: str | Path | Iterable[str | Path]) -> NDArray[np.uint8]:
+        """Reads a picture file, or several, the way the training data were read: (N, S, S, 3).
 
         Raises:
             BadImage: A picture cannot be decoded.
         """
+        paths = [paths] if isinstance(paths, str | Path) else paths
         files = ((Path(path).read_bytes(), str(path)) for path in paths)
         return np.stack([squares.load(data, name, self.stored_size, self.square) for data, name in files])
 

@@ -1,5 +1,7 @@
 """Every network by the name of its variant."""
 
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 from alexnet.errors import UsageError
@@ -20,7 +22,14 @@ def create(name: str = "alexnet", **settings: Any) -> Network:
     Raises:
         UsageError: There is no such variant, or a setting is none that it can have.
     """
-    return CifarNet(name, **settings) if isinstance(row(name), Cifar) else AlexNet(name, **settings)
+    kind: type[AlexNet] | type[CifarNet] = CifarNet if isinstance(row(name), Cifar) else AlexNet
+    known = list(signature(kind).parameters)[1:]
+    for setting in settings:
+        if setting not in known:
+            close = get_close_matches(setting, known, 1)
+            hint = f"perhaps {close[0]!r}" if close else f"there are {', '.join(known)}"
+            raise UsageError(f"no setting {setting!r}; {hint}")
+    return kind(name, **settings)
 
 
 def row(name: str) -> Variant | Cifar:

@@ -155,7 +155,7 @@ SECTIONS = (
     Section(
         "kernels",
         "What the first layer looks for",
-        "Edges, frequencies and colour blobs, learned from the pictures alone.",
+        "Edges, frequencies and blobs of colour, once a network has learned; noise where it has hardly begun.",
         _kernels,
     ),
     Section(

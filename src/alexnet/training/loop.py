@@ -345,7 +345,12 @@ def _check(settings: Train, store: Store, model: Network, team: Team) -> None:
         raise DataError(f"{store.name} has no training pictures; put class folders under train/")
     if model.input_size > store.size:
         raise UsageError(f"the network sees {model.input_size} pixels, the store holds {store.size}; pack with --size")
-    count, batch = team.images.count, settings.batch_size
+    count, batch, pictures = team.images.count, settings.batch_size, len(store.splits["train"])
+    if total_steps(settings, pictures) == 1 and settings.schedule in ("one-cycle", "polynomial"):
+        raise UsageError(
+            f"{pictures} pictures in batches of {batch} make one step, at whose end the rate is 0 and nothing is "
+            "learned: give more --epochs, or smaller batches with --set batch_size"
+        )
     if batch % count:
         even = batch + -batch % count
         raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: --set batch_size={even}")

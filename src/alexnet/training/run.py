@@ -38,15 +38,24 @@ def create(folder: Path, train: Train, model: Network, store: Store, source: str
     Raises:
         UsageError: The folder holds something already, or cannot be made.
     """
-    if folder.exists() and (not folder.is_dir() or any(p.name != f"{CONFIG}.tmp" for p in folder.iterdir())):
-        raise UsageError(
-            f"{folder} exists already; give another --out, or continue it with: alexnet train --resume {folder}"
-        )
+    check_new(folder)
     with plain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     description = describe(train, model, store, source)
     write(folder / CONFIG, json.dumps(description, indent=1) + "\n")
     return description
+
+
+def check_new(folder: Path) -> None:
+    """Sees that a folder is not there yet, or empty.
+
+    Raises:
+        UsageError: It holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(p.name != f"{CONFIG}.tmp" for p in folder.iterdir())):
+        raise UsageError(
+            f"{folder} exists already; give another --out, or continue it with: alexnet train --resume {folder}"
+        )
 
 
 def is_begun(folder: Path, train: Train, store: Store) -> bool:

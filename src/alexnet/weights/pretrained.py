@@ -128,7 +128,7 @@ def card(
         **({} if licence else {"license_name": "not-stated"}),
         "library_name": "alexnet",
         "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "alexnet", model.variant],
+        "tags": list(dict.fromkeys(["image-classification", "alexnet", model.variant])),
         "metrics": ["accuracy"],
         "model-index": [{"name": name, "results": _results(source, measured)}],
     }
