@@ -9,19 +9,19 @@ import torch
 
 from alexnet import config
 from alexnet.claims import budgets
-from alexnet.claims.experiment import Follower, Stopped
+from alexnet.claims.experiment import Stopped
 from alexnet.claims.table import CLAIMS
 from alexnet.data.share import from_store
 from alexnet.data.store import Store, pack
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.training.loop import make_model
+from alexnet.training.loop import Observer, make_model
 
 TIMES = ("cost", "written", "page", "rows")
 
 
-class Notes(Follower):
+class Notes(Observer):
     def __init__(self):
         self.runs, self.said, self.steps = [], [], 0
 

@@ -8,13 +8,14 @@ import pytest
 
 from alexnet.claims import budgets, race
 from alexnet.claims.conduct import Request, conduct
-from alexnet.claims.experiment import Follower, Stopped
+from alexnet.claims.experiment import Stopped
 from alexnet.claims.page import race_chart
 from alexnet.claims.race import Curve, compare, most_epochs
 from alexnet.errors import UsageError
+from alexnet.training.loop import Observer
 
 
-class Notes(Follower):
+class Notes(Observer):
     def __init__(self):
         self.runs, self.steps, self.said = [], 0, []
 

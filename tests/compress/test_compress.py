@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import alexnet
-from alexnet.compress.compress import Follower, Plan, compress
+from alexnet.compress.compress import Plan, compress
 from alexnet.compress.prune import SHARES, weights_of
 from alexnet.errors import UsageError
+from alexnet.training.loop import Observer
 from alexnet.weights import compressed
 
 PLAN = Plan(keep=0.1, epochs=0.7)  # 4 steps, then 2
@@ -83,7 +84,7 @@ def test_work_of_another_request_is_not_continued(run, store, tmp_path):
 
 
 def test_a_crash_leaves_no_file_and_loses_no_finished_step(run, store, tmp_path):
-    class Crash(Follower):
+    class Crash(Observer):
         def began(self, what):
             if what == "coding":
                 raise MemoryError
@@ -94,7 +95,7 @@ def test_a_crash_leaves_no_file_and_loses_no_finished_step(run, store, tmp_path)
     assert not out.exists()
     trained = []
 
-    class Watch(Follower):
+    class Watch(Observer):
         def stepped(self, *progress):
             trained.append(progress)
 
@@ -157,7 +158,7 @@ def test_a_second_program_is_kept_out(run, store, tmp_path):
     weights, out = run / "model.safetensors", tmp_path / "small.compressed"
     told = []
 
-    class Intruder(Follower):
+    class Intruder(Observer):
         def began(self, what):
             with pytest.raises(UsageError, match="is being worked in by another program"):
                 compress(weights, store, out, PLAN)

@@ -10,7 +10,7 @@ from typing import Any
 from alexnet import config
 from alexnet.claims import answer, count, experiment, forecast, race
 from alexnet.claims.budgets import BUDGETS, RACE_BUDGETS, Budget
-from alexnet.claims.experiment import Experiment, Follower
+from alexnet.claims.experiment import Experiment
 from alexnet.claims.page import render
 from alexnet.claims.table import Claim, claim
 from alexnet.data.commit import Progress
@@ -21,6 +21,7 @@ from alexnet.data.store import Store, cache_directory, is_store, open_store, pac
 from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.report.markup import duration
+from alexnet.training.loop import Observer
 from alexnet.training.run import read_config
 
 ANSWER, PAGE = "claim.json", "claim.html"
@@ -49,7 +50,7 @@ class Request:
 
 def conduct(
     request: Request,
-    follower: Follower | None = None,
+    follower: Observer | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def conduct(
         DataError: The source cannot serve.
         Stopped: It was asked to stop; the same request goes on.
     """
-    follower, asked = follower or Follower(), claim(request.name)
+    follower, asked = follower or Observer(), claim(request.name)
     result: dict[str, Any] = {"claim": request.name, **_said(asked)}
     if asked.kind == "count":
         return _write(request, {**result, **count.measure(), "cost": {"seconds": 0.0, "images": 0}})

@@ -35,13 +35,6 @@ class Stopped(Exception):
     """The person asked to stop; everything so far is saved."""
 
 
-class Follower(loop.Observer):
-    """Is told how an experiment goes; does nothing with it."""
-
-    def began(self, what: str) -> None:
-        """A run began."""
-
-
 @dataclass(frozen=True)
 class Experiment:
     """What all runs of an experiment have in common.
@@ -57,7 +50,7 @@ class Experiment:
     store: Store
     source: str
     out: Path
-    follower: Follower
+    follower: loop.Observer
     should_stop: Callable[[], bool] = lambda: False
 
     def folder(self, arm: str, settings: Train) -> Path:

@@ -29,14 +29,11 @@ def claim(asked: Namespace) -> None:
 def _test(asked: Namespace) -> None:
     precision.keep_memory()
     from alexnet.claims.conduct import Request, conduct
-    from alexnet.claims.experiment import Follower, Stopped
+    from alexnet.claims.experiment import Stopped
     from alexnet.team import ALONE
 
-    class Display(render.CompressionDisplay, Follower):
-        """Shows a line for each run, and a bar for its training."""
-
     request = Request(asked.name, asked.data, asked.budget, asked.seeds, Path(asked.out), tuple(asked.set))
-    with polite_stop(ALONE) as stop, Display() as display, render.Bar("packing") as bar:
+    with polite_stop(ALONE) as stop, render.PartsDisplay() as display, render.Bar("packing") as bar:
         try:
             result = conduct(request, display, stop.is_set, bar.update)
         except Stopped:

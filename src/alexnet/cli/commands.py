@@ -193,7 +193,7 @@ def compress(asked: Namespace) -> None:
     store = open_data(source, config.PAPER, asked.on_bad_image, len(described.mean))
     del described
     plan = Plan(asked.keep, asked.epochs, asked.split or default_split(store))
-    with polite_stop(ALONE) as stop, render.CompressionDisplay() as display:
+    with polite_stop(ALONE) as stop, render.PartsDisplay() as display:
         table = make_smaller(weights, store, out, plan, display, stop.is_set)
     if table is None:
         render.answer(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")

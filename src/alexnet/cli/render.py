@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from alexnet.compress.compress import Follower
 from alexnet.training.loop import Observer
 
 BAR_WIDTH = 30
@@ -75,8 +74,8 @@ class TrainingDisplay(Observer):
         tqdm.write(text, file=sys.stderr)
 
 
-class CompressionDisplay(TrainingDisplay, Follower):
-    """Shows a compression: a line for each part, a bar for each training."""
+class PartsDisplay(TrainingDisplay):
+    """Shows a work of several trainings: a line for each part, a bar for each training."""
 
     def began(self, what: str) -> None:
         """Names what follows, above a bar of its own."""

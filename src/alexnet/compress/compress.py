@@ -67,19 +67,12 @@ class Plan:
             raise UsageError(f"the epochs of retraining lie above 0 and are at most 1000, got {self.epochs:g}")
 
 
-class Follower(Observer):
-    """Is told how compression goes; does nothing with it."""
-
-    def began(self, what: str) -> None:
-        """A part of the work began."""
-
-
 def compress(
     weights: Path,
     store: Store,
     out: Path,
     plan: Plan,
-    follower: Follower | None = None,
+    follower: Observer | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]] | None:
     """Compresses a trained network, or goes on where an earlier call stopped; a finished result is only read.
@@ -118,7 +111,7 @@ def compress(
     _claim(work, request)
     with alone_in(work, "is being worked in by another program: wait for it, or stop it"):
         table = _Table(work / TABLE, store, plan.split, float32_bytes)
-        retrain = _Retraining(trained.header, store, work, table, follower or Follower(), should_stop)
+        retrain = _Retraining(trained.header, store, work, table, follower or Observer(), should_stop)
         del trained  # memory: every step reads what it needs
 
         table.measure("trained", weights, float32_bytes)
@@ -213,7 +206,7 @@ class _Retraining:
     store: Store
     work: Path
     table: _Table
-    follower: Follower
+    follower: Observer
     should_stop: Callable[[], bool]
 
     def __call__(

@@ -46,6 +46,9 @@ SAVE_EVERY_S = 120.0
 class Observer:
     """Is told how the training goes; does nothing with it."""
 
+    def began(self, what: str) -> None:
+        """A part of a work of several trainings began."""
+
     def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
         """A step was made."""
 
