@@ -10,6 +10,7 @@ import sys
 import pytest
 from safetensors.torch import load_file
 
+from alexnet.cli.data import from_anywhere
 from alexnet.weights import checkpoint
 
 TOY = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--set", "batch_size=4"]
@@ -287,6 +288,21 @@ def test_a_run_goes_on_where_its_data_have_moved(alexnet, answer, make_folder, t
     data.rename(tmp_path / "moved")
     assert alexnet("train", "--resume", run)[0] == 2
     assert answer("train", "--resume", run, "--data", tmp_path / "moved")["complete"]
+
+
+def test_a_built_in_name_stays_a_name_beside_a_folder_of_that_name(monkeypatch, tmp_path):
+    (tmp_path / "solar-cells").mkdir()
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert from_anywhere("solar-cells") == "solar-cells"
+    assert from_anywhere("mine") == str(tmp_path / "mine")
+    assert from_anywhere("https://host/store") == "https://host/store"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_predict_does_not_wait_for_a_pipe(mistake, trained, tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "there is no picture" in mistake("predict", trained, tmp_path / "pipe.jpg")
 
 
 def test_a_run_of_one_step_is_refused_before_it_starts(mistake, make_folder, tmp_path):

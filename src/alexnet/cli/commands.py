@@ -13,7 +13,7 @@ from typing import Any
 from alexnet import config, precision
 from alexnet.cli import TIMEOUT_S, render
 from alexnet.cli.claim import claim
-from alexnet.cli.data import default_split, open_data, source_of
+from alexnet.cli.data import default_split, from_anywhere, open_data, source_of
 from alexnet.cli.export import export
 from alexnet.cli.stop import polite_stop
 from alexnet.cli.weights import convert, weights
@@ -245,8 +245,7 @@ def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
             raise UsageError(f"train needs {name.replace('recipe', 'a RECIPE')}, for instance {example}")
     flags = {name: getattr(asked, name) for name in _TRAIN_FLAGS[3:] if getattr(asked, name) is not None}
     settings = replace(config.recipe(asked.recipe), **flags)
-    source = str(Path(asked.data).absolute()) if Path(asked.data).exists() else asked.data
-    return Path(asked.out), config.override(settings, asked.set), source
+    return Path(asked.out), config.override(settings, asked.set), from_anywhere(asked.data)
 
 
 def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
@@ -273,11 +272,11 @@ def _pictures(arguments: list[str]) -> Iterator[Path]:
     """Gives the picture files that were named, and those in the folders that were named, in order."""
     from alexnet.data.folders import PICTURES
 
-    missing = next((argument for argument in arguments if not Path(argument).exists()), None)
+    paths = [Path(argument) for argument in arguments]
+    missing = next((path for path in paths if not (path.is_file() or path.is_dir())), None)
     if missing is not None:
         raise UsageError(f"there is no picture {missing}")
-    for argument in arguments:
-        path = Path(argument)
+    for path in paths:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and not p.name.startswith("."))
             if not found:

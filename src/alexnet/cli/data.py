@@ -1,6 +1,7 @@
 """Which pictures a command works on, packed where they are not yet."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from alexnet.cli import render
@@ -18,6 +19,14 @@ def source_of(header: dict[str, Any]) -> str:
     if not source:
         raise UsageError("the run does not say what it was trained with; give --data")
     return str(source)
+
+
+def from_anywhere(source: str) -> str:
+    """Gives a source as it is found from any working directory: a path becomes absolute, a name or address stays."""
+    from alexnet.data import solar
+
+    path = Path(source)
+    return str(path.absolute()) if source != solar.NAME and path.exists() else source
 
 
 def open_data(source: str, settings: Train, on_bad_image: Any, size: int | None = None, square: str = "centre") -> Any:
