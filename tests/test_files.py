@@ -69,6 +69,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         write(tmp_path / "a" / "b", "x")
 
 
+def test_a_name_that_is_too_long_is_said(tmp_path):
+    with pytest.raises(UsageError, match="cannot be written"):
+        write(tmp_path / ("a" * 300), "x")
+
+
 def test_other_errors_are_not_dressed_up(tmp_path, monkeypatch):
     def broken(*args):
         raise OSError(errno.EIO, "input/output error")

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 from alexnet.errors import DataError, UsageError
 
+_WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
+
 
 def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
     """Writes a whole file, or none; see `replacing`. Text becomes UTF-8."""
@@ -93,7 +95,7 @@ def plain_errors(directory: Path) -> Iterator[None]:
             raise DataError(
                 f"the disk of {directory} is full: free some space and run it again; what was finished is kept"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
+        if error.errno in _WRONG_PLACE:
             reason = f"cannot be written ({error.strerror})"
             raise UsageError(f"{directory} {reason}: choose another folder") from error
         raise

@@ -47,6 +47,7 @@ def test_the_other_way_round_it_is_the_opposite(measure):
     result = measure("lrn", 2, whole=[0.2, 0.21, 0.22], without_lrn=[0.1, 0.11, 0.12])
     assert result["verdict"] == "opposite here"
     assert result["differences"]["top1"]["mean"] == pytest.approx(-0.1)
+    assert result["answer"][0].startswith("top-1 error: 10.0 points more, 95 % interval ")
 
 
 def test_what_is_not_seen_says_what_it_takes_to_see_the_papers_figure(measure):

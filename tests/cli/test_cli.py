@@ -137,7 +137,7 @@ def test_several_precisions_are_compared(answer, trained, pictures):
     assert told["precisions"][1]["weight_bytes"] < told["precisions"][0]["weight_bytes"]
 
 
-def test_the_held_out_quarter_is_the_same_for_every_seed(answer, make_folder, tmp_path):
+def test_the_held_out_quarter_is_the_same_for_every_seed(alexnet, answer, make_folder, tmp_path):
     data, run = make_folder(tmp_path / "data", {"red": 8, "blue": 8}), tmp_path / "run"
     answer("train", "paper", "--data", data, "--out", run, "--steps", 2, *TOY, "--seed", 3)
     trained = json.loads((run / "evaluation.json").read_text())
@@ -145,6 +145,7 @@ def test_the_held_out_quarter_is_the_same_for_every_seed(answer, make_folder, tm
     again = json.loads((run / "evaluation.json").read_text())
     assert again["precision"] == "float32"
     assert again["loss"] == pytest.approx(trained["loss"], rel=1e-4)
+    assert "val is the quarter that training holds out" in alexnet("evaluate", run)[1]
 
 
 def test_evaluating_on_other_data_leaves_the_run_alone(answer, trained, pictures):
@@ -315,10 +316,21 @@ def test_a_run_of_one_step_is_refused_before_it_starts(mistake, make_folder, tmp
 
 def test_files_that_are_not_read_are_counted(alexnet, make_folder, tmp_path):
     data = make_folder(tmp_path / "data", {"train/red": 6, "train/blue": 6, "val/red": 2, "val/blue": 2})
-    (data / "train" / "red" / "photo.heic").write_bytes(b"heic")
+    (data / "train" / "red" / "list.txt").write_text("red")
     code, _, err = alexnet(*training(data, tmp_path / "run"))
     assert code == 0
     assert "files ignored: 1 (hidden, or of a kind that is not read)" in err
+
+
+def test_pictures_of_a_phone_are_named_up_to_ten(alexnet, make_folder, tmp_path):
+    data = make_folder(tmp_path / "data", {"train/red": 6, "train/blue": 6, "val/red": 2, "val/blue": 2})
+    for number in range(12):
+        (data / "train" / "red" / f"{number:02}.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    code, _, err = alexnet(*training(data, tmp_path / "run"))
+    assert code == 0
+    assert "left out train/red/00.heic: HEIC or AVIF, which is not read: convert it to JPEG" in err
+    assert "10.heic" not in err
+    assert "left out 2 more" in err
 
 
 def test_a_run_folder_that_exists(mistake, trained, pictures):

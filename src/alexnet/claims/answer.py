@@ -62,13 +62,13 @@ def in_words(name: str, found: Difference, claim: Claim) -> str:
     """Says a difference, how sure it is, and what would settle it."""
     what = name.replace("top", "top-")
     text = (
-        f"{what} error: {_points(found.mean)} points less, 95 % interval {_points(found.low)} to "
-        f"{_points(found.high)} over {found.n:,} {found.over}{', one seed' * (len(found.each) == 1)}: {found.verdict}."
+        f"{what} error: {_less(found.mean)}, 95 % interval {_less(found.low)} to {_less(found.high)}, over "
+        f"{found.n:,} {found.over}{', one seed' * (len(found.each) == 1)}: {found.verdict}."
     )
     if found.verdict != NOT_SEEN:
         return text
     known = getattr(claim, name) is not None
-    size = f"the paper's {_points(found.size)} points" if known else f"{_points(found.size)} point"
+    size = f"the paper's {found.size * 100:.1f} points" if known else f"{found.size * 100:.1f} point"
     if found.high < found.size:
         return f"{text} So much as {size} is not there: it lies outside."
     return f"{text} To see {size} takes about {found.needed:,} {found.over}."
@@ -104,5 +104,5 @@ def _rows(
     return rows
 
 
-def _points(fraction: float) -> str:
-    return f"{fraction * 100:.1f}".replace("-", "\N{MINUS SIGN}")
+def _less(fraction: float) -> str:
+    return f"{abs(fraction) * 100:.1f} points {'less' if fraction >= 0 else 'more'}"

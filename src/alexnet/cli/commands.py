@@ -87,8 +87,8 @@ def train(asked: Namespace) -> None:
             run.check_new(folder)
         store = open_data(source, settings, asked.on_bad_image)
         if team.is_first:
-            for entry in store.quarantine:
-                _notice(f"alexnet: left out {entry['name']}: {entry['reason']}")
+            for line in render.left_out(store.quarantine):
+                _notice(f"alexnet: {line}")
             if store.ignored:
                 _notice(f"alexnet: files ignored: {store.ignored} (hidden, or of a kind that is not read)")
         with polite_stop(team) as stop, render.TrainingDisplay() as display:

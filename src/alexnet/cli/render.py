@@ -13,6 +13,8 @@ from tqdm import tqdm
 from alexnet.training.loop import Observer
 
 BAR_WIDTH = 30
+NAMED = 10
+"""Pictures left out that are named; the JSON has them all."""
 
 
 def answer(asked: Namespace, value: Any, text: str) -> None:
@@ -101,8 +103,14 @@ def packed(facts: dict[str, Any]) -> str:
     lines = [f"{facts['store']}: {len(facts['classes'])} classes; {counts}"]
     if facts["ignored"]:
         lines.append(f"{facts['ignored']} files ignored: hidden, or no pictures")
-    lines += [f"left out {entry['name']}: {entry['reason']}" for entry in facts["quarantine"]]
+    lines += left_out(facts["quarantine"])
     return "\n".join(lines)
+
+
+def left_out(quarantine: Sequence[dict[str, str]]) -> list[str]:
+    """The first pictures that could not be read, and how many more there are."""
+    lines = [f"left out {entry['name']}: {entry['reason']}" for entry in quarantine[:NAMED]]
+    return lines + [f"left out {len(quarantine) - NAMED:,} more"] * (len(quarantine) > NAMED)
 
 
 def _has_top5(result: dict[str, Any]) -> bool:
@@ -123,6 +131,8 @@ def evaluation(result: dict[str, Any]) -> str:
         *([f"top-5 error {percent('top5')}"] if _has_top5(result) else []),
         f"{result['n']:,} pictures of {result['split']}, {models}{result['views']} view{'s' * (result['views'] > 1)}",
     ]
+    if result["is_split_drawn"] and result["split"] == "val":
+        lines.append("val is the quarter that training holds out of data without a split; all: --split train+val")
     if len(result["per_class"]) <= 20:
         width = max(len(row["name"]) for row in result["per_class"])
         lines += [
@@ -130,7 +140,7 @@ def evaluation(result: dict[str, Any]) -> str:
             for row in result["per_class"]
             if row["n"]
         ]
-    lines += [f"not counted: {entry['name']}: {entry['reason']}" for entry in result.get("quarantined", [])]
+    lines += left_out(result["quarantined"])
     return "\n".join(lines)
 
 

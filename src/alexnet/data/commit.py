@@ -164,6 +164,7 @@ def commit(job: Job) -> None:
         "decoding": decode.SPEC,
         "jpeg": {"quality": job.quality, "subsampling": SUBSAMPLING},
         "splits": {split: len(index) for split, index in indices.items()},
+        "is_split_drawn": job.source.is_split_drawn,
         "covariance": covariance.tolist(),
         "content_hash": _content_hash(job, shards),
         "fingerprint": job.identity,

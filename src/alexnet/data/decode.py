@@ -32,6 +32,9 @@ SPEC = (
 )
 """What a stored picture went through, in words; written into every store."""
 
+_PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+"""Brands of the container that phones keep pictures in."""
+
 _PILLOW = re.compile(r"PIL\.")
 _ORIENTATION_TAG = 0x0112
 _TURNS = {  # EXIF orientation -> (transpose, reverse rows, reverse columns)
@@ -139,6 +142,8 @@ def _open(data: bytes, name: str) -> Image.Image:
 def _what_else(data: bytes) -> str:
     if data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return "HTML or XML text, not a picture"
+    if data[4:8] == b"ftyp" and data[8:12] in _PHONES:
+        return "HEIC or AVIF, which is not read: convert it to JPEG"
     return f"not a picture in a known format ({', '.join(FORMATS)})"
 
 

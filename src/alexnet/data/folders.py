@@ -27,8 +27,12 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
     | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | {".heic", ".heif", ".avif", ".jxl"}
 )
-"""What the name of a picture ends in; every other file is ignored and listed."""
+"""What the name of a picture ends in; every other file is ignored and listed.
+
+The last four are pictures that the decoder refuses, so that each is named and none is missed in silence.
+"""
 
 _HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 
@@ -191,6 +195,7 @@ def _arrange(tree: Tree, path: Path, kind: str, seed: int) -> Source:
         splits=splits if has_splits else hold_out(splits["train"], classes, seed),
         fingerprint=tree.fingerprint if has_splits else f"{tree.fingerprint} seed {seed}",
         path=path.resolve(),
+        is_split_drawn=not has_splits,
         ignored=tree.ignored,
     )
 

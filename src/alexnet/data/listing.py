@@ -94,6 +94,7 @@ class Source:
         ignored: What lies in the source and is no picture of a class.
         licence: Licence and citation, where the source states one.
         path: The file or folder that is read.
+        is_split_drawn: Whether "val" was held out of "train" here, because the source has no split of its own.
         details: What else the source knows of its classes, a value a class: "devkit_ids", "words".
     """
 
@@ -103,6 +104,7 @@ class Source:
     splits: dict[str, Listing]
     fingerprint: str
     path: Path
+    is_split_drawn: bool = False
     ignored: list[str] = field(default_factory=list)
     licence: str | None = None
     details: dict[str, list[int] | list[str]] = field(default_factory=dict)

@@ -78,6 +78,7 @@ class Store:
         content_hash: Of everything a training run can see: classes, pictures, labels, names.
         quarantine: A dict ("split", "class", "name", "reason") for each picture that was left out.
         ignored: How many files of the source were no pictures of a class.
+        is_split_drawn: Whether "val" was held out of "train", because the source has no split of its own.
         licence: Of the source, where stated.
         details: What else is known of the classes, a list a kind ("devkit_ids", "words").
 
@@ -100,6 +101,7 @@ class Store:
         self.fingerprint: str = manifest["fingerprint"]
         self.quarantine: list[dict[str, str]] = manifest["quarantine"]
         self.ignored: int = manifest["ignored"]
+        self.is_split_drawn: bool = manifest.get("is_split_drawn", False)
         self.licence: str | None = manifest["licence"]
         self.details: dict[str, list[int] | list[str]] = manifest["details"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]

@@ -42,6 +42,7 @@ def from_store(store: Store) -> Source:
         splits=splits,
         fingerprint=f"store {store.content_hash}\n",
         path=store.directory,
+        is_split_drawn=store.is_split_drawn,
         licence=store.licence,
         details=store.details,
     )

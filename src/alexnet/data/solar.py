@@ -48,6 +48,7 @@ def open_solar_cells(seed: int) -> Source:
         splits=hold_out(whole, CLASSES, seed),
         fingerprint=f"{stamp(folder / 'labels.csv')} seed {seed}",
         path=folder,
+        is_split_drawn=True,
         licence=LICENCE,
     )
 

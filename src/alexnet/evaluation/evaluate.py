@@ -79,6 +79,7 @@ def evaluate(
             on_progress(done, total)
     summary = tally.summary(views=views, models=len(classifiers), split=split, seconds=time.monotonic() - start)
     summary["loss"] = loss / total
+    summary["is_split_drawn"] = store.is_split_drawn
     summary["quarantined"] = [entry for entry in store.quarantine if entry.get("split") in split.split("+")]
     return summary, gallery.examples()
 
