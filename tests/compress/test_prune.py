@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alexnet.compress.prune import SHARES, hold_zeros, prune, weights_of
+from alexnet.compress.prune import SHARES, hold_zeros, prune, soften_dropout, weights_of
 from alexnet.config import PAPER
 from alexnet.models.alexnet import AlexNet
 from alexnet.training.step import Step
@@ -38,6 +38,18 @@ def test_a_layer_of_equal_weights_still_keeps_its_share(model):
         model.fc6.weight.fill_(0.5)
     prune(model, 0.1)
     assert (model.fc6.weight != 0).sum() == round(0.1 * model.fc6.weight.numel())
+
+
+@pytest.mark.parametrize("name", ["alexnet", "one-weird-trick"])
+def test_dropout_becomes_milder_and_the_answers_stay(name):
+    """Of a network that is scaled at test time, and of one that is scaled in training and drops before its layers."""
+    model = AlexNet(name, classes=3, input_size=67, initialisation="he").eval()
+    images = batch(0)[0]
+    before = model(images)
+    soften_dropout(model, 0.04)
+    torch.testing.assert_close(model(images), before, rtol=1e-4, atol=1e-5)
+    assert [layer.rate for layer in model.dropouts()] == [pytest.approx(0.1)] * 2
+    assert model.settings["dropout"] == pytest.approx(0.1)
 
 
 def test_training_moves_what_is_left_and_nothing_else(model):

@@ -25,7 +25,7 @@ VARIANT_NAMES = ", ".join([*VARIANTS, *(name for name in RECIPES if name.startsw
 DATA_HELP = (
     "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
     "a packed store, or its http(s)://, s3:// or gs:// address; the folder of the ILSVRC-2012 archives; "
-    "a CIFAR python archive; or solar-cells, which comes with the package"
+    "a CIFAR python archive; or solar-cells, which the extra of that name installs"
 )
 
 EXAMPLES = r"""
@@ -74,14 +74,14 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         return made
 
-    demo = command("demo", "train on the solar cells that come with the package; compare with what was published")
+    demo = command("demo", "train on photographs of solar cells; compare with what was published")
     demo.add_argument("--out", default="runs/demo", metavar="RUN", help="run folder to make or continue (runs/demo)")
     _summary(command("summary", "print a network's layers: shapes, parameters, multiply-adds"))
     _pack(command("pack", "decode, resize and pack a source of pictures, once; run it again to resume"))
     _train(command("train", "train a network on a source of pictures, or resume a run"))
     _evaluate(command("evaluate", "measure top-1 and top-5 error of one run, or of several averaged"))
     _predict(command("predict", "name what is on pictures"))
-    _compress(command("compress", "make a network 30 times smaller: prune, share weights, Huffman codes"))
+    _compress(command("compress", "make a network's file 20 to 30 times smaller: prune, share weights, Huffman codes"))
     report = command("report", "write a run's report: one HTML page that needs nothing else")
     report.add_argument("run", metavar="RUN", help="run folder")
     _convert(command("convert", "turn weights of Caffe, torchvision or cuda-convnet into a run folder"))
@@ -151,7 +151,11 @@ def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--input-size", type=int, metavar="S", help="side of the crops the network sees, pixels")
     command.add_argument("--precision", choices=CHOICES["precision"], help="auto takes bf16 where it is fast")
     command.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change any other setting of the recipe"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change any other setting of the recipe, such as learning_rate, batch_size, colour or smallest_crop",
     )
     command.add_argument(
         "--parallel",
@@ -165,8 +169,12 @@ def _train(command: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("runs", nargs="+", metavar="RUN", help="run folder; several are averaged")
-    command.add_argument("--data", metavar="SOURCE", help="what to test on (what the run was trained with)")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="run folder or weight file; several are averaged")
+    command.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="what to test on (what the run was trained with, and the result goes into the report of a single run)",
+    )
     command.add_argument("--split", default=None, help="val, test, train+val, ... (val, else test)")
     command.add_argument("--views", type=int, default=1, choices=(1, 10), help="1 the centre, 10 the paper's ten (1)")
     command.add_argument(
@@ -306,7 +314,9 @@ def _claim(command: argparse.ArgumentParser) -> None:
         choices=("quick", "standard", "full"),
         help="minutes, tens of minutes, or days (quick)",
     )
-    command.add_argument("--seeds", type=int, metavar="K", help="networks an arm (quick 1, else 3; ensemble 2, 3, 5)")
+    command.add_argument(
+        "--seeds", type=int, metavar="K", help="networks an arm (quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5)"
+    )
     command.add_argument("--out", default="runs/claims", metavar="DIR", help="folder of all experiments (runs/claims)")
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of every arm"

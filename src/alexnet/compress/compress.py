@@ -23,7 +23,7 @@ import numpy as np
 from torch import Tensor
 
 from alexnet import config, precision
-from alexnet.compress.prune import hold_zeros, prune, weights_of
+from alexnet.compress.prune import hold_zeros, prune, soften_dropout, weights_of
 from alexnet.compress.share import hold_values, share
 from alexnet.config import Train
 from alexnet.data.store import Store
@@ -115,7 +115,7 @@ def compress(
         del trained  # memory: every step reads what it needs
 
         table.measure("trained", weights, float32_bytes)
-        cut = partial(prune, keep=plan.keep)
+        cut = partial(_cut, keep=plan.keep)
         pruned = retrain("pruned", weights, cut, hold_zeros, _bytes_pruned, plan.epochs)
         if pruned is None:
             return None
@@ -258,6 +258,11 @@ class _Retraining:
         once = config.RANGES["evaluate_every"][1]
         trained = replace(trained, epochs=epochs, steps=None, evaluate_every=once)
         return replace(trained, schedule="one-cycle", warm_up=0.1, learning_rate=rate)
+
+
+def _cut(model: Network, keep: float) -> None:
+    prune(model, keep)
+    soften_dropout(model, keep)
 
 
 def _bytes_pruned(model: Network) -> int:

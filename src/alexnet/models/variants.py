@@ -66,7 +66,7 @@ _AS_RUN = Variant(
 VARIANTS = {
     "alexnet": Variant("the lecture's network: one tower"),
     "alexnet-two-tower": Variant(
-        "the paper as written: two towers that meet at conv3, fc6, fc7 and fc8", groups=2, towers=2
+        "the paper's layers as written: two towers that meet at conv3, fc6, fc7 and fc8", groups=2, towers=2
     ),
     "alexnet-as-run": _AS_RUN,
     "alexnet-one-tower": replace(
