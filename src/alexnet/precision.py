@@ -48,8 +48,14 @@ def cores() -> int:
 
 
 def free_memory() -> int | None:
-    """Gives the bytes that can still be had where the arithmetic runs; None where the system does not say."""
-    return torch.cuda.mem_get_info()[0] if device().type == "cuda" else memory("MemAvailable")
+    """Gives the bytes that this process can still have where the arithmetic runs; None where the system does not say.
+
+    Under torchrun, processes of one machine share its memory evenly; each GPU has its own.
+    """
+    if device().type == "cuda":
+        return torch.cuda.mem_get_info()[0]
+    available = memory("MemAvailable")
+    return available // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if available is not None else None
 
 
 def memory(which: str) -> int | None:

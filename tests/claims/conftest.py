@@ -1,11 +1,15 @@
 """Budgets that take no time: the toy of all tests, three steps of four pictures."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from alexnet.claims import budgets
 from alexnet.claims.conduct import Request, conduct
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture
@@ -22,8 +26,8 @@ def tiny(monkeypatch, settings):
 def ask(tiny, pictures, tmp_path):
     """A function (name, out, ...) that answers a claim about `pictures`."""
 
-    def answer(name, out="out", seeds=None, follower=None, source=None, **more):
-        request = Request(name, str(source or pictures), "quick", seeds, tmp_path / out)
+    def answer(name, out="out", seeds=None, follower=None, source=None, changes=(), **more):
+        request = Request(name, str(source or pictures), "quick", seeds, tmp_path / out, changes)
         return conduct(request, follower, **more)
 
     return answer

@@ -5,28 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from notes import Notes
 
 from alexnet.claims import budgets, race
 from alexnet.claims.conduct import Request, conduct
 from alexnet.claims.experiment import Stopped
 from alexnet.claims.page import race_chart
-from alexnet.claims.race import Curve, compare, most_epochs
+from alexnet.claims.race import Curve, Runner, compare, most_epochs
+from alexnet.config import PAPER
 from alexnet.errors import UsageError
-from alexnet.training.loop import Observer
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.runs, self.steps, self.said = [], 0, []
-
-    def began(self, what):
-        self.runs.append(what)
-
-    def notice(self, text):
-        self.said.append(text)
-
-    def stepped(self, step, total, loss, images_per_s):
-        self.steps += 1
 
 
 @pytest.fixture
@@ -106,11 +93,40 @@ def test_an_interrupted_race_resumes_and_gives_the_same_numbers(ask):
     assert third.steps == 0
 
 
+def test_what_is_known_of_later_rounds_does_not_decide_an_earlier_one(monkeypatch, tmp_path):
+    """Stopped when the first of the field was there, and called again: the second, in its turn, is there sooner."""
+    errors = {0.1: [0.4] * 4 + [0.3, 0.2, 0.2, 0.2], 0.2: [0.5] * 4 + [0.0] * 4, 0.3: [0.9] * 4}
+
+    def enter(done):
+        field = []
+        for rate, whole in errors.items():
+            folder = tmp_path / f"{rate}"
+            folder.mkdir(exist_ok=True)
+            curve = write_curve(folder, whole[: done.get(rate, 0)])
+            field.append(Runner("relu", replace(PAPER, learning_rate=rate), folder, curve))
+        return field
+
+    def advance(experiment, runner, goal):
+        curve, whole = runner.curve, errors[runner.settings.learning_rate]
+        while curve.epochs < goal and curve.reached() is None:
+            curve.errors = whole[: len(curve.errors) + 1]
+
+    monkeypatch.setattr(race, "_advance", advance)
+    unbroken = race._halve(None, enter({}), 8.0)
+    resumed = race._halve(None, enter({0.1: 8, 0.2: 4, 0.3: 4}), 8.0)
+    assert unbroken.settings.learning_rate == resumed.settings.learning_rate == 0.2
+
+
 def test_a_rate_that_diverges_loses(ask, monkeypatch):
     monkeypatch.setattr(race, "RATES", (0.01, 1000.0))
     result = ask()
     assert [row["has_diverged"] for row in result["rows"] if row["arm"] == "relu"] == [False, True]
     assert result["best"]["relu"] == 0.01
+    again = Notes()
+    assert [row["has_diverged"] for row in ask(follower=again)["rows"]] == [
+        row["has_diverged"] for row in result["rows"]
+    ]
+    assert again.runs == []
 
 
 def test_a_race_that_is_won_before_it_starts_is_refused(ask, make_folder, tmp_path):
@@ -137,7 +153,11 @@ def test_the_most_that_a_race_can_cost():
     [
         ([4.0], [24.0], "confirmed here", "6.0 times as fast"),
         ([4.0], [None], "confirmed here", "at least 16.0 times as fast"),
-        ([None], [24.0], "not seen here", "the budget is too small"),
+        ([None], [24.0], "opposite here", "relu did not reach 25% training error within 64 epochs, tanh after 24.0."),
+        ([None], [None], "not seen here", "the budget is too small"),
+        ([None, 20.0], [24.0, 30.0], "not seen here", "the budget is too small"),
+        ([8.0, 9.0, 10.0], [None, None, None], "confirmed here", "at least 7.1 times as fast (paper: 6): confirmed"),
+        ([8.0, 30.0], [None, None], "not seen here", "at least 4.1 times as fast (paper: 6): not seen here, 2 seeds."),
         ([4.0], [5.0], "not seen here", "1.2 times as fast (paper: 6): not seen here, one seed"),
         ([8.0], [4.0], "opposite here", "0.5 times as fast"),
         ([4.0, 4.4, 4.2], [24.0, 25.0, 23.0], "confirmed here", "3 seeds"),

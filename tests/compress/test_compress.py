@@ -1,5 +1,6 @@
 """From a trained run to a small file, through the command line, interrupted or not."""
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 
 import alexnet
+from alexnet import config
 from alexnet.compress.compress import Plan, compress
 from alexnet.compress.prune import SHARES, weights_of
 from alexnet.errors import UsageError
+from alexnet.evaluation.evaluate import evaluate
 from alexnet.training.loop import Observer
-from alexnet.weights import compressed
+from alexnet.weights import checkpoint, compressed
 
 PLAN = Plan(keep=0.1, epochs=0.7)  # 4 steps, then 2
 STEPS = ["trained", "pruned", "pruned, retrained", "shared", "shared, retrained", "Huffman"]
@@ -140,6 +143,20 @@ def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, t
     assert "9 pictures of val" in out
 
 
+def test_the_command_takes_pictures_as_the_network_does(run, tmp_path, monkeypatch, alexnet):
+    trained, asked = checkpoint.load(run / "model.safetensors"), []
+
+    def open_data(*arguments):
+        asked.append(arguments)
+        raise UsageError("that is all")
+
+    header = {**trained.header, "preprocessing": {**trained.header["preprocessing"], "square": "warp"}}
+    checkpoint.save(tmp_path / "warped.safetensors", trained.model, trained.mean, header)
+    monkeypatch.setattr("alexnet.cli.commands.open_data", open_data)
+    alexnet("compress", tmp_path / "warped.safetensors", "--data", "anything")
+    assert asked == [("anything", config.PAPER, "skip", 76, "warp")]
+
+
 def test_what_cannot_be_compressed_is_one_line(result, run, tmp_path, alexnet):
     for arguments, told in (
         ((result[1],), "is compressed already"),
@@ -166,6 +183,26 @@ def test_a_second_program_is_kept_out(run, store, tmp_path):
 
     assert compress(weights, store, out, PLAN, Intruder())
     assert told
+
+
+def test_a_second_program_does_not_take_over_the_work_of_the_first(run, store, tmp_path, monkeypatch):
+    weights, out = run / "model.safetensors", tmp_path / "small.compressed"
+
+    def intrude(*asked):
+        with pytest.raises(UsageError, match="is being worked in by another program"):
+            compress(weights, store, out, replace(PLAN, keep=0.2))
+        return evaluate(*asked)
+
+    monkeypatch.setattr("alexnet.compress.compress.evaluate", intrude)
+    assert compress(weights, store, out, PLAN, should_stop=lambda: True) is None
+    assert compress(weights, store, out, PLAN, should_stop=lambda: True) is None
+
+
+def test_classes_in_another_order_are_called_so(run, store, tmp_path):
+    turned = copy.copy(store)
+    turned.classes = store.classes[::-1]
+    with pytest.raises(UsageError, match="knows the classes in another order than"):
+        compress(run / "model.safetensors", turned, tmp_path / "small.compressed", PLAN)
 
 
 def test_a_run_folder_is_no_place_for_a_compressed_file(run, store):

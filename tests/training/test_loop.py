@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alexnet import config
+from alexnet import config, precision
 from alexnet.data.sources import open_source
 from alexnet.data.store import pack
 from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError
@@ -271,6 +271,16 @@ def test_a_killed_process_goes_on_bit_for_bit(run, settings, store, tmp_path, to
     assert_same_run(run, folder)
 
 
+def test_a_finished_run_without_what_resuming_needs_is_left_as_it_is(settings, store, tmp_path):
+    folder = tmp_path / "run"
+    loop.train(settings, store, "colours", folder)
+    (folder / "last.safetensors").unlink()
+    before = (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(CheckpointError, match=r"is finished and its .* is gone"):
+        loop.resume(store, folder)
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
 # runs that go wrong
 
 
@@ -280,7 +290,7 @@ def test_a_dead_start_is_noticed(settings, store, tmp_path, monkeypatch):
     dead = replace(settings, learning_rate=0.0, initialisation="paper")
     loop.train(dead, store, "colours", tmp_path / "run", recorder)
     (notice,) = recorder.notices
-    assert "still that of guessing (ln C = 1.099)" in notice
+    assert "still that of guessing (1.091)" in notice
     assert "initialisation=he" in notice
 
 
@@ -373,6 +383,12 @@ def test_steps_follow_from_epochs():
     assert loop.total_steps(replace(train, epochs=2), 18) == 9
     assert loop.total_steps(replace(train, epochs=0.1), 18) == 1
     assert loop.total_steps(replace(train, epochs=2, steps=5), 18) == 5
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch):
+    monkeypatch.setattr("alexnet.precision.memory", lambda which: 1000)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert precision.free_memory() == 250
 
 
 def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_path):

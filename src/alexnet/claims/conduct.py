@@ -13,6 +13,7 @@ from alexnet.claims.budgets import BUDGETS, RACE_BUDGETS, Budget
 from alexnet.claims.experiment import Experiment
 from alexnet.claims.page import render
 from alexnet.claims.table import Claim, claim
+from alexnet.config import Train
 from alexnet.data.commit import Progress
 from alexnet.data.remote import is_remote
 from alexnet.data.share import from_store, share
@@ -76,11 +77,11 @@ def conduct(
     if asked.kind == "count":
         return _write(request, {**result, **count.measure(), "cost": {"seconds": 0.0, "images": 0}})
     budget = (RACE_BUDGETS if asked.kind == "race" else BUDGETS)[request.budget]
-    _check_changes(request.changes, asked)
+    _check_changes(request.changes, asked, budget.train)
     budget = replace(budget, train=config.override(budget.train, list(request.changes)))
     usual = budget.averaged if asked.kind == "ensemble" else budget.seeds
     seeds = usual if request.seeds is None else request.seeds
-    forecast.check(asked, seeds)
+    forecast.check(asked, budget.train, seeds)
     store, place = open_data(request.source, budget, progress)
     work = Experiment(store, place, request.out, follower, should_stop)
     result |= _facts(request, asked, budget, seeds, store)
@@ -155,14 +156,18 @@ def _race(asked: Claim, budget: Budget, seeds: int, work: Experiment) -> dict[st
     return {**made, **_made_with(Path(made["rows"][0]["run"]))}
 
 
-def _check_changes(changes: tuple[str, ...], asked: Claim) -> None:
+def _check_changes(changes: tuple[str, ...], asked: Claim, train: Train) -> None:
     """Refuses changes that would make the answer another question's."""
+    base = config.to_json(train)
     why = {
         "seed": "every arm has the seeds 0, 1, ...; --seeds says how many",
         "evaluate_every": "nothing may be chosen by the pictures that the answer is measured on",
     }
     if asked.kind == "race":
         why["learning_rate"] = "the race tries rates of its own"
+    for arm, change in asked.arms.items():
+        changed = [name for name, value in config.to_json(change(train)).items() if value != base[name]]
+        why = dict.fromkeys(changed, f"it is what {arm} changes") | why
     for name in (change.partition("=")[0] for change in changes):
         if name in why:
             raise UsageError(f"--set {name} does not fit this claim: {why[name]}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from alexnet.config import Train
 from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import TOP
+from alexnet.models.network import Network
 from alexnet.training.loop import make_model, total_steps
 from alexnet.training.step import Step
 
@@ -23,15 +25,29 @@ POINT = 0.01
 FEW_SEEDS = 3
 
 
-def check(claim: Claim, seeds: int) -> None:
+def check(claim: Claim, train: Train, seeds: int) -> None:
     """Refuses what can have no answer.
 
     Raises:
-        UsageError: There are too few seeds.
+        UsageError: There are too few seeds, or the two arms are one and the same network.
     """
+    if claim.kind == "arms":
+        ours, theirs = (change(train) for change in claim.arms.values())
+        layers = [str(_blank(arm)) for arm in (ours, theirs)]
+        if layers[0] == layers[1] and replace(theirs, **{name: getattr(ours, name) for name in _LAYERS}) == ours:
+            raise UsageError(f"{ours.variant} has nothing that this claim takes away: both arms are the same network")
     least = 2 if claim.kind == "ensemble" else 1
     if seeds < least:
         raise UsageError(f"this claim takes --seeds {least} or more, got {seeds}")
+
+
+_LAYERS = ("variant", "activation", "lrn", "pooling", "without", "dropout")
+"""The settings that change layers and nothing else."""
+
+
+def _blank(settings: Train) -> Network:
+    with torch.device("meta"):
+        return make_model(replace(settings, initialisation="none"), classes=2)
 
 
 def warnings(claim: Claim, budget: Budget, seeds: int, store: Store) -> list[str]:

@@ -27,6 +27,7 @@ from alexnet.claims.statistics import CONFIRMED, NOT_SEEN, OPPOSITE, student
 from alexnet.claims.table import Claim
 from alexnet.config import Train
 from alexnet.errors import TrainingError
+from alexnet.files import write
 from alexnet.training import run
 
 LEVEL = 0.25
@@ -38,6 +39,9 @@ PAPER_RATIO = 6.0
 
 SEVERAL = 3.0
 """Times as fast that confirm the claim: half of the paper's."""
+
+DIVERGED = "diverged"
+"""A file in the run folder of a rate that was too high, so that it is not tried again."""
 
 TENTH = 10
 """Points of a drawn curve in an epoch."""
@@ -77,9 +81,10 @@ class Curve:
         """How far it is."""
         return len(self.errors) / self.steps_per_epoch
 
-    def latest(self) -> float:
-        """The training error of the last epoch, or of all of it while it is shorter."""
-        return float(np.mean(self.errors[-self.window :])) if self.errors else 1.0
+    def latest(self, within: float = math.inf) -> float:
+        """The training error of the last epoch of the first `within`, or of all of it while it is shorter."""
+        end = min(len(self.errors), math.ceil(min(within, self.epochs) * self.steps_per_epoch))
+        return float(np.mean(self.errors[max(0, end - self.window) : end])) if end else 1.0
 
     def points(self) -> list[tuple[float, float]]:
         """(epochs, training error of the epoch that ended there), a tenth of an epoch apart."""
@@ -108,13 +113,24 @@ class Runner:
     settings: Train
     folder: Path
     curve: Curve
-    has_diverged: bool = False
 
     @property
-    def rank(self) -> tuple[bool, float, float]:
-        """Smaller is better: first who is there earlier, then who is nearer."""
+    def has_diverged(self) -> bool:
+        """Whether its loss became no number, in this call or an earlier one."""
+        return (self.folder / DIVERGED).exists()
+
+    def arrival(self, within: float) -> float:
+        """The epochs after which it was there, infinite if not within so many."""
         reached = self.curve.reached()
-        return self.has_diverged, reached or math.inf, self.curve.latest()
+        return reached if reached is not None and reached <= within else math.inf
+
+    def rank(self, within: float) -> tuple[bool, float, float]:
+        """Smaller is better after so many epochs: first who is there earlier, then who is nearer.
+
+        What is known of later epochs, from a call that was interrupted, changes nothing.
+        """
+        is_out = self.has_diverged and self.curve.epochs < within
+        return is_out, self.arrival(within), self.curve.latest(within)
 
     def facts(self, limit: float) -> dict[str, Any]:
         """What is told of it."""
@@ -138,8 +154,8 @@ def measure(claim: Claim, budget: Budget, seeds: int, experiment: Experiment) ->
 
     Returns:
         `rows`, every run with its curve; `grid`, `level`; `best`, arm -> its rate; `epochs`, arm -> epochs of each
-        seed (None: not within the limit); `ratio`, `ratio_interval` (None for one seed), `is_at_least`; `verdict`,
-        `answer` and `cost`.
+        seed (None: not within the limit); `ratio`, `ratio_interval` (None for one seed or a bound), `is_at_least`;
+        `verdict`, `answer` and `cost`.
 
     Raises:
         Stopped: The person asked to stop.
@@ -176,13 +192,16 @@ def compare(epochs: Mapping[str, list[float | None]], limit: float) -> dict[str,
     """
     fast, slow = epochs
     facts: dict[str, Any] = {"epochs": dict(epochs), "ratio": None, "ratio_interval": None, "is_at_least": False}
-    if any(value is None for value in epochs[fast]):
-        text = f"{fast} did not reach {LEVEL:.0%} training error within {limit:g} epochs: the budget is too small."
-        return {**facts, "verdict": NOT_SEEN, "answer": [text]}
-    logs = [math.log((s or limit) / f) for s, f in zip(epochs[slow], epochs[fast], strict=True) if f]
+    pairs = list(zip(epochs[slow], epochs[fast], strict=True))
+    if any(f is None for _, f in pairs):
+        text = f"{fast} did not reach {LEVEL:.0%} training error within {limit:g} epochs"
+        if all(s is not None and s < (f or math.inf) for s, f in pairs):
+            return {**facts, "verdict": OPPOSITE, "answer": [f"{text}, {slow} after {_epochs(epochs[slow])}."]}
+        return {**facts, "verdict": NOT_SEEN, "answer": [f"{text}: the budget is too small."]}
+    logs = [math.log((s or limit) / f) for s, f in pairs if f]
     ratio, is_bound = math.exp(float(np.mean(logs))), any(value is None for value in epochs[slow])
     interval, low, high = None, min(logs), max(logs)
-    if len(logs) > 1:
+    if len(logs) > 1 and not is_bound:
         half = student(len(logs) - 1) * float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
         low, high = float(np.mean(logs)) - half, float(np.mean(logs)) + half
         interval = [math.exp(low), math.exp(high)]
@@ -192,9 +211,8 @@ def compare(epochs: Mapping[str, list[float | None]], limit: float) -> dict[str,
         f"{'not within' if is_bound else 'after'} {f'{limit:g}' if is_bound else _epochs(epochs[slow])}: "
         f"{'at least ' * is_bound}{ratio:.1f} times as fast (paper: {PAPER_RATIO:g}): {verdict}"
     )
-    text += (
-        f" (95 % interval {interval[0]:.1f} to {interval[1]:.1f}, {len(logs)} seeds)." if interval else ", one seed."
-    )
+    seeds = f"{len(logs)} seeds" if len(logs) > 1 else "one seed"
+    text += f" (95 % interval {interval[0]:.1f} to {interval[1]:.1f}, {seeds})." if interval else f", {seeds}."
     facts |= {"ratio": ratio, "ratio_interval": interval, "is_at_least": is_bound}
     return {**facts, "verdict": verdict, "answer": [text]}
 
@@ -210,15 +228,15 @@ def most_epochs(seeds: int, limit: float) -> float:
 
 def _halve(experiment: Experiment, field: list[Runner], limit: float) -> Runner:
     """Gives the runner that is there first, leaving the worse half behind at 1, 2, 4, ... epochs."""
-    goal = 1.0
+    goal = min(1.0, limit)
     while True:
         for runner in field:
-            there = [epochs for other in field if (epochs := other.curve.reached()) is not None]
-            _advance(experiment, runner, min([goal, limit, *there]))
-        field = sorted(field, key=lambda runner: runner.rank)
-        if field[0].curve.reached() is not None or goal >= limit:
+            _advance(experiment, runner, min([goal, *(other.arrival(goal) for other in field)]))
+        ranks = {runner.settings.learning_rate: runner.rank(goal) for runner in field}
+        field = sorted(field, key=lambda runner: ranks[runner.settings.learning_rate])
+        if field[0].arrival(goal) <= goal or goal >= limit:
             return field[0]
-        field, goal = field[: math.ceil(len(field) / 2)], 2 * goal
+        field, goal = field[: math.ceil(len(field) / 2)], min(2 * goal, limit)
 
 
 def _enter(experiment: Experiment, arm: str, settings: Train) -> Runner:
@@ -243,7 +261,7 @@ def _advance(experiment: Experiment, runner: Runner, goal: float) -> None:
     try:
         experiment.train(f"{runner.arm}-{settings.learning_rate:g}", settings, is_there)
     except TrainingError:
-        runner.has_diverged = True
+        write(runner.folder / DIVERGED, "")
     curve.read()
 
 

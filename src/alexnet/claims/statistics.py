@@ -7,6 +7,7 @@ an interval of its own; what is said rests on the wider.
 
 import math
 from dataclasses import dataclass
+from itertools import count
 from statistics import NormalDist
 
 import numpy as np
@@ -16,9 +17,6 @@ Z95 = NormalDist().inv_cdf(0.975)
 Z80 = NormalDist().inv_cdf(0.8)
 
 CONFIRMED, NOT_SEEN, OPPOSITE = "confirmed here", "not seen here", "opposite here"
-
-MOST = 10_000_000
-"""Seeds or pictures beyond which the answer is: more than this."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Difference:
         n: How many of those there were.
         needed: How many would show a difference of `size` in four experiments of five.
         size: What is to be seen: the paper's difference, where it gives one.
-        each: The difference of each seed.
+        each: The difference of each seed; none where the seeds are averaged before they are compared.
     """
 
     mean: float
@@ -89,7 +87,7 @@ def seeds_needed(spread: float, difference: float) -> int:
         difference: What is to be seen, above 0.
     """
     at_least = max(2, math.ceil(((Z95 + Z80) * spread / difference) ** 2))
-    return next(n for n in range(at_least, MOST) if (student(n - 1) + Z80) * spread <= difference * math.sqrt(n))
+    return next(n for n in count(at_least) if (student(n - 1) + Z80) * spread <= difference * math.sqrt(n))
 
 
 def pictures_needed(spread: float, difference: float) -> int:

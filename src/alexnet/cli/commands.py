@@ -190,7 +190,8 @@ def compress(asked: Namespace) -> None:
         raise UsageError(f"{weights} is compressed already")
     described = checkpoint.load(weights)
     source = asked.data or source_of(described.header)
-    store = open_data(source, config.PAPER, asked.on_bad_image, len(described.mean))
+    square = described.header["preprocessing"].get("square", "centre")
+    store = open_data(source, config.PAPER, asked.on_bad_image, len(described.mean), square)
     del described
     plan = Plan(asked.keep, asked.epochs, asked.split or default_split(store))
     with polite_stop(ALONE) as stop, render.PartsDisplay() as display:

@@ -100,16 +100,19 @@ def compress(
         return _finished(out, request)
     if trained.model.variant in CIFAR:
         raise UsageError(f"{trained.model.variant} is small already: compress takes AlexNets")
-    if tuple(trained.header["classes"]) != store.classes:
-        raise UsageError(f"{weights} knows other classes than {store.name}; give the data that it was trained with")
+    if (known := tuple(trained.header["classes"])) != store.classes:
+        how = "the classes in another order" if sorted(known) == sorted(store.classes) else "other classes"
+        raise UsageError(f"{weights} knows {how} than {store.name}; give the data that it was trained with")
     store = copy.copy(store)
     store.mean_image = np.rint(trained.mean).clip(0, 255)  # the file has a byte a number
     if out.name == compressed.NAME and (out.parent / "model.safetensors").exists():
         raise UsageError(f"{out.parent} holds a run, whose weights come first; give another --out")
     work = out.with_name(f"{out.name}.work")
     float32_bytes = 4 * sum(parameter.numel() for parameter in trained.model.parameters())
-    _claim(work, request)
+    with plain_errors(work.parent):
+        work.mkdir(parents=True, exist_ok=True)
     with alone_in(work, "is being worked in by another program: wait for it, or stop it"):
+        _claim(work, request)
         table = _Table(work / TABLE, store, plan.split, float32_bytes)
         retrain = _Retraining(trained.header, store, work, table, follower or Observer(), should_stop)
         del trained  # memory: every step reads what it needs
@@ -148,9 +151,7 @@ def _finished(out: Path, request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _claim(work: Path, request: dict[str, Any]) -> None:
-    """Makes the work folder, or makes sure that it is an equal request's."""
-    with plain_errors(work.parent):
-        work.mkdir(parents=True, exist_ok=True)
+    """Makes sure that the work folder is new, or an equal request's."""
     note = work / REQUEST
     if not (work / TABLE).exists():  # nothing worth keeping yet
         write(note, json.dumps(request))

@@ -196,38 +196,6 @@ class Tally:
         ]
 
 
-def summarise(
-    probabilities: Probabilities,
-    labels: Labels,
-    classes: Sequence[str],
-    *,
-    views: int,
-    models: int,
-    split: str,
-    seconds: float,
-) -> dict[str, Any]:
-    """The whole evaluation at once: one `Tally` filled with one batch.
-
-    Args:
-        probabilities: Floats of shape (N, C), in [0, 1].
-        labels: Integers of shape (N,), in 0..C-1.
-        classes: The C class names, in label order.
-        views: The number of test views each picture was averaged over.
-        models: The number of networks averaged.
-        split: The name of the split.
-        seconds: How long the evaluation took.
-
-    Returns:
-        The object of ``evaluation.json`` (see `Tally.summary`).
-
-    Raises:
-        UsageError: See `Tally.add` and `Tally.summary`.
-    """
-    tally = Tally(classes)
-    tally.add(probabilities, labels)
-    return tally.summary(views=views, models=models, split=split, seconds=seconds)
-
-
 def _binned(confidence: Array, correct: Array) -> Array:
     """Confidence, correctness and count summed by bin; a confidence on an edge falls into the lower bin."""
     where = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)

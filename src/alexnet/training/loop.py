@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,7 +121,7 @@ def resume(
     """Continues a run from its last save; the same as `train` otherwise.
 
     Raises:
-        CheckpointError: The folder is no run, or its data have changed.
+        CheckpointError: The folder is no run, its data have changed, or it is finished and what resuming needs is gone.
         UsageError: Another program trains in the folder.
     """
     description = team.tell(run.read_config(folder) if team.is_first else {})
@@ -131,11 +132,14 @@ def resume(
     with run.alone(folder, team):
         last = folder / run.LAST
         saved = checkpoint.load(last) if team.is_first and last.exists() else None
+        is_saved = team.tell(saved is not None)
+        if not is_saved and "seconds" in description:
+            raise CheckpointError(f"{folder} is finished and its {run.LAST} is gone: there is nothing to resume")
         model = saved.model if saved else make_model(settings, len(store.classes))
         _check(settings, store, model, team)
         momentum = saved.momentum if saved else {}
         progress = Progress(**saved.header["progress"]) if saved else Progress()
-        if team.tell(saved is not None):
+        if is_saved:
             progress = team.tell(progress)
             momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
             team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
@@ -203,7 +207,7 @@ class Job:
         self.header = run.read_config(folder) if team.is_first else {}
         self.mean = torch.from_numpy(store.mean_image).to(self.device)
         self.pictures = Pictures(self.split, store.size)
-        self.watch = Watch(settings, len(store.classes))
+        self.watch = Watch(settings, np.bincount(self.split.labels).tolist())
         self.journal = run.Journal(folder, progress.step) if team.is_first else None
         self.writer = ThreadPoolExecutor(1, "save")
         self.saving: Future[None] | None = None

@@ -29,6 +29,8 @@ class Step:
 
     Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
     keeps the old rate for a while after a change (as in Caffe).
+    Differs: under a schedule that changes the rate at every step, and ends at 0, the rate is outside v, as PyTorch has
+    it.
     """
 
     def __init__(self, model: Network, train: Train, dtype: torch.dtype, part: Part | None = None) -> None:
@@ -97,7 +99,7 @@ class Step:
         ]
 
     def _set_rate(self, rate: float) -> None:
-        """PyTorch's SGD keeps the rate outside the momentum; the paper's momentum stays when the rate changes."""
+        """PyTorch's SGD keeps the rate outside the momentum; where it drops, the paper's momentum stays as it was."""
         train = self.train
         bias_rate = train.bias_rate * (rate if train.bias_follows else highest(train))
         keeps = train.optimiser == "sgd" and train.schedule in ("plateau", "steps")

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -17,11 +18,14 @@ class Watch:
 
     Args:
         train: The settings, for the remedies.
-        classes: Number of classes; a network that knows nothing has a loss of ln(classes).
+        counts: Training pictures of each class, none of them 0: the loss of a network that looks at no picture is the
+            entropy of their (smoothed) shares, ln C for equal classes.
     """
 
-    def __init__(self, train: Train, classes: int) -> None:
-        self.train, self.chance = train, math.log(classes)
+    def __init__(self, train: Train, counts: Sequence[int]) -> None:
+        even = train.label_smoothing / len(counts)
+        shares = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts]
+        self.train, self.chance = train, -sum(share * math.log(share) for share in shares)
         self.losses: deque[float] = deque(maxlen=WINDOW)
 
     def follow(self, step: int, loss: float) -> None:
@@ -62,7 +66,7 @@ class Watch:
             dead_units: ReLU layer -> share of its units that are zero on a whole batch.
         """
         mean = sum(self.losses) / len(self.losses)
-        stuck = f"after {PATIENCE} steps the loss is {mean:.3f}, still that of guessing (ln C = {self.chance:.3f}): "
+        stuck = f"after {PATIENCE} steps the loss is {mean:.3f}, still that of guessing ({self.chance:.3f}): "
         layer, share = max(dead_units.items(), key=lambda item: item[1], default=("", 0.0))
         is_he = self.train.initialisation == "he"
         if share > 0.5:
