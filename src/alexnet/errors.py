@@ -15,12 +15,17 @@ it and exits with 2; anything that is not an `AlexNetError` is a bug and shows i
 """
 
 
+def printable(text: str) -> str:
+    """Gives a text with a space for each character that could move a terminal's cursor or cannot be encoded."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
 class AlexNetError(Exception):
     """The root: whatever a user can mend."""
 
     def __str__(self) -> str:
         """Gives the message in printable characters, whatever names a hostile file has put into it."""
-        return "".join(each if each.isprintable() else " " for each in super().__str__())
+        return printable(super().__str__())
 
 
 class UsageError(AlexNetError):

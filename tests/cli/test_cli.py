@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from alexnet.cli.data import from_anywhere
+from alexnet.errors import DataError
 from alexnet.weights import checkpoint
 
 TOY = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--set", "batch_size=4"]
@@ -424,6 +425,38 @@ def test_a_folder_without_pictures_to_predict(mistake, trained, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "there are no pictures in" in mistake("predict", trained, tmp_path / "empty")
     assert "--top takes 1 or more" in mistake("predict", trained, tmp_path / "empty", "--top", "0")
+
+
+def test_a_file_that_may_not_be_read(mistake, trained, monkeypatch):
+    def closed(*_, **__):
+        raise PermissionError(13, "Permission denied", "runs/mine/model.safetensors")
+
+    monkeypatch.setattr("alexnet.evaluation.classifier.load", closed)
+    assert mistake("predict", trained, trained) == "alexnet: runs/mine/model.safetensors: Permission denied\n"
+
+
+def test_names_cannot_move_the_cursor(alexnet, trained, pictures, tmp_path):
+    picture = shutil.copy(next(pictures.rglob("*.jpg")), tmp_path / "a\x1b[2J\udce9.jpg")
+    code, out, _ = alexnet("predict", trained, picture)
+    assert code == 0
+    assert "a [2J .jpg" in out
+    assert "\x1b" not in out
+
+
+def test_a_result_is_shown_even_where_it_cannot_be_kept(alexnet, trained, monkeypatch):
+    def full(*_):
+        raise DataError("the disk is full")
+
+    monkeypatch.setattr("alexnet.files.write", full)
+    code, out, err = alexnet("evaluate", trained)
+    assert code == 2
+    assert "top-1 error" in out
+    assert err == "alexnet: the disk is full\n"
+
+
+def test_a_home_that_the_shell_did_not_put_in_is_found(answer, trained, store, monkeypatch):
+    monkeypatch.setenv("HOME", str(store.directory.parent))
+    answer("evaluate", trained, f"--data=~/{store.directory.name}")
 
 
 def test_a_damaged_run(mistake, trained, pictures):

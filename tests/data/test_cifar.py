@@ -2,12 +2,14 @@
 
 import io
 import pickle
+import re
 import tarfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.data import cifar
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
 
@@ -71,6 +73,37 @@ def test_arrays_as_python_2_pickled_them_are_read(tmp_path):
     assert len(open_source(write(tmp_path / "c", files | {"data_batch_1": old})).splits["train"]) == 20
 
 
+def archived(tmp_path, files):
+    folder = write(tmp_path / "c", files)
+    path = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(folder, "c")
+    return path
+
+
+def test_a_flipped_bit_anywhere_in_the_archive_is_noticed(tmp_path):
+    path = archived(tmp_path, cifar_10())
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(20, len(whole) - 8, 20):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError):
+            open_source(path)
+
+
+def test_a_file_larger_than_any_of_cifars_is_refused_unread(tmp_path, monkeypatch):
+    path = archived(tmp_path, cifar_10())
+    monkeypatch.setattr(cifar, "MAX_BYTES", 10_000)
+    with pytest.raises(DataError, match="holds c/data_batch_1 of"):
+        open_source(path)
+
+
+def test_names_as_python_2_pickled_them_are_read(tmp_path):
+    """Text of Python 2 is neither bytes nor str."""
+    meta = pickle.dumps({"label_names": ["airplane", "automobile", "bird"]}, protocol=2)
+    meta = re.sub(rb"X(.)\0\0\0", rb"U\1", meta)
+    assert open_source(write(tmp_path / "c", cifar_10() | {"batches.meta": meta})).classes[0] == "airplane"
+
+
 class Evil:
     def __init__(self, path):
         self.path = path
@@ -101,6 +134,7 @@ def test_a_pickle_never_runs_code(tmp_path, file):
         {b"data": np.zeros((4, 3072), np.uint8), b"labels": [0, 1, 2, 3]},
         {b"data": np.zeros((4, 3072), np.uint8), b"labels": [0, 1, 2, -1]},
         {b"data": b"text", b"labels": [0] * 4},
+        {b"data": np.zeros((4, 3072), np.uint8), b"labels": [[0], [1], [2], [0]]},
     ],
 )
 def test_a_damaged_batch_is_named(tmp_path, content):
@@ -123,10 +157,7 @@ def test_class_names_must_name_the_classes(tmp_path, names):
 
 
 def test_a_truncated_archive_is_refused(tmp_path):
-    folder = write(tmp_path / "c", cifar_10())
-    path = tmp_path / "cifar-10-python.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
-        tar.add(folder, "c")
+    path = archived(tmp_path, cifar_10())
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(DataError, match="is damaged"):
         open_source(path)

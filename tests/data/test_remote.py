@@ -1,7 +1,9 @@
 """Stores at an address: the same pictures, whatever the network does."""
 
+import json
 import os
 import re
+import shutil
 import socket
 import sys
 import threading
@@ -78,6 +80,16 @@ def test_an_address_gives_the_pictures_of_the_folder(local, server, own_cache, g
     asked = len(server.asked)
     assert_same_pictures(store, local)
     assert len(server.asked) == asked
+
+
+def test_a_server_cannot_write_beside_the_cache(local, own_cache, tmp_path):
+    hostile = shutil.copytree(local.directory, tmp_path / "hostile")
+    manifest = json.loads((hostile / "dataset.json").read_text())
+    manifest["files"]["../../../evil"] = {"bytes": 4, "blake2b": "0"}
+    (hostile / "dataset.json").write_text(json.dumps(manifest))
+    with Faulty(hostile).running() as server, pytest.raises(DataError, match="incomplete"):
+        open_store(server.address)
+    assert not (tmp_path / "evil").exists()
 
 
 def test_an_object_store_gives_the_pictures_of_the_folder(local, own_cache):

@@ -54,6 +54,18 @@ def test_a_flipped_bit_in_the_index_is_found_when_the_store_is_opened(source, tm
         Store(tmp_path / "store")
 
 
+@pytest.mark.parametrize("name", ["../evil.tar", "/tmp/evil.tar", "a/b.tar", "..", "", "a\nb"])
+@pytest.mark.parametrize("part", ["files", "splits"])
+def test_a_manifest_names_files_of_its_own_folder_only(source, tmp_path, part, name):
+    pack(source, tmp_path / "store", size=16)
+    path = tmp_path / "store" / "dataset.json"
+    manifest = json.loads(path.read_text())
+    manifest[part][name] = next(iter(manifest[part].values()))
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"dataset\.json is incomplete"):
+        Store(tmp_path / "store")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 99}', b'{"version": 1}', b"null"])
 def test_a_damaged_manifest_is_named(tmp_path, content):
     (tmp_path / "dataset.json").write_bytes(content)

@@ -35,10 +35,11 @@ if __name__ == "__main__":
         import alexnet.weights.compressed
         import alexnet.weights.convert  # noqa: F401
 
+from alexnet import pickles
 from alexnet.errors import AlexNetError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.variants import VARIANTS, Variant
-from alexnet.weights import caffe, checkpoint, compressed, convert, convnet, pickles, torchvision
+from alexnet.weights import caffe, checkpoint, compressed, convert, convnet, torchvision
 
 TOY = {"channels": (4, 4, 4, 4, 4), "hidden": 4}
 SIZES = {**TOY, "classes": 2}

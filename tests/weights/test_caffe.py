@@ -73,6 +73,18 @@ def test_what_the_data_layer_says_is_taken(toys, turn, tmp_path):
     assert not [said for said in run["converted"]["not_known"] if "mean" in said]
 
 
+def test_one_mean_value_is_that_of_every_channel(toys, turn, tmp_path):
+    turn(foreign.caffemodel(toy_weights(), data=foreign.field(5, 128.0)))
+    assert checkpoint.load(tmp_path / "run" / "model.safetensors").mean[0, 0].tolist() == [128, 128, 128]
+
+
+def test_a_fully_connected_blob_of_four_sides_is_refused(toys, turn):
+    weights = toy_weights()
+    weights[7] = (weights[7][0].reshape(2, -1, 2, 4), weights[7][1])
+    with pytest.raises(CheckpointError, match=r"fc8 has weights of shape \(2, 10, 2, 4\)"):
+        turn(foreign.caffemodel(weights))
+
+
 def test_a_mean_image_is_turned_to_rgb(toys, turn, tmp_path):
     mean = np.random.default_rng(0).random((3, 240, 240), np.float32) * 255
     (tmp_path / "m.binaryproto").write_bytes(foreign.blob(mean[None], legacy=True))

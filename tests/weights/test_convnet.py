@@ -11,8 +11,9 @@ import pytest
 import torch
 from foreign import CLASSES
 
+from alexnet import pickles
 from alexnet.errors import AlexNetError, CheckpointError
-from alexnet.weights import checkpoint, names, pickles
+from alexnet.weights import checkpoint, names
 
 TOY = {"channels": (4, 8, 6, 8, 4), "hidden": 16, "classes": CLASSES}
 
@@ -80,6 +81,12 @@ def test_code_in_a_pickle_is_named_and_never_run(turn, tmp_path, protocol):
     assert not (tmp_path / "run by a pickle").exists()
 
 
+NESTED = b")2\x86" + b"2\x86" * 60
+"""A tuple of tuples whose hash, or text, would take days."""
+
+DTYPE = b"cnumpy\ndtype\nU\x02f4\x85R"
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
@@ -92,6 +99,18 @@ def test_code_in_a_pickle_is_named_and_never_run(turn, tmp_path, protocol):
         (b"\x80\x02" + bytes(30), "instruction 0x00"),
         (b"\x80\x02" + b"(" * 20, "damaged at byte"),
         (b"\x80\x02" + b"0" * 20, "damaged at byte"),
+        (b"\x80\x02c_codecs\nencode\nJ" + struct.pack("<i", 2_000_000_000) + b"N\x86R.", "a int stands where bytes"),
+        (b"\x80\x02cnumpy\ndtype\n" + NESTED + b"\x85R.", "an array of type 'tuple'"),
+        (b"\x80\x02" + DTYPE + b"(K\x03" + NESTED + b"tb.", "a damaged array type"),
+        (b"\x80\x04" + NESTED + b"2\x93.", "it calls what has no name"),
+        (
+            b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n)R(K\x01(U\x01a"
+            + 2 * (b"J" + struct.pack("<i", 2_100_000_000))
+            + b"t"
+            + DTYPE
+            + b"\x89U\x00tb.",
+            "an array of impossible shape",
+        ),
     ],
 )
 def test_a_hostile_pickle_is_refused_in_bounded_time(turn, monkeypatch, data, told):
@@ -106,6 +125,13 @@ def test_every_truncation_is_refused(toys, turn):
     for end in np.linspace(16, len(whole) - 2, 40).astype(int):
         with pytest.raises(AlexNetError):
             turn(whole[:end])
+
+
+def test_a_member_that_is_compressed_in_another_way_is_refused(turn, tmp_path):
+    with zipfile.ZipFile(tmp_path / "z", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("data", bytes(100))
+    with pytest.raises(CheckpointError, match="data is compressed by method 14"):
+        turn((tmp_path / "z").read_bytes())
 
 
 def test_a_zip_bomb_is_refused(turn, tmp_path):
@@ -127,6 +153,9 @@ def test_a_zip_bomb_is_refused(turn, tmp_path):
         (lambda n: n["conv2a"].update(weights=["x"]), "no array of floats"),
         (lambda n: n["data"].update(inputs=["probs"]), "depends on itself"),
         (lambda n: n["conv1a"].update(stride=[2]), "stride 2"),
+        (lambda n: n["conv1a"].update(stride=[np.nan]), "conv1a has no number 'stride' that can be"),
+        (lambda n: [layer.update(keep=0.0) for layer in n.values() if layer["type"] == "hs"], "keeps 0.0"),
+        (lambda n: n["conv2b"].update(weights=[n["conv2b"]["weights"][0][:-25]]), "the towers of conv2 do not fit"),
     ],
 )
 def test_another_network_is_refused_with_what_was_found(toys, turn, change, told):

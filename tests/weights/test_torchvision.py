@@ -16,7 +16,9 @@ from safetensors.torch import save as safetensors
 from alexnet.errors import AlexNetError, CheckpointError
 from alexnet.evaluation.classifier import load
 from alexnet.weights.convert import read
+from alexnet.weights.torchvision import THEIRS
 
+PLACES = [f"{place}.{part}" for place in THEIRS.values() for part in ("weight", "bias")]
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
@@ -88,6 +90,15 @@ def test_a_compressed_archive_is_refused(toys, turn, net):
 def test_a_storage_shorter_than_its_tensor_is_refused(toys, turn, net):
     data = rezipped(WAYS["zip"](net), lambda name, content: (name, content[:300] if "/data/" in name else content, 0))
     with pytest.raises(CheckpointError, match=r"a tensor of shape .* in a storage of 300 bytes"):
+        turn(data)
+
+
+def test_a_few_numbers_do_not_become_a_tensor_that_fills_the_memory(turn):
+    one = torch.zeros(1)
+    shapes = {name: (4096, 1 << 20) if name.endswith("weight") else (4096,) for name in PLACES}
+    data = saved({name: one.expand(shape) for name, shape in shapes.items()})
+    assert len(data) < 10_000
+    with pytest.raises(CheckpointError, match="in a storage of 4 bytes"):
         turn(data)
 
 

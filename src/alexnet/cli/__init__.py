@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from alexnet import __version__
 from alexnet.config import CHOICES, RECIPES
-from alexnet.errors import AlexNetError
+from alexnet.errors import AlexNetError, printable
 from alexnet.models.variants import VARIANTS
 
 EXPORTS = ("onnx", "keras", "torch-export", "browser", "huggingface")
@@ -22,11 +22,12 @@ PARALLEL = ("data", "towers", "hybrid")
 TIMEOUT_S = 300.0
 VARIANT_NAMES = ", ".join([*VARIANTS, *(name for name in RECIPES if name.startswith("cifar-"))])
 
-DATA_HELP = (
+SOURCE_HELP = (
     "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
-    "a packed store, or its http(s)://, s3:// or gs:// address; the folder of the ILSVRC-2012 archives; "
-    "a CIFAR python archive; or solar-cells, which the extra of that name installs"
+    "the folder of the ILSVRC-2012 archives; a CIFAR python archive; or solar-cells, which the extra of that name "
+    "installs"
 )
+DATA_HELP = f"{SOURCE_HELP}; or a packed store, or its http(s)://, s3:// or gs:// address"
 
 EXAMPLES = r"""
 examples:
@@ -108,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         getattr(commands, asked.command)(asked)
     except AlexNetError as error:
         sys.exit(_fail(str(error), 2))
+    except PermissionError as error:
+        sys.exit(_fail(printable(f"{error.filename}: {error.strerror}"), 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
     except BrokenPipeError:
@@ -127,7 +130,7 @@ def _summary(command: argparse.ArgumentParser) -> None:
 
 
 def _pack(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", metavar="SOURCE", help=DATA_HELP)
+    command.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     command.add_argument("store", metavar="STORE", help="folder to make")
     command.add_argument("--size", type=int, default=256, metavar="S", help="side of the stored pictures, pixels (256)")
     command.add_argument("--seed", type=int, default=0, help="of the held-out quarter, if the source has no split (0)")

@@ -18,7 +18,7 @@ from alexnet.cli.export import export
 from alexnet.cli.stop import polite_stop
 from alexnet.cli.weights import convert, weights
 from alexnet.config import Train
-from alexnet.errors import UsageError
+from alexnet.errors import UsageError, printable
 
 __all__ = [
     "bench",
@@ -144,10 +144,10 @@ def evaluate(asked: Namespace) -> None:
             examples = examples or seen
     if not team.is_first:
         return
-    if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
-        _write_evaluation(Path(asked.runs[0]), results[0], examples)
     text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
     render.answer(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
+    if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
+        _write_evaluation(Path(asked.runs[0]), results[0], examples)
 
 
 def predict(asked: Namespace) -> None:
@@ -165,7 +165,7 @@ def predict(asked: Namespace) -> None:
         for answer in team.in_order(name_pictures(classifier, mine, asked.views, asked.top)):
             answers.append(answer)
             if not asked.json:
-                print(render.prediction(answer), flush=True)
+                render.show(render.prediction(answer))
     if asked.json and team.is_first:
         print(json.dumps({"run": asked.run, "views": asked.views, "images": answers}, indent=1))
     bad = sum("error" in answer for answer in answers)
@@ -228,7 +228,7 @@ def doctor(asked: Namespace) -> None:
 
 
 def _notice(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:

@@ -25,7 +25,7 @@ def from_anywhere(source: str) -> str:
     """Gives a source as it is found from any working directory: a path becomes absolute, a name or address stays."""
     from alexnet.data import solar
 
-    path = Path(source)
+    path = Path(source).expanduser()
     return str(path.absolute()) if source != solar.NAME and path.exists() else source
 
 

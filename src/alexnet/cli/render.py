@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from alexnet.errors import printable
 from alexnet.training.loop import Observer
 
 BAR_WIDTH = 30
@@ -19,7 +20,12 @@ NAMED = 10
 
 def answer(asked: Namespace, value: Any, text: str) -> None:
     """Prints what a command found: one JSON object where `--json` asks for it, else text."""
-    print(json.dumps(value, indent=1) if asked.json else text)
+    show(json.dumps(value, indent=1) if asked.json else text)
+
+
+def show(text: str) -> None:
+    """Prints lines as they come, names from files made harmless."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
 class Bar:
@@ -73,7 +79,7 @@ class TrainingDisplay(Observer):
 
     def notice(self, text: str) -> None:
         """Prints a line above the bar."""
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
 
 
 class PartsDisplay(TrainingDisplay):

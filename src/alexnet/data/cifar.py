@@ -1,12 +1,12 @@
 """CIFAR-10 and CIFAR-100 from their official python archives.
 
-Source: https://www.cs.toronto.edu/~kriz/cifar.html. The archives hold pickles; an unpickler that knows
-nothing but numpy arrays reads them, so that a forged archive cannot run code.
+Source: https://www.cs.toronto.edu/~kriz/cifar.html. The archives hold pickles, which `alexnet.pickles` reads, so that
+a forged archive cannot run code.
 """
 
 import io
-import pickle
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,31 +15,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from alexnet.data.listing import Listing, Names, Source, stamp
+from alexnet import pickles
+from alexnet.data.listing import Listing, Names, Source, read_to_end, stamp
 from alexnet.errors import DataError
+from alexnet.pickles import Array, PickleError
 
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
 LAYOUTS = {  # file of names -> key of the names, key of the labels, files of each split
-    "batches.meta": (b"label_names", b"labels", [f"data_batch_{k}" for k in range(1, 6)], ["test_batch"]),
-    "meta": (b"fine_label_names", b"fine_labels", ["train"], ["test"]),
+    "batches.meta": ("label_names", "labels", [f"data_batch_{k}" for k in range(1, 6)], ["test_batch"]),
+    "meta": ("fine_label_names", "fine_labels", ["train"], ["test"]),
 }
 
 LICENCE = "no licence stated; A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)"
 
-_ALLOWED: dict[str, Any] = {
-    "_reconstruct": np.empty(0).__reduce__()[0],
-    "ndarray": np.ndarray,
-    "dtype": np.dtype,
-    "encode": lambda text, _: text.encode("latin1"),
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] in ("numpy", "_codecs") and name in _ALLOWED:
-            return _ALLOWED[name]
-        raise pickle.UnpicklingError(f"{module}.{name} does not belong into it")
+MAX_BYTES = 256 << 20
+"""Of a file in the archive; the largest, the training split of CIFAR-100, has 155 MB."""
 
 
 def find(path: Path) -> Path | None:
@@ -65,9 +56,9 @@ def open_cifar(path: Path) -> Source:
     open_file = _folder_reader(path) if path.is_dir() else _archive_reader(path)
     meta = "batches.meta" if open_file("batches.meta") else "meta"
     names_key, labels_key, train, test = LAYOUTS[meta]
-    names = _unpickle(path, meta, open_file).get(names_key, [])
-    classes = tuple(name.decode() for name in names if isinstance(name, bytes))
-    if not 2 <= len(set(classes)) == len(names):
+    names = _unpickle(path, meta, open_file).get(names_key)
+    classes = tuple(_text(name) for name in names if isinstance(name, str | bytes)) if isinstance(names, list) else ()
+    if not isinstance(names, list) or not 2 <= len(set(classes)) == len(names):
         raise DataError(f"{path}: {meta} does not name the classes: fetch it again")
     splits = {
         split: _listing([(file, _batch(path, file, open_file, labels_key, len(classes))) for file in files])
@@ -92,41 +83,51 @@ def _folder_reader(folder: Path) -> Reader:
 
 
 def _archive_reader(path: Path) -> Reader:
+    wanted = {name for meta, (_, _, train, test) in LAYOUTS.items() for name in (meta, *train, *test)}
+    files = {}
     try:
         with tarfile.open(path) as tar:
-            files = {Path(m.name).name: tar.extractfile(m).read() for m in tar if m.isreg()}  # type: ignore[union-attr]
-    except (tarfile.TarError, OSError, EOFError) as error:
+            for member in tar:
+                if member.size > MAX_BYTES:
+                    raise DataError(f"{path} holds {member.name} of {member.size:,} bytes: fetch it again")
+                if member.isreg() and (name := Path(member.name).name) in wanted:
+                    files[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+            read_to_end(tar)
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged ({error}): fetch it again") from error
     return files.get
 
 
-def _unpickle(path: Path, name: str, open_file: Reader) -> dict[bytes, Any]:
+def _unpickle(path: Path, name: str, open_file: Reader) -> dict[str, Any]:
     data = open_file(name)
     if data is None:
         raise DataError(f"{path} has no file {name}: fetch it again")
     try:
-        content = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
-    except Exception as error:  # a pickle may fail in any way
+        content, _ = pickles.read(memoryview(data))
+    except PickleError as error:
         raise DataError(f"{path}: {name} is damaged or no CIFAR file ({error}): fetch it again") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: {name} is no CIFAR file: fetch it again")
-    return content
+    return {_text(key): value for key, value in content.items() if isinstance(key, str | bytes)}
+
+
+def _text(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode("latin-1")
 
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
-def _batch(path: Path, name: str, open_file: Reader, labels_key: bytes, classes: int) -> Batch:
+def _batch(path: Path, name: str, open_file: Reader, labels_key: str, classes: int) -> Batch:
     """Gives pixels uint8 (N, 32, 32, 3) and labels int64 (N,)."""
     content = _unpickle(path, name, open_file)
-    try:
-        labels = np.array(content[labels_key], dtype=np.int64)
-        pixels = np.asarray(content[b"data"]).reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1)
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{path}: {name} is damaged ({error}): fetch it again") from error
-    if pixels.dtype != np.uint8 or labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
-        raise DataError(f"{path}: {name} has labels or pixels out of range: fetch it again")
-    return pixels, labels
+    labels, data = content.get(labels_key), content.get("data")
+    if not isinstance(labels, list) or not all(isinstance(each, int) and 0 <= each < classes for each in labels):
+        raise DataError(f"{path}: {name} has no labels of the classes: fetch it again")
+    pixels = data.values if isinstance(data, Array) else None
+    if pixels is None or pixels.dtype != np.uint8 or pixels.size != len(labels) * 3 * 32 * 32:
+        raise DataError(f"{path}: {name} has no picture for each label: fetch it again")
+    return pixels.reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
 
 
 def _listing(batches: list[tuple[str, Batch]]) -> Listing:

@@ -4,6 +4,7 @@ import importlib
 import io
 import re
 import tarfile
+import zlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from alexnet.data.folders import tar_members
-from alexnet.data.listing import Integers, Listing, Names, Source, read_span, stamp
+from alexnet.data.listing import Integers, Listing, Names, Source, read_span, read_to_end, stamp
 from alexnet.errors import DataError
 
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -144,7 +145,8 @@ def _read_devkit(archive: Path) -> Devkit:
                 tar.extractfile(files[name]).read()  # type: ignore[union-attr]  # regular files only
                 for name in ("meta.mat", "ILSVRC2012_validation_ground_truth.txt")
             )
-    except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+            read_to_end(tar)
+    except (tarfile.TarError, OSError, EOFError, KeyError, zlib.error) as error:
         raise DataError(f"{archive} is damaged ({error}): fetch it again") from error
     leaves = [synset for synset in _synsets(meta) if synset["num_children"] == 0]
     leaves.sort(key=lambda synset: str(synset["WNID"]))

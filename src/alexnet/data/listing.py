@@ -3,6 +3,7 @@
 A listing of 1.3 million pictures is a handful of arrays, never 1.3 million Python objects.
 """
 
+import tarfile
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -140,6 +141,16 @@ def read_span(path: Path, offset: int, length: int) -> bytes:
     if len(data) != length:
         raise OSError(f"{path} ends before byte {offset + length}")
     return data
+
+
+def read_to_end(tar: tarfile.TarFile) -> None:
+    """Reads what is left of an archive, so that a compressed one compares its checksum.
+
+    Raises:
+        OSError: It differs.
+    """
+    while tar.fileobj and tar.fileobj.read(1 << 20):
+        pass
 
 
 def stamp(path: Path) -> str:

@@ -76,6 +76,8 @@ def open_remote(address: str, cache: Path) -> Store:
                 if not name.endswith(".tar") and not _is_there(directory / name, facts):
                     write(directory / name, remote.read(name, _is_whole(facts)))
     shards = {name: facts for name, facts in files.items() if name.endswith(".tar")}
+    if not shards:
+        raise DataError(f"{address} is a packed store without shards: pack it again")
     return Store(directory, RemoteShards(directory, remote, shards))
 
 

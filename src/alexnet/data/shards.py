@@ -12,6 +12,7 @@ only adds random access. An example's number is its place in the source, so a ba
 
 import json
 import mmap
+import re
 from collections import OrderedDict
 from contextlib import suppress
 from functools import cached_property
@@ -47,7 +48,7 @@ _KEYS = {"name", "classes", "splits", "size", "covariance", "content_hash", "fin
 
 def is_store(path: str | Path) -> bool:
     """Tells whether a finished packed store lies at `path`."""
-    return Path(path, MANIFEST).is_file()
+    return Path(path, MANIFEST).expanduser().is_file()
 
 
 def shard_name(split: str, shard: int) -> str:
@@ -258,11 +259,21 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
         version = manifest["version"]
-        is_whole = manifest.keys() >= _KEYS
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged: delete the store and pack it again") from error
     if version != VERSION:
         raise DataError(f"{path} is of version {version}, this program reads {VERSION}: pack the store again")
-    if not is_whole:
+    if not _is_whole(manifest):
         raise DataError(f"{path} is incomplete: delete the store and pack it again")
     return manifest
+
+
+def _is_whole(manifest: dict[str, Any]) -> bool:
+    """Says whether all is there, and whether its files lie in the store's own folder: servers send manifests too."""
+    if not manifest.keys() >= _KEYS or not all(isinstance(manifest[name], dict) for name in ("files", "splits")):
+        return False
+    are_plain = all(re.fullmatch(r"\w[\w.-]*", name, re.ASCII) for name in (*manifest["files"], *manifest["splits"]))
+    return are_plain and all(
+        isinstance(facts, dict) and type(facts.get("bytes")) is int and type(facts.get("blake2b")) is str
+        for facts in manifest["files"].values()
+    )

@@ -38,7 +38,7 @@ def open_store(
     if is_remote(spec):
         return open_remote(str(spec), cache())
     if is_store(spec):
-        return Store(spec)
+        return Store(Path(spec).expanduser())
     source = open_source(spec, seed=seed)
     place = cache_directory(source, size)
     return pack(source, place, size=size, on_bad_image=on_bad_image, progress=progress)

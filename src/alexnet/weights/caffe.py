@@ -168,8 +168,8 @@ def _weights(wire: Wire, layer: _Layer) -> tuple[NDArray[np.float32], NDArray[np
     if len(blobs) != 2:
         raise CheckpointError(f"{wire.name}: {layer.name} has {len(blobs)} blobs, expected weights and biases")
     weight, bias = (_blob(wire, blob, layer.name) for blob in blobs)
-    if layer.kind == "InnerProduct":
-        weight = weight.reshape(weight.shape[-2:]) if weight.ndim >= 2 and weight.size else weight
+    if layer.kind == "InnerProduct" and weight.ndim > 2 and set(weight.shape[:-2]) == {1}:
+        weight = weight.reshape(weight.shape[-2:])
     return weight, bias.reshape(-1)
 
 
@@ -265,6 +265,8 @@ def _data_layer(wire: Wire, layers: list[_Layer]) -> dict[str, Any]:
     for layer in layers:
         fields = layer.parameters(wire, layer.generation.transform)
         colour = wire.floats(fields.get(5, [])) if 5 in fields else np.empty(0)
+        if colour.size == 1:  # one for all channels
+            colour = np.repeat(colour, 3)
         if colour.size == 3:
             known["mean"] = colour[::-1].astype(np.float32)
         if 3 in fields:

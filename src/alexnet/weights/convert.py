@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -153,14 +153,16 @@ def _check_directory(data: memoryview) -> None:
         raise BadZipFile("it is truncated")
     (length,) = struct.unpack_from("<I", tail, end + 12)
     wide = tail.rfind(b"PK\x06\x06")
-    if length == 0xFFFFFFFF and 0 <= wide <= len(tail) - 56:
-        (length,) = struct.unpack_from("<Q", tail, wide + 40)
+    if 0 <= wide <= len(tail) - 56:
+        length = max(length, *struct.unpack_from("<Q", tail, wide + 40))
     if length > _MAX_DIRECTORY:
         raise BadZipFile(f"its list of members has {length:,} bytes")
 
 
 def _unpack(archive: ZipFile, member: ZipInfo, file: IO[bytes]) -> None:
     """Unpacks a member, at most `MAX_BYTES` of it whatever it says of its size."""
+    if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise BadZipFile(f"{member.filename} is compressed by method {member.compress_type}")
     if member.file_size > MAX_BYTES:
         raise BadZipFile(f"{member.filename} unpacks to {member.file_size:,} bytes; weights have at most {MAX_BYTES:,}")
     with archive.open(member) as packed:

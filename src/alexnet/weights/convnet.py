@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from alexnet import pickles
 from alexnet.errors import CheckpointError
 from alexnet.models.lrn import SameMapNorm
-from alexnet.weights import pickles
+from alexnet.pickles import Array, PickleError
 from alexnet.weights.imported import LAYERS, Imported, counts, identify, shapes
 from alexnet.weights.names import DEVKIT
-from alexnet.weights.pickles import Array, PickleError
 
 COLOUR = (127.30, 119.72, 104.91)
 """RGB mean of the `batches.meta` that came with cuda-convnet2."""
@@ -57,8 +57,8 @@ class _Layer:
         """Gives a number that may stand in a list, one for each input."""
         value = self.values.get(key, default)
         value = value[0] if isinstance(value, list) and value else value
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise PickleError(f"{self.name} has no number {key!r}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
+            raise PickleError(f"{self.name} has no number {key!r} that can be")
         return value
 
 
@@ -90,7 +90,7 @@ def read(name: str, data: memoryview, asked: str | None) -> Imported:
             class_order=DEVKIT,
             mean=None,
             input_size=int(stages[0][0].number("imgSize")),
-            dropout=1 - drops[0].number("keep", 0.5) if drops else None,
+            dropout=_dropout(drops[0]) if drops else None,
             rescale_dropout=any(layer.kind == "dropout" for layer in drops),
             translated=_translated(stages, found),
         )
@@ -129,8 +129,10 @@ def _layers(checkpoint: Any) -> dict[str, _Layer]:
     layers = {}
     for each in values:
         kind = each.get("type")
-        if not isinstance(kind, str) or (kind not in _OURS and not kind.startswith(_ENDS)):
-            raise PickleError(f"it holds a layer {each['name']} of kind {str(kind)[:40]!r}; an AlexNet has none")
+        if not isinstance(kind, str):
+            raise PickleError(f"it holds a layer {each['name']} of no kind")
+        if kind not in _OURS and not kind.startswith(_ENDS):
+            raise PickleError(f"it holds a layer {each['name']} of kind {kind[:40]!r}; an AlexNet has none")
         layers[each["name"]] = _Layer(each["name"], kind, each, _inputs(each, names))
     return layers
 
@@ -205,6 +207,8 @@ def _tensors(
 
 def _joined(rows: list[list[NDArray[Any]]]) -> NDArray[np.float32]:
     """Puts the parts of each tower side by side, and the towers on top of each other."""
+    if len({(sum(part.shape[1] for part in parts), *parts[0].shape[2:]) for parts in rows}) > 1:
+        raise ValueError("towers of unequal width")
     outputs = sum(parts[0].shape[0] for parts in rows)
     joined = np.empty((outputs, sum(part.shape[1] for part in rows[0]), *rows[0][0].shape[2:]), np.float32)
     top = 0
@@ -288,11 +292,19 @@ def _check_geometry(layers: Iterable[_Layer], stages: list[list[_Layer]]) -> Non
             neuron = layer.values.get("neuron")
             kind = neuron.get("type") if isinstance(neuron, dict) else neuron
             if kind != "relu":
-                raise PickleError(f"{layer.name} is a neuron {str(kind)[:40]}; expected relu")
+                found = f" {kind[:40]}" if isinstance(kind, str) else ""
+                raise PickleError(f"{layer.name} is a neuron{found}; expected relu")
         elif layer.kind == "rnorm":
             constants = [layer.number(key, 1.0) for key in ("size", "scale", "pow", "minDiv")]
             if not np.allclose(constants, [same.size, same.alpha, same.beta, same.k], rtol=1e-4):
                 raise PickleError(f"{layer.name} normalises with size, scale, pow, minDiv of {constants}")
+
+
+def _dropout(layer: _Layer) -> float:
+    keep = layer.number("keep", 0.5)
+    if not 0 < keep <= 1:
+        raise PickleError(f"{layer.name} keeps {keep}, expected above 0 and at most 1")
+    return 1 - keep
 
 
 def _translated(stages: list[list[_Layer]], found: dict[str, Any]) -> list[str]:

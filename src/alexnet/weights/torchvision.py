@@ -8,6 +8,7 @@ of the storages) and then, for each storage, how many numbers and the numbers. B
 Source: torch/serialization.py; torchvision/models/alexnet.py.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from alexnet import pickles
 from alexnet.errors import CheckpointError
-from alexnet.weights import pickles
+from alexnet.pickles import Inert, PickleError
 from alexnet.weights.imported import LAYERS, Imported, counts, identify, shapes
 from alexnet.weights.names import WORDNET
-from alexnet.weights.pickles import Inert, PickleError
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first pickle of the older format."""
@@ -235,7 +236,8 @@ def _tensors_in(value: Any) -> Iterator[_Tensor]:
 def _filled(tensor: _Tensor, place: Callable[[str], memoryview]) -> Tensor:
     data, dtype = place(tensor.storage.key), tensor.storage.dtype
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.stride, strict=True))
-    if 0 in tensor.shape or (last + 1) * dtype.itemsize > len(data):
+    most = max(last + 1, math.prod(tensor.shape))  # steps of 0 make more numbers of few than memory holds
+    if 0 in tensor.shape or most * dtype.itemsize > len(data):
         raise PickleError(f"a tensor of shape {tensor.shape} in a storage of {len(data):,} bytes")
     numbers = torch.frombuffer(data, dtype=dtype, count=last + 1)
     return numbers.as_strided(tensor.shape, tensor.stride, tensor.offset)

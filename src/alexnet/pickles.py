@@ -3,13 +3,15 @@
 A pickle is a program for a small stack machine. This machine knows the instructions of protocols 2 to 4 that data
 need. What a pickle asks to be called is looked up in a table of our own functions; a name that is not there is an
 error, or, for modules that a caller lists, a lifeless `Inert`. Time and memory are bounded: so many instructions, no
-key but strings and numbers (hashing nested tuples takes exponential time), arrays as views of the file.
+key but strings and numbers, arrays as views of the file, nothing hashed or printed that may be nested (a few bytes make
+a tuple of tuples whose hash takes days).
 
 Source: the comments of CPython's pickletools.py.
 """
 
+import math
 import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,9 @@ SHORT = 4096
 """Longer strings are kept as views of the file."""
 
 _DTYPES = {"b1", "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
+
+
+_ORDERS = {"<": "<", "|": "|", "=": "<", ">": ">"}
 
 
 class PickleError(Exception):
@@ -61,8 +66,8 @@ def content(value: Any) -> memoryview:
 
 
 def _dtype(code: Any, *_: Any) -> _Dtype:
-    if code not in _DTYPES:
-        raise PickleError(f"an array of type {str(code)[:20]!r}")
+    if not isinstance(code, str) or code not in _DTYPES:
+        raise PickleError(f"an array of type {code[:20] if isinstance(code, str) else type(code).__name__!r}")
     return _Dtype(code)
 
 
@@ -74,7 +79,7 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 def _encode(text: Any, _: Any) -> bytes:
     """Turns the text that Python 3 makes of bytes for Python 2 back into bytes."""
-    return (text if isinstance(text, str) else bytes(text).decode("utf-8")).encode("latin-1")
+    return (text if isinstance(text, str) else bytes(content(text)).decode("utf-8")).encode("latin-1")
 
 
 def _dict(pairs: Any = ()) -> dict[Any, Any]:
@@ -85,7 +90,7 @@ def _dict(pairs: Any = ()) -> dict[Any, Any]:
 
 
 def _set(target: Any, key: Any, value: Any) -> None:
-    if not isinstance(key, (str, int, float)):
+    if not isinstance(key, (str, bytes, int, float)):
         raise PickleError(f"a key that is a {type(key).__name__}")
     if not isinstance(target, Inert):
         target[key] = value
@@ -143,9 +148,7 @@ class _Machine:
     ) -> None:
         self.data, self.at = data, 0
         self.known, self.inert, self.persistent = known, inert, persistent
-        self.left = MAX_INSTRUCTIONS + 2 * len(
-            data
-        )  # items that calls may copy: each call is made as often as one likes
+        self.left = MAX_INSTRUCTIONS + 2 * len(data)  # items that calls may copy: each is made as often as one likes
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -216,7 +219,9 @@ class _Machine:
         for key, value in zip(items[::2], items[1::2], strict=True):
             _set(self.stack[-1], key, value)
 
-    def look_up(self, module: str, name: str) -> Any:
+    def look_up(self, module: Any, name: Any) -> Any:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise PickleError("it calls what has no name")
         full = f"{module}.{name}"
         if full in self.known:
             return self.known[full]
@@ -228,7 +233,7 @@ class _Machine:
         if isinstance(function, Inert):
             self.push(function)
         elif callable(function) and isinstance(arguments, (tuple, list)):
-            self.left -= sum(len(each) for each in arguments if isinstance(each, (str, memoryview, list)))
+            self.left -= sum(len(each) for each in arguments if isinstance(each, Sized))
             if self.left < 0:
                 raise PickleError("it copies the same things over and over")
             self.push(function(*arguments))
@@ -243,10 +248,10 @@ class _Machine:
         """Gives an object its state; dicts and what is lifeless have none that matters."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, _Dtype):
-            order = {"<": "<", "|": "|", "=": "<", ">": ">"}.get(state[1])
-            if order is None:
+            order = state[1]
+            if not isinstance(order, str) or order not in _ORDERS:
                 raise PickleError("a damaged array type")
-            target.order = order
+            target.order = _ORDERS[order]
         elif isinstance(target, Array):
             target.values = _array(*state)
         elif not isinstance(target, (Inert, dict)):
@@ -271,11 +276,10 @@ class _Machine:
 def _array(version: Any, shape: Any, dtype: Any, is_fortran: Any, data: Any) -> NDArray[Any]:
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple) or len(shape) > 8:
         raise PickleError("a damaged array")
+    if not all(isinstance(side, int) and 0 <= side < 1 << 40 for side in shape):
+        raise PickleError("an array of impossible shape")
     values = np.frombuffer(content(data), dtype.numpy())
-    count = 1
-    for side in shape:
-        count *= side
-    if count != len(values) or any(side < 0 for side in shape):
+    if math.prod(shape) != len(values):
         raise PickleError(f"an array of shape {shape} with {len(values):,} values")
     return values.reshape(shape, order="F" if is_fortran else "C")
 
@@ -323,7 +327,7 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], Any]] = {
     ord("r"): lambda m: m.put(m.number("<I")),
     0x94: lambda m: m.put(len(m.memo)),
     ord("c"): lambda m: m.push(m.look_up(m.line(), m.line())),
-    0x93: lambda m: m.push(m.look_up(*map(str, reversed([m.stack.pop(), m.stack.pop()])))),
+    0x93: lambda m: m.push(m.look_up(*reversed([m.stack.pop(), m.stack.pop()]))),
     ord("i"): lambda m: m.object_of([m.look_up(m.line(), m.line()), *m.to_mark()]),
     ord("o"): lambda m: m.object_of(m.to_mark()),
     0x81: _Machine.reduce,
