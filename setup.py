@@ -5,7 +5,7 @@ import sys
 from setuptools import Extension, setup
 
 if sys.platform == "win32":
-    compile_flags, link_flags = ["/O2", "/std:c++17", "/fp:fast", "/openmp"], []
+    compile_flags, link_flags = ["/O2", "/std:c++17", "/openmp"], []
 else:
     openmp = ["-fopenmp"] if sys.platform == "linux" else []
     compile_flags = ["-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", *openmp]

@@ -5,5 +5,6 @@
 #   launch/one-node.sh paper --data ~/imagenet --out runs/imagenet --parallel hybrid --variant alexnet-two-tower
 #   PROCESSES=2 launch/one-node.sh modern --data ~/pictures --out runs/mine --parallel towers --variant alexnet-two-tower
 set -euo pipefail
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT="${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-110}" # torchrun kills after 30 s, a save may take longer
 exec torchrun --standalone --nproc-per-node "${PROCESSES:-gpu}" --max-restarts "${RESTARTS:-3}" \
     -m alexnet train "$@"

@@ -19,7 +19,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine two threads w
 
 TOY = Variant("a toy for tests", channels=(8, 16, 16, 16, 8), hidden=32, groups=2, towers=2)
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (210, 50, 40)}
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,14 +28,6 @@ def _own_world(tmp_path_factory):
         patch.setitem(VARIANTS, "toy", TOY)
         patch.setenv("ALEXNET_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(scope="session")
-def shared_data():
-    """The folder of real pictures that stands beside the project on some machines."""
-    if not SHARED.is_dir():
-        pytest.skip(f"{SHARED} is not here")
-    return SHARED
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +111,7 @@ def toy_program():
 
     def start(body, *arguments):
         program = [sys.executable, "-c", TOY_HEAD + body, *map(str, arguments)]
-        return subprocess.run(program, capture_output=True, text=True)
+        return subprocess.run(program, capture_output=True, text=True, timeout=600)
 
     return start
 

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -39,7 +40,25 @@ def test_the_findings_name_what_bounds_training(store):
 
 
 @pytest.mark.usefixtures("launch")
-def test_the_largest_batch_follows_from_what_an_image_takes(pictures):
+def test_the_largest_batch_follows_from_what_an_image_takes(store, monkeypatch):
+    """Batches of 2 and 8 take 1.002 and 1.008 GB."""
+    monkeypatch.setattr(doctor.precision, "free_memory", lambda: 1_108_000_000)
+    assert doctor.examine(str(store.directory), "toy", size=SIZE)["largest_batch"] == 108
+
+
+def test_a_system_that_does_not_tell_its_peak_gets_no_largest_batch(store, monkeypatch):
+    monkeypatch.setattr(doctor, "launch", lambda contestant, size: {"images/s": 100.0, "peak bytes": math.nan})
+    assert doctor.examine(str(store.directory), "toy", size=SIZE)["largest_batch"] is None
+
+
+def test_slow_decoding_is_named(store, monkeypatch):
+    rates = {"loading": {"decoding": 10.0, "augmentation": 1e4}, "training steps": {"images/s": 1e3, "peak bytes": 1e9}}
+    monkeypatch.setattr(doctor, "launch", lambda contestant, size: rates[contestant.name])
+    assert doctor.examine(str(store.directory), "toy", size=SIZE)["bound_by"] == "decoding"
+
+
+@pytest.mark.usefixtures("launch")
+def test_no_batch_fits_where_there_is_too_little_memory(pictures):
     findings = doctor.examine(str(pictures), "toy", size=SIZE)
     assert findings["largest_batch"] == 0
     assert any("does not fit" in sentence for sentence in findings["advice"])

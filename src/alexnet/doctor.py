@@ -129,7 +129,7 @@ def _step(variant: str, size: Size, notice: Notice) -> tuple[dict[str, float], i
     small, whole = (_try(ours, replace(size, batch=batch), notice) for batch in (few, size.batch))
     rates = {"step": whole["images/s"]} if whole else {}
     available = precision.free_memory()
-    if not small or not whole or not available or whole["peak bytes"] <= small["peak bytes"]:
+    if not small or not whole or not available or not whole["peak bytes"] > small["peak bytes"]:
         return rates, None
     each = (whole["peak bytes"] - small["peak bytes"]) / (size.batch - few)
     return rates, max(0, int(size.batch + (available - whole["peak bytes"]) / each))

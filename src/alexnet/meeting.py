@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import torch
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
@@ -71,17 +72,24 @@ def _form(mode: str, roll: "_Roll") -> Team:
         _take_gpu()
     if roll.size == 1:
         return Team(mode, goes_on=True)
-    from torch.distributed.device_mesh import init_device_mesh  # takes a while, and one process need not
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    wait = timedelta(seconds=roll.timeout_s)
+    numbers = np.arange(roll.size).reshape(-1, across)
     with exchange():
-        wait = timedelta(seconds=roll.timeout_s)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, store=roll.store, rank=roll.rank, world_size=roll.size, timeout=wait)
-        mesh = init_device_mesh(device, (roll.size // across, across), mesh_dim_names=("data", "model"))
+        data, model = (_side(lines.tolist(), roll, wait) for lines in (numbers.T, numbers))
         dist.all_gather_object(roll.hosts, platform.node())
-    data, model = (Group(mesh.get_local_rank(n), mesh[n].size(), mesh[n].get_group()) for n in ("data", "model"))
     return Team(mode, Group(roll.rank, roll.size), data, model, goes_on=True)
+
+
+def _side(lines: list[list[int]], roll: "_Roll", wait: timedelta) -> Group:
+    """Gives this process's line of the grid; each process takes part in making all lines."""
+    mine = Group()
+    for ranks in lines:
+        handle = dist.new_group(ranks, timeout=wait) if 1 < len(ranks) < roll.size else None  # None: all of them
+        if roll.rank in ranks:
+            mine = Group(ranks.index(roll.rank), len(ranks), handle)
+    return mine
 
 
 def _processes_a_network(mode: str, size: int) -> int:

@@ -1,7 +1,9 @@
 """Where and in which numbers the arithmetic runs."""
 
 import ctypes
+import math
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -13,8 +15,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def device() -> torch.device:
-    """Gives the GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Gives this process's GPU, by its number, which other threads do not know; without one, the CPU."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def dtype(precision: str) -> torch.dtype:
@@ -36,26 +38,62 @@ def dtype(precision: str) -> torch.dtype:
 
 
 def has_bf16() -> bool:
-    """Says whether bf16 is native here."""
+    """Says whether bf16 is native here; oneDNN, which takes AVX-512 without it for enough, would emulate it."""
     if device().type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def cores() -> int:
-    """Gives the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Gives the processor cores that this process may use, a container's share rounded up."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    match _limit("cpu.max"):
+        case [quota, period]:
+            return max(1, min(seen, math.ceil(int(quota) / int(period))))
+    return seen
 
 
 def free_memory() -> int | None:
     """Gives the bytes that this process can still have where the arithmetic runs; None where the system does not say.
 
-    Under torchrun, processes of one machine share its memory evenly; each GPU has its own.
+    Each GPU has its own.
     """
-    if device().type == "cuda":
-        return torch.cuda.mem_get_info()[0]
+    return torch.cuda.mem_get_info()[0] if device().type == "cuda" else free_host_memory()
+
+
+def free_host_memory() -> int | None:
+    """Gives the bytes of the machine's memory, or its container's, that can still be had; None where nobody says.
+
+    Under torchrun, processes of one machine share it evenly.
+    """
     available = memory("MemAvailable")
-    return available // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if available is not None else None
+    if available is None:
+        return None
+    match _limit("memory.max"), _limit("memory.current"):
+        case [most], [used]:
+            kept = {line.split()[0]: line.split()[1] for line in _control("memory.stat").splitlines()}
+            cached = int(kept.get("inactive_file", 0))  # given back as soon as it is asked for
+            available = min(available, max(0, int(most) - int(used) + cached))
+    return available // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _limit(name: str) -> list[str] | None:
+    """Gives the words of one of the limits of Linux's control group; None where there is none, or no group."""
+    words = _control(name).split()
+    return words if words and words[0] != "max" else None
+
+
+def _control(name: str) -> str:
+    """Gives a file of this process's control group (version 2); empty where there is none."""
+    try:
+        group = Path("/proc/self/cgroup").read_text().partition("0::/")[2].partition("\n")[0]
+        return (Path("/sys/fs/cgroup") / group / name).read_text()
+    except OSError:
+        return ""
 
 
 def memory(which: str) -> int | None:

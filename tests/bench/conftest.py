@@ -1,6 +1,5 @@
 import json
 import subprocess
-from types import SimpleNamespace
 
 import pytest
 
@@ -29,13 +28,12 @@ def answers(monkeypatch):
     """A function that replaces contestants' processes: `answers(play)`, where play(turn) gives the figures."""
 
     def replace(play):
-        def run(command, **settings):
+        def run(command, environment):
             try:
                 return subprocess.CompletedProcess(command, 0, "noise\n" + json.dumps(play(json.loads(command[3]))), "")
             except ImportError as error:
                 return subprocess.CompletedProcess(command, 1, "", f"Traceback\nModuleNotFoundError: {error}\n")
 
-        stand_in = SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
-        monkeypatch.setattr("alexnet.bench.rounds.subprocess", stand_in)
+        monkeypatch.setattr("alexnet.bench.rounds._run", run)
 
     return replace

@@ -111,6 +111,7 @@ CONTESTANTS = [
     ("train.peer", {"network": "two-tower"}),
     ("layers.measure", {}),
     ("predict.ours", {"numbers": "int8"}),
+    ("parallel.ours", {"mode": "data", "threads": 1, "variant": "alexnet-two-tower", "numbers": "float32"}),
 ]
 
 
@@ -118,7 +119,8 @@ CONTESTANTS = [
 def test_every_contestant_gives_positive_figures(tiny, function, arguments):
     figures = contestant.play(f"bench.{function}", arguments, vars(tiny))
     assert figures
-    assert all(value >= 0 for value in figures.values())
+    layerwise = function == "layers.measure"  # where a layer without weights makes no multiplications
+    assert all(value > 0 or (layerwise and value == 0) for value in figures.values()), figures
 
 
 def test_every_layer_but_the_fused_relus_is_in_the_table():

@@ -1,7 +1,12 @@
+import os
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from alexnet.bench import rounds
 from alexnet.bench.rounds import Contest, Contestant, Failed, Result, launch, ratio
 
 
@@ -40,6 +45,23 @@ def test_a_failing_contestant_is_left_out_with_the_reason(answers, tiny):
 def test_a_real_process_that_fails_says_its_last_line(tiny):
     with pytest.raises(Failed, match="no_such_function"):
         launch(Contestant("x", "bench.clock.no_such_function"), tiny)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_a_contestant_leaves_behind_is_ended():
+    child = "import subprocess, sys; quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}\n"
+    child += "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], **quiet).pid)"
+    number = rounds._run([sys.executable, "-c", child], os.environ).stdout.strip()
+    end = time.monotonic() + 10
+    while (state := Path("/proc", number, "stat")).exists() and state.read_text().split()[2] != "Z":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_contestant_that_does_not_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(rounds, "TIMEOUT_S", 0.5)
+    with pytest.raises(Failed, match="not done after"):
+        rounds._run([sys.executable, "-c", "import time; time.sleep(60)"], os.environ)
 
 
 def test_a_ratio_is_the_median_within_rounds_and_above_one_where_better():

@@ -12,8 +12,8 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 @pytest.fixture
 def shared():
-    if not SHARED.is_dir():
-        pytest.skip(f"{SHARED} is not here")
+    if not (SHARED / "clothing.tar").is_file():
+        pytest.skip(f"{SHARED / 'clothing.tar'} is not here")
     return SHARED
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from alexnet import native
 from alexnet.config import MODERN, PAPER
 from alexnet.data.augment import CROP, Draws, augment, augment_tensor, centre, colour_shifts, draw
+from alexnet.errors import UsageError
 
 COVARIANCE = np.array([[0.07, 0.05, 0.04], [0.05, 0.06, 0.05], [0.04, 0.05, 0.08]])
 
@@ -241,3 +242,25 @@ def test_colour_of_gray_pictures_is_gray():
     shifts, _ = colour_shifts(PAPER, np.full((3, 3), 0.05), np.random.default_rng(0).standard_normal((9, 3)))
     np.testing.assert_allclose(shifts, shifts[:, :1].repeat(3, 1), atol=1e-5)
     assert abs(shifts).max() > 0.5
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 24, 24, 3), np.float32),
+        np.zeros((2, 24, 24), np.uint8),
+        np.zeros((2, 20, 24, 3), np.uint8),
+    ],
+)
+def test_pictures_of_another_type_or_shape_are_refused(images):
+    draws = Draws(centre(2, 24, 16), np.zeros((2, 3), np.float32), np.ones(2, np.float32))
+    with pytest.raises(UsageError, match="pictures must be uint8"):
+        augment(images, draws, torch.zeros(24, 24, 3), 16, torch.float32)
+
+
+def test_a_crop_beyond_the_picture_repeats_its_edge():
+    images, mean = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3), np.zeros((8, 8, 3), np.float32)
+    draws = Draws(centre(2, 8, 12), np.zeros((2, 3), np.float32), np.ones(2, np.float32))
+    found = kernel(images, draws, mean, 12)
+    assert torch.equal(found, tensors(images, draws, mean, 12))
+    assert torch.equal(found[:, :, 2:10, 2:10], torch.from_numpy(images).permute(0, 3, 1, 2).float())

@@ -79,10 +79,11 @@ def train(toy_script, store, tmp_path):
         torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "3"]
         new = ["train", "modern", "--data", str(store.directory), "--out", str(folder), *FLAGS]
         command = [sys.executable, "-m", *torchrun, str(script), *new]
-        code = -signal.SIGKILL
-        while code == -signal.SIGKILL:
+        for _ in range(len(orders) + 1):  # one more than it can be killed
             with told.open("a") as file:
-                code = subprocess.run(command, stdout=file, stderr=file, env=environment).returncode
+                code = subprocess.run(command, stdout=file, stderr=file, env=environment, timeout=600).returncode
+            if code != -signal.SIGKILL:
+                break
         assert code == 0, told.read_text()
         return len(list(place.iterdir()))
 

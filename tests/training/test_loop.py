@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from alexnet import config, precision
+from alexnet import config
+from alexnet.data.augment import augment, draw
+from alexnet.data.batches import indices
 from alexnet.data.sources import open_source
 from alexnet.data.store import pack
 from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError
@@ -281,6 +284,40 @@ def test_a_finished_run_without_what_resuming_needs_is_left_as_it_is(settings, s
     assert (folder / "metrics.jsonl").read_bytes() == before
 
 
+def test_every_step_sees_its_own_pictures_and_draws(settings, store, tmp_path, monkeypatch):
+    seen, update = [], loop.Job.update
+    monkeypatch.setattr(
+        loop.Job, "update", lambda job, *batch: (seen.append([t.clone() for t in batch]), update(job, *batch))
+    )
+    loop.train(settings, store, "colours", tmp_path / "run")
+    split, mean = store.splits["train"], torch.from_numpy(store.mean_image)
+    for step, (images, labels) in enumerate(seen):
+        chosen = indices(settings.seed, step, settings.batch_size, len(split))
+        pictures = np.stack([split.read(int(i)) for i in chosen])
+        draws = draw(settings, store.covariance, step, store.size, 67)
+        assert torch.equal(images, augment(pictures, draws, mean, 67, torch.float32))
+        assert labels.tolist() == split.labels[chosen].tolist()
+    assert len(seen) == 6
+
+
+def test_without_tensorboard_there_are_no_events(settings, store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    loop.train(settings, store, "colours", tmp_path / "run")
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_the_events_of_a_resumed_run_are_those_of_an_unbroken_one(settings, store, tmp_path, monkeypatch):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 1e9)
+    with pytest.raises(Crash):
+        loop.train(settings, store, "colours", tmp_path / "run", crash_at(6))
+    loop.resume(store, tmp_path / "run")
+    found = events.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    found.Reload()
+    assert [event.step for event in found.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
+
+
 # runs that go wrong
 
 
@@ -385,10 +422,12 @@ def test_steps_follow_from_epochs():
     assert loop.total_steps(replace(train, epochs=2, steps=5), 18) == 5
 
 
-def test_processes_of_one_machine_share_its_memory(monkeypatch):
-    monkeypatch.setattr("alexnet.precision.memory", lambda which: 1000)
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert precision.free_memory() == 250
+def test_decoded_pictures_take_what_the_steps_leave(settings, monkeypatch):
+    model = loop.make_model(settings, 3)
+    step = memory.fixed_bytes(model) + int(4 * memory.bytes_per_image(model, torch.float32))
+    for left, expected in ((-5, 0), (1000, 1000), (1 << 40, 2 << 30)):
+        monkeypatch.setattr("alexnet.precision.free_host_memory", lambda left=left: step + left)
+        assert memory.left_for_pictures(model, 4, torch.float32) == pytest.approx(expected, abs=2)
 
 
 def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_path):

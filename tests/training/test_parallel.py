@@ -105,6 +105,8 @@ def test_a_team_of_one_agrees_to_the_bit(folder):
 
 def test_a_run_may_change_its_team_at_any_save(folder):
     assert largest_difference(folder / "changing", folder / "alone") < 1e-5
+    for name, team in (("stopped towers", "towers on 2"), ("then hybrid", "hybrid on 4"), ("then data", "data on 2")):
+        assert f"--parallel {team} processes" in (folder / f"{name}.txt").read_text()  # said at its first step
 
 
 def test_dropout_before_the_layer_is_drawn_for_the_whole_batch_too(folder):

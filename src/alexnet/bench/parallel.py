@@ -55,10 +55,17 @@ def ours(size: Size, **turn: str | int) -> dict[str, float]:
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(COUNT)}
     command = [sys.executable, "-m", "alexnet.bench.parallel", json.dumps({**turn, "size": asdict(size)})]
     members = [
-        subprocess.Popen(command, env={**os.environ, **place, "RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command,
+            env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for rank in range(COUNT)
     ]
     told, *_ = [member.communicate()[0] for member in members]
+    if any(member.returncode for member in members):
+        sys.exit(1)  # they have said why
     measured: dict[str, float] = json.loads(told)
     return measured
 

@@ -1,5 +1,6 @@
 """The training step, on made-up pictures: ours, and as most people write it."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from statistics import median
@@ -123,12 +124,14 @@ def made_up_batch(count: int, side: int) -> tuple[Tensor, Tensor]:
 
 
 def peak_bytes() -> float:
-    """Gives the most memory this process ever had, or had on the GPU."""
+    """Gives the most memory this process ever had, or had on the GPU; NaN on Windows, which does not say."""
     if torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated())
-    import resource  # not on Windows
-
-    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
 
 
 def _normalisation_s(model: Network, size: Size, dtype: torch.dtype) -> float:

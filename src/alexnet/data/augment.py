@@ -16,6 +16,7 @@ from torch import Tensor
 
 from alexnet import native
 from alexnet.config import Train
+from alexnet.errors import UsageError
 from alexnet.seeds import generator
 
 Floats = NDArray[np.float32]
@@ -117,7 +118,13 @@ def augment(images: NDArray[np.uint8], draws: Draws, mean: Tensor, size: int, dt
 
     Returns:
         (N, 3, size, size), channels-last.
+
+    Raises:
+        UsageError: The pictures are of another type or shape.
     """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != mean.shape:
+        wanted = f"uint8 (N, {', '.join(map(str, mean.shape))})"
+        raise UsageError(f"pictures must be {wanted}, got {images.dtype} {images.shape}")
     if mean.device.type == "cpu" and native.library() is not None:
         return native.augment(images, draws.crops, draws.shifts, draws.gains, mean.numpy(), size, dtype)
     return augment_tensor(torch.from_numpy(images).to(mean.device), draws, mean, size, dtype)

@@ -139,7 +139,7 @@ def _gpu_lrn(*arguments: Any) -> bool:
             _gpu_failures.append(failure)
             logging.getLogger(__name__).warning(
                 "the GPU's kernel does not work here, plain PyTorch serves: the same numbers, slower. "
-                "Install the Triton that belongs to this PyTorch. The reason: %r",
+                "Install the Triton that belongs to this PyTorch, and a C compiler. The reason: %r",
                 failure,
             )
     return not _gpu_failures
@@ -158,11 +158,12 @@ def augment(
     kernels = library()
     assert kernels is not None
     count, side = images.shape[:2]
-    assert images.shape == (count, side, side, 3) == (count, *mean.shape)
     arrays = [np.ascontiguousarray(array) for array in (images, mean, crops, shifts, gains)]
     addresses = [array.ctypes.data for array in arrays]
     out = torch.empty((count, 3, size, size), dtype=dtype, memory_format=torch.channels_last)
-    kernels.alexnet_augment(DTYPES[dtype], *addresses[:2], count, side, *addresses[2:], size, out.data_ptr())
+    given = (*addresses[:2], count, side, *addresses[2:], size, out.data_ptr())
+    if kernels.alexnet_augment(DTYPES[dtype], *given):
+        raise TypeError(f"the kernel does not augment to {dtype}")
     return out
 
 

@@ -49,7 +49,8 @@ void augment_one(const uint8_t* image, const float* mean, int64_t side, const Cr
   const float scale = crop.side / float(size);
   const float offset = 0.5f * scale - 0.5f;  // pixel centres
   const int64_t left = int64_t(crop.left), values = 3 * size;
-  const bool is_plain = scale == 1.0f && crop.left == float(left) && !(crop.turn & 1);
+  const bool is_inside = left >= 0 && left + size <= side;
+  const bool is_plain = scale == 1.0f && crop.left == float(left) && is_inside && !(crop.turn & 1);
   columns.plan(crop, side, size, offset, shift, gain);
   for (int64_t y = 0; y < size; ++y) {
     const float from = crop.top + float(y) * scale + offset;

@@ -11,7 +11,15 @@
 #define API extern "C" __attribute__((visibility("default")))
 #endif
 
-#define GENERATIONS (defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__))
+#if defined(_WIN32)
+API void* PyInit__native() { return nullptr; }  // the linker is told to export it; nobody imports this library
+#endif
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define GENERATIONS 1
+#else
+#define GENERATIONS 0
+#endif
 
 namespace plain {
 #include "storage.h"

@@ -197,6 +197,7 @@ class Job:
         self.settings, self.store, self.folder, self.progress, self.team = settings, store, folder, progress, team
         self.observer = observer if team.is_first else Observer()
         self.device, self.dtype = precision.device(), precision.dtype(settings.precision)
+        for_pictures = memory.left_for_pictures(model, settings.batch_size // team.images.count, self.dtype)
         self.model = model.to(self.device)
         self.part = Part(self.model, team, settings.reduction)
         self.step = Step(self.model, settings, self.dtype, self.part)
@@ -206,7 +207,7 @@ class Job:
         self.total = total_steps(settings, len(self.split))
         self.header = run.read_config(folder) if team.is_first else {}
         self.mean = torch.from_numpy(store.mean_image).to(self.device)
-        self.pictures = Pictures(self.split, store.size)
+        self.pictures = Pictures(self.split, store.size, for_pictures)
         self.watch = Watch(settings, np.bincount(self.split.labels).tolist())
         self.journal = run.Journal(folder, progress.step) if team.is_first else None
         self.writer = ThreadPoolExecutor(1, "save")
@@ -278,7 +279,10 @@ class Job:
         progress, store = self.progress, self.store
         divide_by = self.settings.divide_pixels_by
         classifier = Classifier(self.model, store.classes, store.mean_image, divide_by, self.dtype, {})
-        summary, _ = evaluate([classifier], store, self.watched, team=self.team)
+        try:
+            summary, _ = evaluate([classifier], store, self.watched, team=self.team)
+        except UsageError as error:  # its probabilities are no numbers, though its weights are
+            raise self.watch.diverged(str(error)) from error
         summary = self.team.tell(summary)
         self.observer.evaluated(progress.step / self.steps_per_epoch, summary)
         self.note(**{f"val_{name}": summary[name] for name in ("top1_error", "top5_error", "loss")})

@@ -5,6 +5,7 @@ import math
 import torch
 
 from alexnet import precision
+from alexnet.data.pictures import MEMORY_BUDGET
 from alexnet.errors import UsageError
 from alexnet.models.network import Network
 from alexnet.models.summary import summarise
@@ -34,6 +35,22 @@ def check(model: Network, batch_size: int, dtype: torch.dtype, processes: int = 
             f"a batch of {batch_size} images does not fit into the {free / 1e9:.1f} GB of memory that are free; "
             + (f"the largest that does is {largest}: --set batch_size={largest}" if largest else "no batch does")
         )
+
+
+def left_for_pictures(model: Network, batch_size: int, dtype: torch.dtype) -> int:
+    """Gives the bytes that decoded pictures may keep beside the steps, at most `MEMORY_BUDGET`.
+
+    Args:
+        model: The network, whole.
+        batch_size: Images a step of this process.
+        dtype: Of activations.
+    """
+    free = precision.free_host_memory()
+    if free is None:
+        return MEMORY_BUDGET
+    is_here = precision.device().type == "cpu"
+    step = fixed_bytes(model) + batch_size * bytes_per_image(model, dtype) if is_here else 0
+    return max(0, min(MEMORY_BUDGET, int(free - step)))
 
 
 def fixed_bytes(model: Network) -> int:

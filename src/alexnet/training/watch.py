@@ -35,7 +35,7 @@ class Watch:
             TrainingError: The loss is NaN or infinite.
         """
         if not math.isfinite(loss):
-            raise self._diverged(f"the loss became {loss} at step {step}")
+            raise self.diverged(f"the loss became {loss} at step {step}")
         self.losses.append(loss)
 
     def check(self, step: int, model: nn.Module) -> None:
@@ -46,9 +46,10 @@ class Watch:
         """
         for name, weights in model.named_parameters():
             if not weights.isfinite().all():
-                raise self._diverged(f"{name} is not finite any more after step {step}")
+                raise self.diverged(f"{name} is not finite any more after step {step}")
 
-    def _diverged(self, what: str) -> TrainingError:
+    def diverged(self, what: str) -> TrainingError:
+        """Gives the error of a run whose numbers grew beyond all bounds, with the remedy."""
         rate = self.train.learning_rate
         return TrainingError(
             f"{what}: the learning rate {rate:g} is too high for this start; "

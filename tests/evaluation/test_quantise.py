@@ -1,0 +1,37 @@
+"""Smaller numbers for prediction, against the numbers they stand for."""
+
+import pytest
+import torch
+
+from alexnet import native, precision
+from alexnet.evaluation.quantise import Linear8, prepare
+from alexnet.models.alexnet import AlexNet
+
+
+@pytest.mark.parametrize("has_kernels", [True, False])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("inputs", [1, 63, 64, 65, 200])
+def test_an_8_bit_layer_is_its_rounded_weights(inputs, count, has_kernels, monkeypatch):
+    """One picture goes through the kernel, several through products of matrices."""
+    if not has_kernels:
+        monkeypatch.setattr(native, "library", lambda: None)
+    dice = torch.Generator().manual_seed(0)
+    layer = torch.nn.Linear(inputs, 7)
+    with torch.no_grad():
+        layer.weight.normal_(generator=dice)
+        layer.bias.normal_(generator=dice)
+    small, units = Linear8(layer), torch.randn(count, inputs, generator=dice)
+    rounded = small.weight.double() * small.scale.double()[:, None]
+    assert small.weight.dtype == torch.int8
+    assert ((rounded - layer.weight).abs() <= 0.5001 * small.scale[:, None]).all()
+    expected = units.double() @ rounded.T + layer.bias.double()
+    torch.testing.assert_close(small(units).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_bf16_halves_every_weight_and_leaves_the_network_alone(monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda: True)
+    model = AlexNet("toy", classes=3, input_size=67, initialisation="he")
+    smaller, dtype = prepare(model, "auto")
+    assert dtype == torch.bfloat16
+    assert {parameter.dtype for parameter in smaller.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
