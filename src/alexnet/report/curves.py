@@ -19,15 +19,13 @@ def learning_curves(run: Run) -> str:
 
 
 def smooth(points: Points) -> list[tuple[float, float]]:
-    """A centred moving mean over a twenty-fifth of the points; the window shrinks towards the ends."""
+    """A centred moving mean over a twenty-fifth of the points; the window is cut off at the ends."""
     if not points:
         return []
     x, y = np.array(points, dtype=np.float64).T
-    half = min(len(y) // 50, (len(y) - 1) // 2)
-    total = np.concatenate([[0.0], np.cumsum(y)])
-    at = np.arange(len(y))
-    reach = np.minimum(np.minimum(at, len(y) - 1 - at), half)
-    mean = (total[at + reach + 1] - total[at - reach]) / (2 * reach + 1)
+    half, total, at = len(y) // 50, np.concatenate([[0.0], np.cumsum(y)]), np.arange(len(y))
+    first, behind = np.maximum(at - half, 0), np.minimum(at + half + 1, len(y))
+    mean = (total[behind] - total[first]) / (behind - first)
     return list(zip(x.tolist(), mean.tolist(), strict=True))
 
 

@@ -184,7 +184,7 @@ def _rule(y: Scale, value: float, text: str) -> str:
 def _mark(x: Scale, y: Scale, at: float, value: float, text: str) -> str:
     left, top = x(at), y(value)
     side = "end" if left > WIDTH / 2 else ""
-    base = top + (22 if top < TOP + 28 else -12)
+    base = top + (-12 if top > HEIGHT - BOTTOM - 28 else 22)  # below a lowest point no line is in the way
     return (
         f'<circle class="ring" cx="{left:.1f}" cy="{top:.1f}" r="5"/>'
         f'<text class="note strong {side}" x="{left:.1f}" y="{base:.1f}">{escape(text)}</text>'
