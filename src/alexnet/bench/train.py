@@ -31,8 +31,8 @@ def _ours(variant: str, numbers: str) -> Contestant:
     return Contestant(f"{variant}, {numbers}", "bench.train.ours", {"variant": variant, "numbers": numbers}, True)
 
 
-def _peer(name: str, network: str, keeps_memory: bool = False) -> Contestant:
-    return Contestant(name, "bench.train.peer", {"network": network}, keeps_memory)
+def _peer(name: str, network: str, numbers: str = "float32", keeps_memory: bool = False) -> Contestant:
+    return Contestant(name, "bench.train.peer", {"network": network, "numbers": numbers}, keeps_memory)
 
 
 BEST = "bf16" if precision.has_bf16() else "float32"
@@ -43,10 +43,15 @@ PEERS = [
     _peer("torchvision-style", "torchvision-style"),
     _peer("torchvision-style, same allocator", "torchvision-style", keeps_memory=True),
 ]
+if BEST == "bf16":
+    PEERS += [
+        _peer("plain PyTorch, bf16", "two-tower", BEST),
+        _peer("torchvision-style, bf16", "torchvision-style", BEST),
+    ]
 
 
 def bench(size: Size, notice: Notice, per_layer: bool = False) -> Result:
-    """Compares training steps, all float32 but where the name says bf16."""
+    """Compares training steps, all float32 and contiguous but where the name says bf16: those are channels-last."""
     result = Result()
     machine = limits.contestant(BF16, FLOAT32, *([limits.COPY] if per_layer else []))
     contest = Contest([machine, *OURS, *PEERS], size, notice)
@@ -87,17 +92,21 @@ def ours(size: Size, variant: str, numbers: str) -> dict[str, float]:
     }
 
 
-def peer(size: Size, network: str) -> dict[str, float]:
-    """Measures a plain step: float32, contiguous, SGD with momentum 0.9 and weight decay 5e-4."""
+def peer(size: Size, network: str, numbers: str) -> dict[str, float]:
+    """Measures a plain step, float32 contiguous or bf16 by autocast and channels-last: momentum 0.9, decay 5e-4."""
     make, side = NETWORKS[network]
-    side = size.input_size or side
-    model = make(side).to(precision.device()).train()
+    side, is_bf16 = size.input_size or side, numbers == "bf16"
+    layout = torch.channels_last if is_bf16 else torch.contiguous_format
+    model = make(side).to(precision.device(), memory_format=layout).train()  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
     images, labels = made_up_batch(size.batch, side)
+    images = images.contiguous(memory_format=layout)
 
     def step() -> float:
         optimiser.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=is_bf16):
+            scores = model(images)
+        loss = F.cross_entropy(scores.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         return loss.item()
