@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.evaluation.metrics import summarise
+from alexnet.evaluation.metrics import Tally
 from alexnet.report import write_report
 
 EVIL = '<script>alert("1")</script>'
@@ -113,7 +113,9 @@ def fabricate(folder, names=tuple(CLOTHES), *, pictures=None, kernels=None, epoc
     names, folder = list(names), folder / "clothing-modern"
     folder.mkdir(parents=True)
     probabilities, labels = predictions(len(names))
-    found = summarise(probabilities, labels, names, views=10, models=1, split="test", seconds=41.5)
+    tally = Tally(names)
+    tally.add(probabilities, labels)
+    found = tally.summary(views=10, models=1, split="test", seconds=41.5)
     pictures = pictures or (lambda label, k: photograph(10 * int(label) + k))
     shown = examples(names, probabilities, labels, pictures)
     for file, content in (
