@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     _train(command("train", "train a network on a source of pictures, or resume a run"))
     _evaluate(command("evaluate", "measure top-1 and top-5 error of one run, or of several averaged"))
     _predict(command("predict", "name what is on pictures"))
-    _compress(command("compress", "make a network's file 20 to 30 times smaller: prune, share weights, Huffman codes"))
+    _compress(command("compress", "make a network's file 30 times smaller: prune, share weights, Huffman codes"))
     report = command("report", "write a run's report: one HTML page that needs nothing else")
     report.add_argument("run", metavar="RUN", help="run folder")
     _convert(command("convert", "turn weights of Caffe, torchvision or cuda-convnet into a run folder"))
