@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -232,8 +233,7 @@ def _halve(experiment: Experiment, field: list[Runner], limit: float) -> Runner:
     while True:
         for runner in field:
             _advance(experiment, runner, min([goal, *(other.arrival(goal) for other in field)]))
-        ranks = {runner.settings.learning_rate: runner.rank(goal) for runner in field}
-        field = sorted(field, key=lambda runner: ranks[runner.settings.learning_rate])
+        field = sorted(field, key=methodcaller("rank", goal))
         if field[0].arrival(goal) <= goal or goal >= limit:
             return field[0]
         field, goal = field[: math.ceil(len(field) / 2)], min(2 * goal, limit)
