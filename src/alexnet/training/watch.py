@@ -18,13 +18,13 @@ class Watch:
 
     Args:
         train: The settings, for the remedies.
-        counts: Training pictures of each class, none of them 0: the loss of a network that looks at no picture is the
-            entropy of their (smoothed) shares, ln C for equal classes.
+        counts: Training pictures of each class: the loss of a network that looks at no picture is the entropy of their
+            (smoothed) shares, ln C for equal classes.
     """
 
     def __init__(self, train: Train, counts: Sequence[int]) -> None:
         even = train.label_smoothing / len(counts)
-        shares = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts]
+        shares = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts if count]
         self.train, self.chance = train, -sum(share * math.log(share) for share in shares)
         self.losses: deque[float] = deque(maxlen=WINDOW)
 
