@@ -116,7 +116,7 @@ def demo(asked: Namespace) -> None:
         request.recipe, request.data, request.out = "demo", "solar-cells", asked.out
     train(request)
     if not asked.json and (folder / "evaluation.json").exists():
-        print(render.beside_published(json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))))
+        render.show(render.beside_published(json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))))
 
 
 def evaluate(asked: Namespace) -> None:
@@ -167,7 +167,7 @@ def predict(asked: Namespace) -> None:
             if not asked.json:
                 render.show(render.prediction(answer))
     if asked.json and team.is_first:
-        print(json.dumps({"run": asked.run, "views": asked.views, "images": answers}, indent=1))
+        render.show(json.dumps({"run": asked.run, "views": asked.views, "images": answers}, indent=1))
     bad = sum("error" in answer for answer in answers)
     if bad:
         raise UsageError(f"{bad} of {len(answers)} pictures could not be read")
