@@ -34,9 +34,22 @@ def test_the_findings_name_what_bounds_training(store):
     assert sum(findings["shares"].values()) == pytest.approx(1)
     assert findings["rates"]["training"] < 100
     assert any("step" in sentence for sentence in findings["advice"])
+    assert not any("packs" in sentence for sentence in findings["advice"])
     shown = render.doctor(findings)
     assert "training is bound by: step" in shown
     assert findings["machine"]["cpu"] in shown
+
+
+@pytest.mark.usefixtures("launch")
+def test_the_time_of_a_training_follows_from_the_rates(store, pictures):
+    """An image takes 1 / 1000 + 1 / 10000 + 1 / 100 seconds; those of the disk are measured."""
+    for data in (store.directory, pictures):
+        findings = doctor.examine(str(data), "toy", size=SIZE)
+        each = 0.0111 + 1 / findings["rates"]["disk"]
+        assert findings["pictures"] == len(store.splits["train"])
+        assert findings["epoch_s"] == pytest.approx(each * findings["pictures"])
+        assert f"training on these {findings['pictures']} pictures\n  an epoch about" in render.doctor(findings)
+    assert doctor.examine(None, "toy", size=SIZE)["epoch_s"] is None
 
 
 @pytest.mark.usefixtures("launch")

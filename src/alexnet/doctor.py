@@ -43,8 +43,9 @@ def examine(
         size: How much to measure.
 
     Returns:
-        `{"machine", "rates", "shares", "largest_batch", "bound_by", "advice"}`: rates in images/s, but for
-        `disk MB/s`; shares of an image's time that each stage takes; the advice in sentences.
+        `{"machine", "rates", "shares", "pictures", "epoch_s", "largest_batch", "bound_by", "advice"}`: rates in
+        images/s, but for `disk MB/s`; shares of an image's time that each stage takes; the training pictures of
+        `data` and the seconds that an epoch of them takes, None where not known; the advice in sentences.
 
     Raises:
         UsageError, DataError: There is no such network or data.
@@ -59,15 +60,18 @@ def examine(
         rates["disk"] = 1e6 * rates["disk MB/s"] / picture_bytes
     step, largest_batch = _step(variant, size, notice)
     rates |= step
-    shares = _shares(rates)
+    shares, pictures = _shares(rates), _count(data)
     findings = {
         "machine": machine.describe(),
         "rates": rates | {"training": 1 / _seconds(rates)} if shares else rates,
         "shares": shares,
+        "pictures": pictures,
+        "epoch_s": pictures * _seconds(rates) if shares and pictures else None,
         "largest_batch": largest_batch,
         "bound_by": max(shares, key=lambda stage: shares[stage], default="unknown"),
     }
-    return {**findings, "advice": list(_advice(findings, _count(data), stored_size(variant, side)))}
+    is_packed = data is not None and is_store(data)
+    return {**findings, "advice": list(_advice(findings, is_packed, stored_size(variant, side)))}
 
 
 def loading(size: Size, store: str, variant: str, side: int) -> dict[str, float]:
@@ -156,17 +160,17 @@ def _shares(rates: dict[str, float]) -> dict[str, float]:
 
 
 def _count(data: str | None) -> int | None:
-    """Gives the number of training pictures; None where that is not known, 0 in a store that is packed already."""
+    """Gives the number of training pictures; None where that is not known."""
     if data is None:
         return None
     try:
-        return 0 if is_store(data) else len(open_source(data).splits["train"])
+        return len((Store(data) if is_store(data) else open_source(data)).splits["train"])
     except AlexNetError:
         return None
 
 
-def _advice(findings: dict[str, Any], count: int | None, side: int) -> Iterator[str]:
-    facts, rates = findings["machine"], findings["rates"]
+def _advice(findings: dict[str, Any], is_packed: bool, side: int) -> Iterator[str]:
+    facts, rates, count = findings["machine"], findings["rates"], findings["pictures"]
     if not facts["kernels"]:
         yield "The compiled kernels are missing: install alexnet again with a C++ compiler at hand."
     if facts["threads"] < facts["cores"]:
@@ -174,7 +178,7 @@ def _advice(findings: dict[str, Any], count: int | None, side: int) -> Iterator[
     if not facts["bf16"]:
         yield "This processor has no bf16 instructions: training runs in float32, at about half the rate."
     yield ADVICE[findings["bound_by"]]
-    if count and count / rates["packing"] > WORTH_SAYING_S:
+    if count and not is_packed and count / rates["packing"] > WORTH_SAYING_S:
         minutes = count / rates["packing"] / 60
         yield f"The first run packs {count:,} pictures, about {minutes:.0f} min; `alexnet pack` does it beforehand."
     if count and count * side * side * 3 <= MEMORY_BUDGET:

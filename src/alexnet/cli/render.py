@@ -10,7 +10,9 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from alexnet.config import MODERN
 from alexnet.errors import printable
+from alexnet.report.markup import duration
 from alexnet.training.loop import Observer
 
 BAR_WIDTH = 30
@@ -242,6 +244,10 @@ def doctor(findings: dict[str, Any]) -> str:
             lines.append(f"  {name:<14}{rate:>12,.0f} {share}".rstrip())
     if "disk MB/s" in rates:
         lines.append(f"  the disk gives {rates['disk MB/s']:,.0f} MB/s")
+    if findings["epoch_s"] is not None:
+        epoch, whole = (duration(epochs * findings["epoch_s"]) for epochs in (1, MODERN.epochs))
+        lines += ["", f"training on these {findings['pictures']:,} pictures"]
+        lines.append(f"  an epoch about {epoch}, recipe modern ({MODERN.epochs:g} epochs) about {whole}")
     if findings["largest_batch"] is not None:
         lines.append(f"  largest batch that fits in memory: about {findings['largest_batch']:,}")
     lines += ["", f"training is bound by: {findings['bound_by']}"]
