@@ -22,6 +22,9 @@ class Train:
             picture is seen whole.
         activation: `relu` or `tanh`.
         lrn: Whether local response normalisation is there.
+        alpha_factor: Of its alpha, which belongs to pixels of 0..255: where they are divided by d, a factor of d^2
+            gives the normalisation back its strength. At 1 and pixels divided by 64, it hardly does more than
+            multiply by k^-beta.
         pooling: `overlapping` or `2x2`.
         without: A layer to leave out with its ReLU, `conv3` or `conv4`; or `none`.
         dropout: Probability of silencing a unit after fc6 and fc7.
@@ -69,6 +72,7 @@ class Train:
     stored_size: int | None = None
     activation: str = "relu"
     lrn: bool = True
+    alpha_factor: float = 1.0
     pooling: str = "overlapping"
     without: str = "none"
     dropout: float = 0.5
@@ -127,6 +131,7 @@ CHOICES = {
 RANGES = {
     "input_size": (1, 4096),
     "stored_size": (1, 4096),
+    "alpha_factor": (0, 1e12),
     "dropout": (0, 0.99),
     "smallest_crop": (0.05, 1),
     "colour_strength": (0, 10),

@@ -25,11 +25,12 @@ def measure(monkeypatch, tmp_path):
         given, runs = {}, {}
         for arm, wrong in shares.items():
             arm = arm.replace("_", "-")
-            runs[arm] = [Trained(arm, seed, tmp_path / f"{arm}{seed}", 1, 1.0, 0.5) for seed in range(len(wrong))]
+            runs[arm] = [Trained(arm, seed, tmp_path / f"{arm}{seed}", 1, 1.0) for seed in range(len(wrong))]
             for run, share in zip(runs[arm], wrong, strict=True):
                 guess = np.where(np.arange(400) < share * 400, 1 - pictures.labels, pictures.labels)
                 given[run.folder] = np.eye(classes, dtype=np.float32)[guess]
         monkeypatch.setattr(answer, "answers", lambda run, store, views: given[run.folder])
+        monkeypatch.setattr(answer, "training_error", lambda run, store: 0.5)
         monkeypatch.setattr(answer, "labels", lambda store: store.labels)
         return answer.measure(CLAIMS[name], runs, pictures)
 
@@ -59,7 +60,7 @@ def test_what_is_not_seen_says_what_it_takes_to_see_the_papers_figure(measure):
 
 
 def test_a_difference_as_large_as_the_papers_can_be_ruled_out(measure):
-    result = measure("ensemble", 2, whole=[0.2, 0.2])
+    result = measure("ensemble", 2, whole=[0.2] * 5)
     assert result["differences"]["top1"]["high"] < CLAIMS["ensemble"].top1
     assert "So much as the paper's 2.6 points is not there: it lies outside." in result["answer"][0]
 
@@ -69,10 +70,16 @@ def test_where_the_paper_has_no_figure_a_point_is_looked_for(measure):
     assert "To see 1.0 point takes about" in result["answer"][0]
 
 
-def test_arms_that_have_learned_nothing_show_nothing(measure):
-    result = measure("lrn", 2, whole=[0.1, 0.1], without_lrn=[0.6, 0.6])
+def test_another_number_of_networks_than_the_papers_is_not_judged_by_its_figure(measure):
+    assert "paper's" not in measure("ensemble", 2, whole=[0.2] * 3)["answer"][0]
+
+
+@pytest.mark.parametrize(("without", "worst"), [([0.6, 0.6], "60.0%"), ([0.2, 0.49], "49.0%")])
+def test_a_network_that_has_learned_nothing_shows_nothing(measure, without, worst):
+    """Not even one that guessed a little better, by luck."""
+    result = measure("lrn", 2, whole=[0.1, 0.1], without_lrn=without)
     assert result["verdict"] == result["differences"]["top1"]["verdict"] == "not seen here"
-    assert "an arm errs on 60.0% of the pictures, and always naming the largest class on 50.0%" in result["answer"][0]
+    assert f"errs on {worst} of the pictures, always naming the largest class on 50.0%" in result["answer"][0]
 
 
 def test_six_classes_have_a_top5_error(measure):

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from notes import Notes
+from PIL import Image
 
 from alexnet import config
 from alexnet.claims import budgets
@@ -77,6 +80,22 @@ def test_a_finished_run_is_an_ordinary_one_whose_weights_give_the_claims_errors(
     assert not (run / "last.safetensors").exists()
 
 
+def test_the_training_error_is_of_the_training_pictures_seen_as_the_test_pictures_are(ask):
+    row = ask("overlap")["rows"][0]
+    run = Path(row["run"])
+    store = Store(json.loads((run / "config.json").read_text())["data"]["source"])
+    summary, _ = evaluate([load(run)], store, "train")
+    assert row["training_error"] == summary["top1_error"]
+
+
+def test_numbers_of_another_kind_are_another_run(ask, monkeypatch):
+    ask("overlap")
+    notes = Notes()
+    monkeypatch.setattr("alexnet.claims.experiment.precision", SimpleNamespace(dtype=lambda setting: "other"))
+    ask("overlap", follower=notes)
+    assert len(notes.runs) == 4
+
+
 def test_the_ensemble_is_compared_with_the_mean_of_its_members(ask):
     result = ask("ensemble", seeds=3)
     average, *members = (row["top1_error"] for row in result["rows"])
@@ -140,6 +159,19 @@ def test_the_plan_and_its_weaknesses_are_told_before_the_first_run(ask):
     assert "2 seeds an arm: what other seeds would give is hardly known" in said
 
 
+def test_pictures_without_colours_are_told_before_colour_is_put_to_the_test(ask, tmp_path):
+    for name in ("train/a", "train/b", "val/a", "val/b"):
+        (tmp_path / "gray" / name).mkdir(parents=True)
+        for i in range(3):
+            noise = np.random.default_rng([i, *name.encode()]).integers(0, 255, (90, 90)).astype(np.uint8)
+            Image.fromarray(noise).save(tmp_path / "gray" / name / f"{i}.png")
+    notes = Notes()
+    for name in ("colour", "overlap"):
+        with pytest.raises(Stopped):
+            ask(name, source=tmp_path / "gray", follower=notes, should_stop=lambda: True)
+    assert sum("all but gray" in said for said in notes.said) == 1
+
+
 def test_five_classes_or_fewer_have_no_top5(ask):
     assert set(ask("views")["differences"]) == {"top1"}
 
@@ -156,6 +188,7 @@ def test_too_few_seeds_are_refused(ask, name, seeds, least):
         ("lrn", "lrn=false", "--set lrn does not fit this claim: it is what without-lrn changes"),
         ("towers", "variant=alexnet", "--set variant does not fit this claim: it is what two-towers changes"),
         ("colour", "evaluate_every=1", "nothing may be chosen by the pictures that the answer is measured on"),
+        ("lrn", "input_size=99", r"crops of 99 pixels do not fit into pictures of 76: add --set stored_size=112"),
         ("lrn", "variant=one-weird-trick", "one-weird-trick has nothing that this claim takes away"),
     ],
 )

@@ -24,8 +24,8 @@ def ask(monkeypatch, settings, pictures, tmp_path):
     monkeypatch.setattr("alexnet.claims.conduct.RACE_BUDGETS", {"quick": small})
     monkeypatch.setattr(race, "RATES", (1e-6, 0.003, 0.01))
 
-    def answer(out="out", seeds=None, follower=None, source=None, should_stop=lambda: False):
-        request = Request("relu", str(source or pictures), "quick", seeds, tmp_path / out)
+    def answer(out="out", seeds=None, follower=None, source=None, should_stop=lambda: False, changes=()):
+        request = Request("relu", str(source or pictures), "quick", seeds, tmp_path / out, changes)
         return conduct(request, follower, should_stop)
 
     return answer
@@ -142,6 +142,19 @@ def test_the_grid_and_the_most_it_can_cost_are_told_before(ask):
     assert any("rates 1e-06, 0.003, 0.01 for each arm; an epoch takes about" in text for text in notes.said)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("epochs=1", "the race needs 2 epochs or more, got 1"),
+        ("steps=10", "the race counts epochs; --set epochs"),
+        ("learning_rate=1", "the race tries rates of its own"),
+    ],
+)
+def test_a_race_that_nobody_can_win_is_refused_before_the_work(ask, change, told):
+    with pytest.raises(UsageError, match=told):
+        ask(changes=(change,))
+
+
 def test_the_most_that_a_race_can_cost():
     """Five rates for 1 epoch, three to 2, two to 4, one to 8, for both arms; then the other seeds."""
     assert most_epochs(1, 8) == 2 * (5 + 3 * 1 + 2 * 2 + 1 * 4)
@@ -159,7 +172,9 @@ def test_the_most_that_a_race_can_cost():
         ([8.0, 9.0, 10.0], [None, None, None], "confirmed here", "at least 7.1 times as fast (paper: 6): confirmed"),
         ([8.0, 30.0], [None, None], "not seen here", "at least 4.1 times as fast (paper: 6): not seen here, 2 seeds."),
         ([4.0], [5.0], "not seen here", "1.2 times as fast (paper: 6): not seen here, one seed"),
+        ([4.4], [4.0], "not seen here", "0.9 times as fast"),
         ([8.0], [4.0], "opposite here", "0.5 times as fast"),
+        ([4.4, 4.5, 4.4], [4.0, 4.1, 4.0], "opposite here", "0.9 times as fast"),
         ([4.0, 4.4, 4.2], [24.0, 25.0, 23.0], "confirmed here", "3 seeds"),
         ([4.0, 8.0], [24.0, 4.0], "not seen here", "2 seeds"),
     ],

@@ -38,8 +38,9 @@ def test_a_claim_prints_its_networks_the_answer_and_what_was_measured_in_2012(al
     assert code == 0
     assert "whole" in out
     assert "without-lrn" in out
-    assert "top-1 error: " in out
-    assert "95 % interval" in out
+    assert "not seen here: a network errs on " in out
+    assert "paper section 3.3; lecture, local response normalisation" in out
+    assert "s of training, 24 pictures" in out
     assert "notes of 2012: net 148" in out
     assert out.rstrip().endswith("runs/claims/lrn/claim.html")
     assert "2 runs, 2 to be trained: about" in err

@@ -31,7 +31,7 @@ import foreign
 if __name__ == "__main__":
     import atheris
 
-    with atheris.instrument_imports(include=["alexnet.weights", "zipfile"]):
+    with atheris.instrument_imports(include=["alexnet.weights", "alexnet.pickles", "zipfile"]):
         import alexnet.weights.compressed
         import alexnet.weights.convert  # noqa: F401
 

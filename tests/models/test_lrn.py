@@ -12,6 +12,7 @@ from torch.autograd import gradcheck
 
 from alexnet import native
 from alexnet.errors import UsageError
+from alexnet.models.alexnet import AlexNet
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm, decomposed, local_response_norm, reference
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -280,3 +281,14 @@ def test_the_same_map_norm_divides_by_a_square_of_positions():
         square = images[0, 1, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
         true = images[0, 1, y, x] / (1 + 0.001 / 25 * (square**2).sum()) ** 0.75
         torch.testing.assert_close(found[0, 1, y, x], true)
+
+
+@pytest.mark.parametrize("name", ["toy", "alexnet-as-run"])
+def test_alphas_factor_makes_up_for_divided_pixels(name):
+    """A network without biases that sees a d-th answers a d-th, if alpha grows by d^2: it is homogeneous."""
+    images = 64 * torch.randn(1, 3, 67, 67, generator=torch.Generator().manual_seed(0))
+    raw, divided, unaware = (AlexNet(name, input_size=67, initialisation="he", alpha_factor=f) for f in (1, 64**2, 1))
+    with torch.no_grad():
+        expected = raw.eval()(images)
+        torch.testing.assert_close(64 * divided.eval()(images / 64), expected, rtol=1e-3, atol=1e-3)
+        assert not torch.allclose(64 * unaware.eval()(images / 64), expected, rtol=0.1)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.claims.experiment import Floats, Trained, answers, labels
+from alexnet.claims.experiment import Floats, Trained, answers, labels, training_error
 from alexnet.claims.forecast import POINT
 from alexnet.claims.statistics import NOT_SEEN, Difference, compare
-from alexnet.claims.table import Claim
+from alexnet.claims.table import Claim, as_published
 from alexnet.data.store import Store
-from alexnet.evaluation.metrics import TOP, topk_errors
+from alexnet.evaluation.metrics import TOP, interval, topk_errors
 
 Probabilities = NDArray[np.float32]
 Row = dict[str, Any]
@@ -39,21 +39,22 @@ def measure(claim: Claim, runs: Mapping[str, Sequence[Trained]], store: Store) -
     errors = {name: [_errors(side, truth, k) for side in (better, worse)] for name, k in kinds.items()}
     if claim.kind == "ensemble":  # one average against the mean of its members
         errors = {name: [ours, theirs.mean(0, keepdims=True)] for name, (ours, theirs) in errors.items()}
+    claim = as_published(claim, len(worse))
     sizes = {"top1": claim.top1 or POINT, "top5": claim.top5 or POINT}
     differences = {name: compare(theirs, ours, sizes[name]) for name, (ours, theirs) in errors.items()}
     if claim.kind == "ensemble":  # whose one difference is of no seed
         differences = {name: replace(found, each=[]) for name, found in differences.items()}
-    naive, worst = 1 - np.bincount(truth).max() / len(truth), max(side.mean() for side in errors["top1"])
-    if has_learned := worst < naive:
+    wrong, naive = _errors(better + worse, truth, 1), 1 - np.bincount(truth).max() / len(truth)
+    if has_learned := all(interval(each.mean(), len(truth))[1] < naive for each in wrong):
         said = [in_words(name, found, claim) for name, found in differences.items()]
     else:
         said = [
-            f"{NOT_SEEN}: an arm errs on {worst:.1%} of the pictures, and always naming the largest class on "
-            f"{naive:.1%}. It has not learned enough for its differences to mean anything; take a larger budget."
+            f"{NOT_SEEN}: a network errs on {wrong.mean(1).max():.1%} of the pictures, always naming the largest class "
+            f"on {naive:.1%}. It has not learned enough for its differences to mean anything; take a larger budget."
         ]
     verdicts = {name: found.verdict if has_learned else NOT_SEEN for name, found in differences.items()}
     return {
-        "rows": _rows(better + worse, truth, kinds, runs),
+        "rows": _rows(better + worse, truth, kinds, runs, store),
         "differences": {name: {**asdict(found), "verdict": verdicts[name]} for name, found in differences.items()},
         "verdict": verdicts["top1"],
         "answer": said,
@@ -65,7 +66,7 @@ def in_words(name: str, found: Difference, claim: Claim) -> str:
     what = name.replace("top", "top-")
     text = (
         f"{what} error: {_less(found.mean)}, 95 % interval {_less(found.low)} to {_less(found.high)}, over "
-        f"{found.n:,} {found.over}{', one seed' * (len(found.each) == 1)}: {found.verdict}."
+        f"{found.pictures:,} pictures{_seeds(len(found.each))}: {found.verdict}."
     )
     if found.verdict != NOT_SEEN:
         return text
@@ -73,7 +74,14 @@ def in_words(name: str, found: Difference, claim: Claim) -> str:
     size = f"the paper's {found.size * 100:.1f} points" if known else f"{found.size * 100:.1f} point"
     if found.high < found.size:
         return f"{text} So much as {size} is not there: it lies outside."
-    return f"{text} To see {size} takes about {found.needed:,} {found.over}."
+    takes = [f"{found.seeds_needed:,} seeds"] if found.seeds_needed else []
+    if found.pictures_needed > found.pictures or not takes:
+        takes.append(f"{found.pictures_needed:,} pictures")
+    return f"{text} To see {size} takes about {' and '.join(takes)}."
+
+
+def _seeds(count: int) -> str:
+    return f" and {count} seeds" if count > 1 else ", one seed" if count else ""
 
 
 def _sides(claim: Claim, runs: Mapping[str, Sequence[Trained]], store: Store) -> tuple[Side, Side]:
@@ -93,7 +101,11 @@ def _errors(side: Side, truth: NDArray[np.int64], k: int) -> Floats:
 
 
 def _rows(
-    side: Side, truth: NDArray[np.int64], kinds: Mapping[str, int], runs: Mapping[str, Sequence[Trained]]
+    side: Side,
+    truth: NDArray[np.int64],
+    kinds: Mapping[str, int],
+    runs: Mapping[str, Sequence[Trained]],
+    store: Store,
 ) -> list[Row]:
     known = {(r.arm, r.seed): r for trained in runs.values() for r in trained}
     rows = []
@@ -101,7 +113,7 @@ def _rows(
         row: Row = {"name": name, "seed": seed}
         row |= {f"{kind}_error": float(topk_errors(found, truth, k).mean()) for kind, k in kinds.items()}
         if trained := known.get((name, seed)):  # type: ignore[arg-type]
-            row |= {"training_error": trained.training_error, "run": str(trained.folder)}
+            row |= {"training_error": training_error(trained, store), "run": str(trained.folder)}
         rows.append(row)
     return rows
 

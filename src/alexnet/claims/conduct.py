@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -158,15 +158,13 @@ def _race(asked: Claim, budget: Budget, seeds: int, work: Experiment) -> dict[st
 
 def _check_changes(changes: tuple[str, ...], asked: Claim, train: Train) -> None:
     """Refuses changes that would make the answer another question's."""
-    base = config.to_json(train)
     why = {
         "seed": "every arm has the seeds 0, 1, ...; --seeds says how many",
         "evaluate_every": "nothing may be chosen by the pictures that the answer is measured on",
     }
     if asked.kind == "race":
-        why["learning_rate"] = "the race tries rates of its own"
-    for arm, change in asked.arms.items():
-        changed = [name for name, value in config.to_json(change(train)).items() if value != base[name]]
+        why |= {"learning_rate": "the race tries rates of its own", "steps": "the race counts epochs; --set epochs"}
+    for arm, changed in asked.changes(train).items():
         why = dict.fromkeys(changed, f"it is what {arm} changes") | why
     for name in (change.partition("=")[0] for change in changes):
         if name in why:
@@ -174,13 +172,10 @@ def _check_changes(changes: tuple[str, ...], asked: Claim, train: Train) -> None
 
 
 def _said(asked: Claim) -> dict[str, Any]:
-    facts = asdict(replace(asked, arms={}))
-    return {name: facts[name] for name in ("statement", "where", "paper", "log", "kind")}
+    return {name: getattr(asked, name) for name in ("statement", "where", "paper", "log", "kind")}
 
 
 def _facts(request: Request, asked: Claim, budget: Budget, seeds: int, store: Store) -> dict[str, Any]:
-    base = config.to_json(budget.train)
-    arms = {arm: config.to_json(change(budget.train)) for arm, change in asked.arms.items()}
     counts = {name: len(split) for name, split in store.splits.items()}
     return {
         "budget": request.budget,
@@ -192,8 +187,8 @@ def _facts(request: Request, asked: Claim, budget: Budget, seeds: int, store: St
             "classes": len(store.classes),
             "counts": counts,
         },
-        "settings": base,
-        "arms": {arm: {k: v for k, v in own.items() if v != base[k]} for arm, own in arms.items()},
+        "settings": config.to_json(budget.train),
+        "arms": asked.changes(budget.train),
     }
 
 

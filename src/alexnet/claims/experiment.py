@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet import config
+from alexnet import config, precision
 from alexnet.claims.budgets import Budget
 from alexnet.claims.table import Claim
 from alexnet.config import Train
 from alexnet.data.pictures import Pictures
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import Classifier, load
-from alexnet.files import replacing
+from alexnet.evaluation.evaluate import evaluate
+from alexnet.files import replacing, write
 from alexnet.training import loop, run
 
 TOGETHER = 128
@@ -54,8 +55,9 @@ class Experiment:
     should_stop: Callable[[], bool] = lambda: False
 
     def folder(self, arm: str, settings: Train) -> Path:
-        """Gives the run folder of an arm, which these settings and data have for themselves."""
-        facts = json.dumps([config.to_json(settings), self.store.content_hash]).encode()
+        """Gives the run folder of an arm, which these settings, data and this machine's numbers have for themselves."""
+        numbers = str(precision.dtype(settings.precision))
+        facts = json.dumps([config.to_json(settings), self.store.content_hash, numbers]).encode()
         return self.out / "runs" / f"{arm}-{settings.seed}-{blake2b(facts, digest_size=4).hexdigest()}"
 
     def train(self, arm: str, settings: Train, should_stop: Callable[[], bool] | None = None) -> bool:
@@ -88,7 +90,6 @@ class Trained:
         folder: Its run folder.
         images: Pictures it was trained on, with repetitions.
         seconds: Its training took.
-        training_error: Share of the pictures of the last epoch that were named wrongly, as it saw them.
     """
 
     arm: str
@@ -96,7 +97,6 @@ class Trained:
     folder: Path
     images: int
     seconds: float
-    training_error: float
 
 
 def plan(claim: Claim, budget: Budget, seeds: int) -> list[tuple[str, Train]]:
@@ -120,12 +120,9 @@ def finish(experiment: Experiment, arm: str, settings: Train) -> Trained:
         experiment.follower.began(f"{arm}, seed {settings.seed}")
         experiment.train(arm, settings)
     (folder / run.LAST).unlink(missing_ok=True)
-    count = len(experiment.store.splits["train"])
-    rows = [json.loads(line) for line in (folder / run.METRICS).read_text(encoding="utf-8").splitlines()]
-    errors = [row["error"] for row in rows if "error" in row]
-    last = errors[-max(1, round(count / settings.batch_size)) :]
+    steps = loop.total_steps(settings, len(experiment.store.splits["train"]))
     seconds = float(run.read_config(folder)["seconds"])
-    return Trained(arm, settings.seed, folder, len(errors) * settings.batch_size, seconds, float(np.mean(last)))
+    return Trained(arm, settings.seed, folder, steps * settings.batch_size, seconds)
 
 
 def is_finished(folder: Path) -> bool:
@@ -152,6 +149,15 @@ def answers(trained: Trained, store: Store, views: int) -> NDArray[np.float32]:
         with replacing(path) as file:
             np.save(file, found)
     return np.asarray(np.load(path))
+
+
+def training_error(trained: Trained, store: Store) -> float:
+    """Gives the share of its training pictures that a run names wrongly, seen as the test pictures are."""
+    path = trained.folder / "training.json"
+    if not path.is_file():
+        found, _ = evaluate([load(trained.folder, numbers=_numbers(trained.folder))], store, "train")
+        write(path, json.dumps({"top1_error": found["top1_error"]}))
+    return float(json.loads(path.read_text(encoding="utf-8"))["top1_error"])
 
 
 def _numbers(folder: Path) -> str:

@@ -10,11 +10,12 @@ import torch
 from alexnet import precision
 from alexnet.claims.budgets import Budget
 from alexnet.claims.statistics import resolved
-from alexnet.claims.table import Claim
+from alexnet.claims.table import Claim, as_published
 from alexnet.config import Train
 from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import TOP
+from alexnet.models.create import row, stored_size
 from alexnet.models.network import Network
 from alexnet.training.loop import make_model, total_steps
 from alexnet.training.step import Step
@@ -24,13 +25,25 @@ POINT = 0.01
 
 FEW_SEEDS = 3
 
+FEW_EPOCHS = 2
+
+ALL_BUT_GRAY = 1e-3
+"""Of the largest eigenvalue of the colours: a second one below this is no colour that a person sees."""
+
 
 def check(claim: Claim, train: Train, seeds: int) -> None:
     """Refuses what can have no answer.
 
     Raises:
-        UsageError: There are too few seeds, or the two arms are one and the same network.
+        UsageError: There are too few seeds, the two arms are one and the same network, the pictures are smaller than
+            the crops, or the race is over before an epoch is.
     """
+    side, stored = train.input_size or row(train.variant).input_size, train.stored_size
+    if stored is not None and side > stored:
+        suited = f"--set stored_size={stored_size(train.variant, side)}"
+        raise UsageError(f"crops of {side} pixels do not fit into pictures of {stored}: add {suited}")
+    if claim.kind == "race" and train.epochs < FEW_EPOCHS:
+        raise UsageError(f"the race needs {FEW_EPOCHS} epochs or more, got {train.epochs:g}: nobody is there earlier")
     if claim.kind == "arms":
         ours, theirs = (change(train) for change in claim.arms.values())
         layers = [str(_blank(arm)) for arm in (ours, theirs)]
@@ -41,7 +54,7 @@ def check(claim: Claim, train: Train, seeds: int) -> None:
         raise UsageError(f"this claim takes --seeds {least} or more, got {seeds}")
 
 
-_LAYERS = ("variant", "activation", "lrn", "pooling", "without", "dropout")
+_LAYERS = ("variant", "activation", "lrn", "alpha_factor", "pooling", "without", "dropout")
 """The settings that change layers and nothing else."""
 
 
@@ -58,14 +71,20 @@ def warnings(claim: Claim, budget: Budget, seeds: int, store: Store) -> list[str
             said.append(f"always naming the largest class errs on {level:.0%} only: the race to 25 % is a short one")
         return said
     tested = sum(len(split) for name, split in store.splits.items() if name != "train")
-    size = claim.top1 or POINT
+    size = as_published(claim, seeds).top1 or POINT
     if len(store.classes) <= TOP:
         said.append(f"{len(store.classes)} classes: five guesses name every class, so only the top-1 error is compared")
-    if (seen := resolved(tested)) > size:
+    if (seen := resolved(tested, seeds)) > size:
         said.append(
-            f"{tested:,} test pictures show differences of about {seen:.1%} or more, this claim is about {size:.1%}: "
-            "the likely answer is 'not seen here'"
+            f"{tested:,} test pictures show differences of about {seen * 100:.1f} points or more, this claim is about "
+            f"{size * 100:.1f}: the likely answer is 'not seen here'"
         )
+    if any("colour" in changed for changed in claim.changes(budget.train).values()):
+        *_, second, largest = np.linalg.eigvalsh(store.covariance)
+        if second < ALL_BUT_GRAY * largest:
+            said.append(
+                f"the pictures of {store.name} are all but gray: the noise changes how bright they are, no colour"
+            )
     if seeds < FEW_SEEDS and claim.kind == "arms":
         said.append(f"{seeds} seed{'s' * (seeds > 1)} an arm: what other seeds would give is hardly known")
     return said

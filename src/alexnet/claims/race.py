@@ -41,6 +41,9 @@ PAPER_RATIO = 6.0
 SEVERAL = 3.0
 """Times as fast that confirm the claim: half of the paper's."""
 
+ONE_SEED = 1.25
+"""Times as slow that are the opposite where one seed gives no interval."""
+
 DIVERGED = "diverged"
 """A file in the run folder of a rate that was too high, so that it is not tried again."""
 
@@ -206,7 +209,8 @@ def compare(epochs: Mapping[str, list[float | None]], limit: float) -> dict[str,
         half = student(len(logs) - 1) * float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
         low, high = float(np.mean(logs)) - half, float(np.mean(logs)) + half
         interval = [math.exp(low), math.exp(high)]
-    verdict = CONFIRMED if low >= math.log(SEVERAL) else OPPOSITE if high < 0 and not is_bound else NOT_SEEN
+    is_slower = high < (0 if interval else -math.log(ONE_SEED)) and not is_bound
+    verdict = CONFIRMED if low >= math.log(SEVERAL) else OPPOSITE if is_slower else NOT_SEEN
     text = (
         f"{fast} reached {LEVEL:.0%} training error after {_epochs(epochs[fast])} epochs, {slow} "
         f"{'not within' if is_bound else 'after'} {f'{limit:g}' if is_bound else _epochs(epochs[slow])}: "

@@ -1,8 +1,9 @@
 """How far a difference between two arms can be trusted, and how much work would settle it.
 
 An arm is trained once a seed and tested on the same pictures every time, so there are two reasons why a difference may
-be luck: other seeds would have trained other networks, and other pictures would have asked other questions. Each gives
-an interval of its own; what is said rests on the wider.
+be luck: other seeds would have trained other networks, and other pictures would have asked other questions. The
+differences are a table of seeds by pictures whose variance has three parts: of the seeds, of the pictures, and what
+belongs to one picture at one seed.
 """
 
 import math
@@ -26,21 +27,21 @@ class Difference:
     Attributes:
         mean: Over pictures and seeds.
         low, high: Ends of the 95 % interval.
-        over: What the interval comes from: `seeds` or `pictures`.
-        n: How many of those there were.
-        needed: How many would show a difference of `size` in four experiments of five.
-        size: What is to be seen: the paper's difference, where it gives one.
+        pictures: How many were asked.
         each: The difference of each seed; none where the seeds are averaged before they are compared.
+        size: What is to be seen: the paper's difference, where it gives one.
+        seeds_needed, pictures_needed: So many would show it in four experiments of five; one seed does not tell how
+            many seeds.
     """
 
     mean: float
     low: float
     high: float
-    over: str
-    n: int
-    needed: int
-    size: float
+    pictures: int
     each: list[float]
+    size: float
+    seeds_needed: int | None
+    pictures_needed: int
 
     @property
     def verdict(self) -> str:
@@ -57,17 +58,56 @@ def compare(worse: NDArray[np.float64], better: NDArray[np.float64], size: float
         size: The difference that should be seen if it is there, above 0.
     """
     apart = worse - better
-    seeds, pictures = apart.mean(1), _padded(apart.mean(0))
-    mean, spread = float(apart.mean()), float(pictures.std())
-    centre, half = float(pictures.mean()), Z95 * spread / math.sqrt(len(pictures))
-    over, n, needed = "pictures", apart.shape[1], pictures_needed(spread, size)
-    if len(seeds) > 1:
-        spread = float(seeds.std(ddof=1))
-        if (wider := student(len(seeds) - 1) * spread / math.sqrt(len(seeds))) > half:
-            centre, half = mean, wider
-            over, n, needed = "seeds", len(seeds), seeds_needed(spread, size)
+    (seeds, pictures), each = apart.shape, apart.mean(1)
+    by_picture = _padded(apart.mean(0))
+    mean, centre = float(apart.mean()), float(by_picture.mean())
+    parts = Parts.of(apart, float(by_picture.var()))
+    half = Z95 * math.sqrt(float(by_picture.var()) / len(by_picture))
+    if seeds > 1:
+        luck = student(seeds - 1) ** 2 * (parts.seeds + parts.rest / pictures) / seeds
+        half = max(half, math.sqrt(luck + Z95**2 * parts.pictures / pictures))
     low, high = max(-1.0, min(mean, centre - half)), min(1.0, max(mean, centre + half))
-    return Difference(mean, low, high, over, n, needed, size, seeds.tolist())
+    return Difference(mean, low, high, pictures, each.tolist(), size, *parts.needed(seeds, pictures, size))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where the variance of the differences comes from.
+
+    Attributes:
+        seeds: Of one seed's difference over all pictures there are.
+        pictures: Of one picture's difference over all seeds there are.
+        rest: Of one picture at one seed.
+
+    Source: the analysis of variance of two crossed random factors, for instance Searle, Casella and McCulloch 1992.
+    """
+
+    seeds: float
+    pictures: float
+    rest: float
+
+    @classmethod
+    def of(cls, apart: NDArray[np.float64], by_picture: float) -> "Parts":
+        """Takes the differences (seeds, pictures) apart; `by_picture` is the variance of their means over seeds."""
+        seeds, pictures = apart.shape
+        if seeds == 1:
+            return cls(0.0, by_picture, 0.0)
+        each = apart.mean(1, keepdims=True)
+        rest = float(((apart - each - apart.mean(0) + apart.mean()) ** 2).sum()) / ((seeds - 1) * (pictures - 1))
+        return cls(max(0.0, float(each.var(ddof=1)) - rest / pictures), max(0.0, by_picture - rest / seeds), rest)
+
+    def needed(self, seeds: int, pictures: int, size: float) -> tuple[int | None, int]:
+        """Gives the seeds and the pictures that show a difference of `size`, no fewer pictures than there are.
+
+        Where these leave no room for the luck of the seeds, more pictures leave it half of the room.
+        """
+        power = (Z95 + Z80) ** 2
+        if seeds == 1:
+            return None, math.ceil(power * self.pictures / size**2)
+        if power * self.pictures / pictures > size**2 / 2:
+            pictures = math.ceil(2 * power * self.pictures / size**2)
+        room = math.sqrt(size**2 - power * self.pictures / pictures)
+        return seeds_needed(math.sqrt(self.seeds + self.rest / pictures), room), pictures
 
 
 def student(freedom: int) -> float:
@@ -90,20 +130,13 @@ def seeds_needed(spread: float, difference: float) -> int:
     return next(n for n in count(at_least) if (student(n - 1) + Z80) * spread <= difference * math.sqrt(n))
 
 
-def pictures_needed(spread: float, difference: float) -> int:
-    """Gives the test pictures that show `difference` in four experiments of five; see `seeds_needed`."""
-    return math.ceil(((Z95 + Z80) * spread / difference) ** 2)
+def resolved(pictures: int, seeds: int) -> float:
+    """Guesses the difference that so many test pictures show in four experiments of five.
 
-
-def resolved(pictures: int, disagreement: float = 0.15) -> float:
-    """Gives the difference that so many test pictures show in four experiments of five.
-
-    Args:
-        pictures: In the test split.
-        disagreement: Share of the pictures that just one of the two networks names rightly; before the experiment, a
-            guess.
+    Before the experiment it is taken that the networks of a seed disagree on a tenth of the pictures, on half of them
+    for reasons that other seeds do not share.
     """
-    return (Z95 + Z80) * math.sqrt(disagreement / pictures)
+    return (Z95 + Z80) * math.sqrt(0.1 * (1 + 1 / seeds) / 2 / pictures)
 
 
 def _padded(apart: NDArray[np.float64]) -> NDArray[np.float64]:

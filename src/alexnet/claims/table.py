@@ -5,8 +5,10 @@ Source: "the paper" is Krizhevsky, Sutskever, Hinton 2012; nets and their logs a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from alexnet import config
 from alexnet.claims import ablations
 from alexnet.config import Train
 from alexnet.errors import UsageError
@@ -37,6 +39,14 @@ class Claim:
     top1: float | None = None
     top5: float | None = None
 
+    def changes(self, train: Train) -> dict[str, dict[str, Any]]:
+        """Gives the settings that each arm has other than `train`."""
+        base = config.to_json(train)
+        arms = {arm: config.to_json(change(train)) for arm, change in self.arms.items()}
+        return {arm: {k: v for k, v in own.items() if v != base[k]} for arm, own in arms.items()}
+
+
+PAPERS_ENSEMBLE = 5
 
 _WHOLE = {"whole": ablations.whole}
 
@@ -136,6 +146,11 @@ CLAIMS = {
         "count",
     ),
 }
+
+
+def as_published(claim: Claim, networks: int) -> Claim:
+    """Gives the claim without the paper's figure where it is of another number of averaged networks."""
+    return claim if claim.kind != "ensemble" or networks == PAPERS_ENSEMBLE else replace(claim, top1=None, top5=None)
 
 
 def claim(name: str) -> Claim:

@@ -10,6 +10,7 @@ from alexnet import precision
 from alexnet.cli import render
 from alexnet.cli.stop import polite_stop
 from alexnet.errors import UsageError
+from alexnet.report.markup import duration
 
 
 def claim(asked: Namespace) -> None:
@@ -62,13 +63,15 @@ def _answered(result: dict[str, Any]) -> str:
         lines = [f"{r['name']:<8}{r['parameters']:>14,}{r['multiply-adds']:>16,}" for r in result["rows"]]
     else:
         lines = _networks(result["rows"])
-    said = f"paper: {result['paper']}\nnotes of 2012: {result['log']}"
-    return "\n".join([*lines, "", *result["answer"], said, f"{result['verdict']}: {result['page']}"])
+    said = [result["where"], f"  paper: {result['paper']}", f"  notes of 2012: {result['log']}"]
+    if result["cost"]["seconds"]:
+        said.append(f"{duration(result['cost']['seconds'])} of training, {result['cost']['images']:,} pictures")
+    return "\n".join([*lines, "", *result["answer"], *said, f"{result['verdict']}: {result['page']}"])
 
 
 def _networks(rows: Sequence[dict[str, Any]]) -> list[str]:
     columns = [key for key in ("top1_error", "top5_error", "training_error") if any(key in row for row in rows)]
-    heads = {"top1_error": "top-1 error", "top5_error": "top-5 error", "training_error": "in training"}
+    heads = {"top1_error": "top-1 error", "top5_error": "top-5 error", "training_error": "training"}
     lines = [f"{'':<26}{'seed':>5}" + "".join(f"{heads[key]:>13}" for key in columns)]
     for row in rows:
         seed = "" if row["seed"] is None else row["seed"]

@@ -10,6 +10,7 @@ conv4 and conv5, and conv3, fc6, fc7 and fc8 read both (facts: paper figure 2).
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,6 +48,7 @@ class AlexNet(Network):
         input_size: Side of the square input in pixels; the variant's own by default.
         activation: `relu` or `tanh`.
         lrn: False leaves local response normalisation out.
+        alpha_factor: What the normalisation's alpha is multiplied by.
         pooling: `overlapping`, windows of 3 at stride 2; or `2x2`, net 147's geometry of windows of 2 at stride 2.
         without: `conv3` or `conv4`, a layer to leave out with its ReLU; or `none`.
         dropout: Probability of silencing a unit after fc6 and fc7; 0 leaves the layers out.
@@ -67,6 +69,7 @@ class AlexNet(Network):
         input_size: int | None = None,
         activation: str = "relu",
         lrn: bool = True,
+        alpha_factor: float = 1.0,
         pooling: str = "overlapping",
         without: str = "none",
         dropout: float = 0.5,
@@ -74,7 +77,8 @@ class AlexNet(Network):
         seed: int = 0,
     ) -> None:
         row = variant(name)
-        settings = {"activation": activation, "lrn": lrn, "pooling": pooling, "without": without, "dropout": dropout}
+        settings: dict[str, Any] = {"activation": activation, "lrn": lrn, "alpha_factor": alpha_factor}
+        settings |= {"pooling": pooling, "without": without, "dropout": dropout}
         super().__init__(name, classes, input_size or row.input_size, settings)
         self._build_convolutions(row, activation, lrn, pooling, without)
         side = self._side_of_pool5(self.input_size)

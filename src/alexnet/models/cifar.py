@@ -7,6 +7,7 @@ Layers are numbered like AlexNet's: the source's `fc64` is fc4 here, its `fc10` 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -92,6 +93,7 @@ class CifarNet(Network):
         input_size: Side of the square input in pixels, 8 or more; the variant's own by default.
         activation: `relu` or `tanh`.
         lrn: False leaves every normalisation out.
+        alpha_factor: What the alpha of either normalisation is multiplied by.
         pooling: `overlapping`, windows of 3 at stride 2; or `2x2`.
         without: Must be `none`.
         dropout: Must be 0: these networks have none.
@@ -113,6 +115,7 @@ class CifarNet(Network):
         input_size: int | None = None,
         activation: str = "relu",
         lrn: bool = True,
+        alpha_factor: float = 1.0,
         pooling: str = "overlapping",
         without: str = "none",
         dropout: float = 0.0,
@@ -122,7 +125,8 @@ class CifarNet(Network):
         if name not in CIFAR:
             raise UsageError(f"no variant {name!r}; there are {', '.join(CIFAR)}")
         row = CIFAR[name]
-        settings = {"activation": activation, "lrn": lrn, "pooling": pooling, "without": without, "dropout": dropout}
+        settings: dict[str, Any] = {"activation": activation, "lrn": lrn, "alpha_factor": alpha_factor}
+        settings |= {"pooling": pooling, "without": without, "dropout": dropout}
         super().__init__(name, classes, input_size or row.input_size, settings)
         if without != "none":
             raise UsageError(f"{name} has no layer to spare, got without={without}")

@@ -16,8 +16,8 @@ def create(name: str = "alexnet", **settings: Any) -> Network:
 
     Args:
         name: A key of `VARIANTS` or of `CIFAR`.
-        **settings: As `AlexNet` and `CifarNet` take them: `classes`, `input_size`, `activation`, `lrn`, `pooling`,
-            `without`, `dropout`, `initialisation`, `seed`.
+        **settings: As `AlexNet` and `CifarNet` take them: `classes`, `input_size`, `activation`, `lrn`,
+            `alpha_factor`, `pooling`, `without`, `dropout`, `initialisation`, `seed`.
 
     Raises:
         UsageError: There is no such variant, or a setting is none that it can have.

@@ -1,5 +1,6 @@
 """What the networks have in common: layers with names, called one after the other."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from alexnet.errors import UsageError
 from alexnet.models.dropout import Dropout
+from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -19,7 +21,7 @@ class Network(nn.Module):
         variant: Name of its row.
         classes: Outputs of the last layer.
         input_size: Side of the square input, pixels.
-        settings: `activation`, `lrn`, `pooling`, `without` and `dropout`, as they were asked for.
+        settings: `activation`, `lrn`, `alpha_factor`, `pooling`, `without` and `dropout`, as they were asked for.
         order: Names of the layers, in the order they are called.
         decays: Layer -> factor of its weight decay, where that is not 1.
 
@@ -111,15 +113,21 @@ class Network(nn.Module):
             raise UsageError(f"this {self.variant} takes images of shape {wanted}, got {tuple(images.shape)}")
 
     def _add(self, name: str, layer: nn.Module) -> None:
+        if isinstance(layer, LocalResponseNorm | SameMapNorm):
+            layer.alpha *= self.settings["alpha_factor"]
         self.add_module(name, layer)
         self.order.append(name)
 
 
-def _check(classes: int, activation: str, lrn: bool, pooling: str, without: str, dropout: float) -> None:
+def _check(
+    classes: int, activation: str, lrn: bool, alpha_factor: float, pooling: str, without: str, dropout: float
+) -> None:
     if classes < 1:
         raise UsageError(f"a network needs at least one class, got {classes}")
     if activation not in ACTIVATIONS:
         raise UsageError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
+    if not 0 <= alpha_factor < math.inf:
+        raise UsageError(f"the factor of alpha must be 0 or more, got {alpha_factor}")
     if pooling not in ("overlapping", "2x2"):
         raise UsageError(f"no pooling {pooling!r}; there are overlapping and 2x2")
     if without not in ("none", "conv3", "conv4"):

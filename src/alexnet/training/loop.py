@@ -154,6 +154,7 @@ def make_model(settings: Train, classes: int) -> Network:
         input_size=settings.input_size,
         activation=settings.activation,
         lrn=settings.lrn,
+        alpha_factor=settings.alpha_factor,
         pooling=settings.pooling,
         without=settings.without,
         dropout=settings.dropout,
