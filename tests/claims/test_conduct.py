@@ -197,6 +197,10 @@ def test_a_change_that_makes_another_question_is_refused_before_the_work(ask, na
         ask(name, changes=(change,))
 
 
+def test_what_one_arm_changes_may_be_something_else_in_the_other(ask):
+    assert ask("colour", changes=("colour=source",))["arms"] == {"whole": {}, "without-colour": {"colour": "none"}}
+
+
 def test_an_unknown_claim_is_refused(ask):
     with pytest.raises(UsageError, match="no claim 'relus'; there are relu, lrn"):
         ask("relus")

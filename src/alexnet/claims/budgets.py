@@ -46,7 +46,7 @@ BUDGETS = {
         averaged=2,
     ),
     "standard": Budget(
-        "tens of minutes a claim: small pictures, short training, three seeds",
+        "half an hour a claim with 3,000 pictures, two hours with 10,000: small pictures, short training, three seeds",
         replace(_BASE, input_size=99, stored_size=112, epochs=12, learning_rate=0.01, label_smoothing=0.0),
         seeds=3,
         pictures=10_000,

@@ -77,8 +77,9 @@ def conduct(
     if asked.kind == "count":
         return _write(request, {**result, **count.measure(), "cost": {"seconds": 0.0, "images": 0}})
     budget = (RACE_BUDGETS if asked.kind == "race" else BUDGETS)[request.budget]
-    _check_changes(request.changes, asked, budget.train)
-    budget = replace(budget, train=config.override(budget.train, list(request.changes)))
+    changed = config.override(budget.train, list(request.changes))
+    _check_changes(request.changes, asked, budget.train, changed)
+    budget = replace(budget, train=changed)
     usual = budget.averaged if asked.kind == "ensemble" else budget.seeds
     seeds = usual if request.seeds is None else request.seeds
     forecast.check(asked, budget.train, seeds)
@@ -156,7 +157,7 @@ def _race(asked: Claim, budget: Budget, seeds: int, work: Experiment) -> dict[st
     return {**made, **_made_with(Path(made["rows"][0]["run"]))}
 
 
-def _check_changes(changes: tuple[str, ...], asked: Claim, train: Train) -> None:
+def _check_changes(changes: tuple[str, ...], asked: Claim, before: Train, after: Train) -> None:
     """Refuses changes that would make the answer another question's."""
     why = {
         "seed": "every arm has the seeds 0, 1, ...; --seeds says how many",
@@ -164,8 +165,11 @@ def _check_changes(changes: tuple[str, ...], asked: Claim, train: Train) -> None
     }
     if asked.kind == "race":
         why |= {"learning_rate": "the race tries rates of its own", "steps": "the race counts epochs; --set epochs"}
-    for arm, changed in asked.changes(train).items():
-        why = dict.fromkeys(changed, f"it is what {arm} changes") | why
+    still = {name for changed in asked.changes(after).values() for name in changed}
+    arms = asked.changes(before)
+    for arm, changed in arms.items():
+        pointless = [name for name in changed if name not in still or all(name in other for other in arms.values())]
+        why = dict.fromkeys(pointless, f"it is what {arm} changes") | why
     for name in (change.partition("=")[0] for change in changes):
         if name in why:
             raise UsageError(f"--set {name} does not fit this claim: {why[name]}")
