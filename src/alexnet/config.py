@@ -156,6 +156,7 @@ RANGES = {
 
 PAPER = Train()
 
+# On pixels divided by 64 the normalisation hardly acts; see `alpha_factor`.
 MODERN = replace(
     PAPER,
     recipe="modern",

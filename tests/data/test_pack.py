@@ -202,6 +202,17 @@ def test_a_class_or_split_without_a_good_picture_is_refused(small, tmp_path, fol
     assert not is_store(tmp_path / "store")
 
 
+def test_the_reason_given_is_one_of_that_split(small, tmp_path):
+    for path in (small / "val").rglob("*.jpg"):
+        path.write_bytes(DAMAGED["html"])
+    (small / "test/cat").mkdir(parents=True)
+    (small / "test/dog").mkdir(parents=True)
+    for name in ("test/cat/0.jpg", "test/dog/0.jpg"):
+        (small / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"val has no good picture \(HTML"):
+        pack(open_source(small), tmp_path / "store", size=16)
+
+
 @pytest.mark.parametrize("after", [0, 5_000, 20_000, 60_000])
 def test_a_full_disk_is_one_line_and_can_be_resumed(source, tmp_path, monkeypatch, after):
     left = [after]

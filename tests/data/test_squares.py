@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from alexnet.data import decode, squares
+from alexnet.data.sources import open_source
+from alexnet.data.store import pack
 
 
 @pytest.mark.parametrize("shape", [(300, 500), (97, 61), (256, 256), (1000, 333)])
@@ -22,12 +24,11 @@ def test_a_square_is_the_centre_unless_it_is_to_be_warped(tmp_path):
     assert np.array_equal(squares.load(data, "a", 20, "warp"), squares.warp(decode.decode(data, "a"), 20))
 
 
-def test_a_warped_source_gives_what_load_gives_and_is_another_source(pictures):
-    from alexnet.data.sources import open_source
-
+def test_a_warped_source_gives_what_load_gives_and_is_another_source(pictures, tmp_path):
     source = open_source(pictures)
     warped = squares.warped(source, 50)
     listing = source.splits["train"]
     ours = decode.load(warped.splits["train"].read(3), "x", 50)
     assert np.array_equal(ours, squares.load(listing.read(3), "x", 50, "warp"))
     assert warped.fingerprint != source.fingerprint
+    assert "both sides resized" in pack(warped, tmp_path / "store", size=50).decoding

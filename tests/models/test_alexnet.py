@@ -289,6 +289,15 @@ def test_features_are_fc7_after_its_relu():
     torch.testing.assert_close(features, model.activations(images, "fc7")["fc7"].relu())
 
 
+def test_layers_behind_the_last_that_is_asked_for_are_not_called():
+    model, called = small(), []
+    for name in model.order:
+        getattr(model, name).register_forward_hook(lambda *_, name=name: called.append(name))
+    model.activations(draw(1, 67), "conv1", "pool1")
+    assert called == ["conv1", "relu1", "norm1", "pool1"]
+    assert model.activations(draw(1, 67)) == {}
+
+
 def test_an_unknown_layer_is_named():
     with pytest.raises(UsageError, match="no layer 'conv6'; there are conv1, relu1"):
         small().activations(draw(1, 67), "conv1", "conv6")

@@ -401,6 +401,12 @@ def test_what_is_no_run_cannot_be_resumed(store, tmp_path):
         loop.resume(store, tmp_path)
 
 
+def test_weights_that_nobody_fills_are_refused_before_anything_is_written(settings, store, tmp_path):
+    with pytest.raises(UsageError, match="initialisation none is for weights that come from elsewhere"):
+        loop.train(replace(settings, initialisation="none"), store, "x", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_pictures_smaller_than_the_input_are_refused_before_anything_is_written(settings, store, tmp_path):
     with pytest.raises(UsageError, match="the network sees 99 pixels, the store holds 76"):
         loop.train(replace(settings, input_size=99), store, "colours", tmp_path / "run")

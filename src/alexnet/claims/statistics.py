@@ -14,7 +14,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-Z95 = NormalDist().inv_cdf(0.975)
+from alexnet.evaluation.metrics import Z95
+
 Z80 = NormalDist().inv_cdf(0.8)
 
 CONFIRMED, NOT_SEEN, OPPOSITE = "confirmed here", "not seen here", "opposite here"

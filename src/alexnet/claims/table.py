@@ -131,7 +131,7 @@ CLAIMS = {
     ),
     "depth": Claim(
         "Every layer is needed: leaving a middle one out costs about 2 points of top-1 error.",
-        "paper sections 3.5 and 7; lecture, architecture",
+        "paper section 7; lecture, architecture",
         "about 2 points of top-1 error for any of the middle layers",
         "none that names the layer",
         arms=_WHOLE | {"without-conv4": ablations.without_conv4},

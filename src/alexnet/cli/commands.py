@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import config, precision
-from alexnet.cli import TIMEOUT_S, render
+from alexnet.cli import render
 from alexnet.cli.claim import claim
 from alexnet.cli.data import default_split, from_anywhere, open_data, source_of
 from alexnet.cli.export import export
@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "input_size", "precision")
-_TRAIN_DEFAULTS = Namespace(**dict.fromkeys(_TRAIN_FLAGS), resume=None, set=[], on_bad_image="skip")
-_TRAIN_DEFAULTS.parallel, _TRAIN_DEFAULTS.timeout = None, TIMEOUT_S
 
 
 def summary(asked: Namespace) -> None:
@@ -108,13 +106,12 @@ def train(asked: Namespace) -> None:
 
 def demo(asked: Namespace) -> None:
     """Trains on the solar cells, or goes on with it, and compares the result with what was published."""
+    from alexnet.cli import parser
+
     folder = Path(asked.out)
-    request = Namespace(**vars(_TRAIN_DEFAULTS), json=asked.json)
-    if (folder / "config.json").exists():
-        request.resume = asked.out
-    else:
-        request.recipe, request.data, request.out = "demo", "solar-cells", asked.out
-    train(request)
+    is_begun = (folder / "config.json").exists()
+    words = [f"--resume={folder}"] if is_begun else ["demo", "--data=solar-cells", f"--out={folder}"]
+    train(parser().parse_args(["train", *words, *["--json"] * asked.json]))
     if not asked.json and (folder / "evaluation.json").exists():
         render.show(render.beside_published(json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))))
 
@@ -223,7 +220,8 @@ def doctor(asked: Namespace) -> None:
     """Says what bounds training here."""
     from alexnet import doctor as examination
 
-    findings = examination.examine(asked.data, asked.variant, notice=_notice)
+    data = None if asked.data is None else from_anywhere(asked.data)
+    findings = examination.examine(data, asked.variant, notice=_notice)
     render.answer(asked, findings, render.doctor(findings))
 
 

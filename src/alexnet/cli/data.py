@@ -40,7 +40,7 @@ def open_data(source: str, settings: Train, on_bad_image: Any, size: int | None 
         settings: Say the size where `size` does not.
         on_bad_image: `skip` or `stop`.
         size: Side of the pictures, pixels.
-        square: How they become square, a key of `squares.SPECS`.
+        square: How they become square, `centre` or `warp`.
     """
     from alexnet.data.remote import is_remote
     from alexnet.data.sources import open_source

@@ -96,7 +96,8 @@ def colour_shifts(train: Train, covariance: NDArray[np.float64], normal: NDArray
 
     Source: paper section 4.1 adds the sum of p_i alpha_i lambda_i with *eigenvalues* lambda; the 2012 source
     (`convdata_jpeg.py`) multiplies by their *square roots* and divides the picture by 1 + strength.
-    Differs: the popular "Lighting" transform uses eigenvalues of another, smaller covariance.
+    Eigenvalues grow with the square of the pixels' scale: those of `lecture` are of pixels in [0, 1], as in the common
+    "Lighting" transform; of pixels in 0..255 the shifts would be 255 times as large.
     """
     if train.colour == "none":
         return np.zeros(normal.shape, np.float32), 1.0

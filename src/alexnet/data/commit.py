@@ -161,7 +161,7 @@ def commit(job: Job) -> None:
         "kind": job.source.kind,
         "licence": job.source.licence,
         "size": job.size,
-        "decoding": decode.SPEC,
+        "decoding": job.source.decoding,
         "jpeg": {"quality": job.quality, "subsampling": SUBSAMPLING},
         "splits": {split: len(index) for split, index in indices.items()},
         "is_split_drawn": job.source.is_split_drawn,
@@ -186,7 +186,8 @@ def _refuse_empty(job: Job, indices: dict[str, npt.NDArray[np.void]], quarantine
             raise DataError(f"class {name!r} has no good training picture ({why}): mend the source")
     for split, index in indices.items():
         if not len(index):
-            raise DataError(f"{split} has no good picture ({quarantine[-1]['reason']}): mend the source")
+            why = next(bad["reason"] for bad in quarantine if bad["split"] == split)
+            raise DataError(f"{split} has no good picture ({why}): mend the source")
 
 
 def _statistics(train: _Whole, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from alexnet.data.decode import SPEC
 from alexnet.errors import DataError
 from alexnet.seeds import generator
 
@@ -97,6 +98,7 @@ class Source:
         path: The file or folder that is read.
         is_split_drawn: Whether "val" was held out of "train" here, because the source has no split of its own.
         details: What else the source knows of its classes, a value a class: "devkit_ids", "words".
+        decoding: What its pictures go through before they are stored, in words.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Source:
     ignored: list[str] = field(default_factory=list)
     licence: str | None = None
     details: dict[str, list[int] | list[str]] = field(default_factory=dict)
+    decoding: str = SPEC
 
 
 def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:
@@ -119,14 +122,22 @@ def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, L
     Raises:
         DataError: A class has a single picture.
     """
-    held = np.zeros(len(whole), dtype=bool)
-    for label, name in enumerate(classes):
-        members = np.flatnonzero(whole.labels == label)
-        if len(members) < 2:
-            raise DataError(f"class {name!r} has {len(members)} picture: a split needs at least 2, add some")
-        count = max(1, round(len(members) * HELD_OUT))
-        held[generator(seed, f"hold out {name}").permutation(members)[:count]] = True
+    counts = np.bincount(whole.labels, minlength=len(classes))
+    for name, count in zip(classes, counts, strict=True):
+        if count < 2:
+            raise DataError(f"class {name!r} has {count} picture: a split needs at least 2, add some")
+    held = drawn(whole, classes, HELD_OUT, seed, "hold out")
     return {"train": whole.take(np.flatnonzero(~held)), "val": whole.take(np.flatnonzero(held))}
+
+
+def drawn(listing: Listing, classes: tuple[str, ...], part: float, seed: int, purpose: str) -> npt.NDArray[np.bool_]:
+    """Draws a part of every class, at least one picture; gives whether each of the listing was drawn."""
+    chosen = np.zeros(len(listing), dtype=bool)
+    for label, name in enumerate(classes):
+        members = np.flatnonzero(listing.labels == label)
+        count = max(1, round(len(members) * part))
+        chosen[generator(seed, f"{purpose} {name}").permutation(members)[:count]] = True
+    return chosen
 
 
 def read_span(path: Path, offset: int, length: int) -> bytes:

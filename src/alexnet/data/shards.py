@@ -16,7 +16,7 @@ import re
 from collections import OrderedDict
 from contextlib import suppress
 from functools import cached_property
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from alexnet.data.decode import SPEC
 from alexnet.errors import DataError
 
 MANIFEST = "dataset.json"
@@ -58,11 +59,8 @@ def shard_name(split: str, shard: int) -> str:
 
 def digest(path: Path) -> str:
     """Gives the hash of a file's content."""
-    content = blake2b(digest_size=16)
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            content.update(block)
-    return content.hexdigest()
+        return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
 
 
 class Store:
@@ -81,7 +79,9 @@ class Store:
         ignored: How many files of the source were no pictures of a class.
         is_split_drawn: Whether "val" was held out of "train", because the source has no split of its own.
         licence: Of the source, where stated.
+        fingerprint: Of the source it was packed from.
         details: What else is known of the classes, a list a kind ("devkit_ids", "words").
+        decoding: What the pictures went through, in words.
 
     Args:
         directory: Where it lies.
@@ -105,6 +105,7 @@ class Store:
         self.is_split_drawn: bool = manifest.get("is_split_drawn", False)
         self.licence: str | None = manifest["licence"]
         self.details: dict[str, list[int] | list[str]] = manifest["details"]
+        self.decoding: str = manifest.get("decoding", SPEC)
         self._files: dict[str, dict[str, Any]] = manifest["files"]
         if shards is None:
             self._check(lambda name: name.endswith(".tar"), contents=False)

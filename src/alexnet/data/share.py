@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from alexnet.data.listing import Integers, Listing, Names, Source
+from alexnet.data.listing import Listing, Names, Source, drawn
 from alexnet.data.shards import Split, Store
 from alexnet.errors import UsageError
-from alexnet.seeds import generator
 
 
 def share(source: Source, most: int, seed: int = 0) -> Source:
@@ -23,12 +22,11 @@ def share(source: Source, most: int, seed: int = 0) -> Source:
         raise UsageError(f"a share takes at least 1 picture of a split, got {most}")
     if all(len(listing) <= most for listing in source.splits.values()):
         return source
-    splits = {
-        name: listing.take(_chosen(listing, source.classes, most / len(listing), seed, name))
-        if len(listing) > most
-        else listing
-        for name, listing in source.splits.items()
-    }
+    splits = dict(source.splits)
+    for name, listing in source.splits.items():
+        if len(listing) > most:
+            chosen = drawn(listing, source.classes, most / len(listing), seed, f"share of {name}")
+            splits[name] = listing.take(np.flatnonzero(chosen))
     return replace(source, splits=splits, fingerprint=f"{source.fingerprint}at most {most}, seed {seed}\n")
 
 
@@ -45,16 +43,8 @@ def from_store(store: Store) -> Source:
         is_split_drawn=store.is_split_drawn,
         licence=store.licence,
         details=store.details,
+        decoding=store.decoding,
     )
-
-
-def _chosen(listing: Listing, classes: tuple[str, ...], part: float, seed: int, split: str) -> Integers:
-    kept = np.zeros(len(listing), dtype=bool)
-    for label, name in enumerate(classes):
-        members = np.flatnonzero(listing.labels == label)
-        count = min(len(members), max(1, round(len(members) * part)))
-        kept[generator(seed, f"share of {split} {name}").permutation(members)[:count]] = True
-    return np.flatnonzero(kept)
 
 
 def _listing(split: Split) -> Listing:

@@ -13,10 +13,8 @@ from alexnet.data import decode
 from alexnet.data.decode import Pixels
 from alexnet.data.listing import Listing, Source
 
-SPECS = {
-    "centre": decode.SPEC,
-    "warp": "RGB, upright, over white; both sides resized by plain bilinear, without regard to shape",
-}
+WARPED = "RGB, upright, over white; both sides resized by plain bilinear, without regard to shape"
+"""`decode.SPEC` of warped pictures."""
 
 
 def load(data: bytes, name: str, size: int, square: str = "centre") -> Pixels:
@@ -26,7 +24,7 @@ def load(data: bytes, name: str, size: int, square: str = "centre") -> Pixels:
         data: The bytes of a picture file.
         name: What errors call the picture.
         size: Side of the result in pixels.
-        square: A key of `SPECS`.
+        square: `centre` or `warp`.
 
     Raises:
         BadImage: The picture cannot be decoded.
@@ -45,7 +43,7 @@ def warp(image: Pixels, size: int) -> Pixels:
 def warped(source: Source, size: int) -> Source:
     """Gives a source whose pictures are warped squares already, so that packing leaves them as they are."""
     splits = {name: _warped(listing, size) for name, listing in source.splits.items()}
-    return replace(source, splits=splits, fingerprint=f"{source.fingerprint}warped to {size}\n")
+    return replace(source, splits=splits, fingerprint=f"{source.fingerprint}warped to {size}\n", decoding=WARPED)
 
 
 def _warped(listing: Listing, size: int) -> Listing:

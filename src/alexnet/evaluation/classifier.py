@@ -47,7 +47,7 @@ class Classifier:
 
     @property
     def square(self) -> str:
-        """How its pictures become square: a key of `squares.SPECS`."""
+        """How its pictures become square: `centre` or `warp`."""
         return str(self.header["preprocessing"].get("square", "centre"))
 
     def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
@@ -80,6 +80,7 @@ class Classifier:
 
         Raises:
             BadImage: A picture cannot be decoded.
+            OSError: A file cannot be read.
         """
         paths = [paths] if isinstance(paths, str | Path) else paths
         files = ((Path(path).read_bytes(), str(path)) for path in paths)

@@ -4,6 +4,7 @@ import base64
 import heapq
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -130,7 +131,8 @@ class _Gallery:
     def __init__(self, classes: Sequence[str], store: Store) -> None:
         self.classes, self.store = classes, store
         self.sample: list[dict[str, Any]] = []
-        self.mistakes: list[tuple[float, str, dict[str, Any]]] = []
+        self.mistakes: list[tuple[float, int, dict[str, Any]]] = []
+        self.order = count()
 
     def look(self, split: Split, index: int, probabilities: NDArray[np.float32], label: int, is_chosen: bool) -> None:
         best = int(probabilities.argmax())
@@ -142,7 +144,7 @@ class _Gallery:
         if is_chosen:
             self.sample.append(example)
         if is_mistake:
-            heapq.heappush(self.mistakes, (confidence, f"{id(split)} {index}", example))
+            heapq.heappush(self.mistakes, (confidence, next(self.order), example))
             if len(self.mistakes) > SHOWN:
                 heapq.heappop(self.mistakes)
 

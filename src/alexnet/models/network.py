@@ -79,7 +79,7 @@ class Network(nn.Module):
         if unknown:
             raise UsageError(f"no layer {unknown[0]!r}; there are {', '.join(self.order)}")
         taken = {}
-        for name in self.order:
+        for name in self.order[: 1 + max((self.order.index(name) for name in names), default=-1)]:
             images = self._call_layer(name, images)
             if name in names:
                 taken[name] = images

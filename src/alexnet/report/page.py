@@ -42,10 +42,9 @@ def write_report(run: Path) -> Path:
         The path of the page.
 
     Raises:
-        UsageError: The folder does not exist.
+        UsageError: The folder does not exist, or cannot be written.
         CheckpointError: The folder holds none of a run's files.
         DataError: The disk is full; an older page is then untouched.
-        UsageError: The folder cannot be written.
     """
     path = run / FILE
     write(path, render(read_run(run)))

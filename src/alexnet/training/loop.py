@@ -233,9 +233,9 @@ class Job:
         finally:
             self.pictures.close()
             self.writer.shutdown()
-            self.finish_writing()
             if self.journal:
                 self.journal.close()
+            self.finish_writing()
         if self.team.is_first:
             described = {**self.header, "seconds": self.progress.seconds}
             write(self.folder / run.CONFIG, json.dumps(described, indent=1) + "\n")
@@ -353,6 +353,8 @@ def _facts(settings: Train, store: Store) -> dict[str, Any]:
 
 
 def _check(settings: Train, store: Store, model: Network, team: Team) -> None:
+    if settings.initialisation == "none":
+        raise UsageError("initialisation none is for weights that come from elsewhere: take another, for instance he")
     if "train" not in store.splits or not len(store.splits["train"]):
         raise DataError(f"{store.name} has no training pictures; put class folders under train/")
     if model.input_size > store.size:

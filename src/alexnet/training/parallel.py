@@ -6,9 +6,9 @@
     hybrid   convolutions as in `data`; fc6, fc7 and fc8 are cut, so that most weights never travel, only what
              they read (Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks")
 
-The network is made whole, then cut and hooked from outside: `models` knows nothing of it. fc6 and fc7 are cut by their
-outputs; fc8 by its inputs, so that every process adds its part to the scores of all classes. Each weight that is cut
-is trained by its owner alone.
+The network is made whole, then cut and hooked from outside: of `models` only dropout knows that it may have a part.
+fc6 and fc7 are cut by their outputs; fc8 by its inputs, so that every process adds its part to the scores of all
+classes. Each weight that is cut is trained by its owner alone.
 """
 
 from collections.abc import Callable

@@ -7,6 +7,7 @@ weights (outputs, inputs / groups, k, k) or (outputs, inputs), and biases, which
 Source: src/caffe/proto/caffe.proto of BVLC/caffe.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,10 +182,7 @@ def _blob(wire: Wire, message: int | memoryview, name: str) -> NDArray[np.float3
     else:
         shape = [side for number in (1, 2, 3, 4) for side in wire.integers(fields.get(number, [1]))[-1:]]
     values = wire.floats(fields.get(5, [])) if 5 in fields else wire.floats(fields.get(8, []), "<f8").astype("<f4")
-    count = 1
-    for side in shape:
-        count *= side
-    if count != values.size or not 1 <= len(shape) <= 8:
+    if math.prod(shape) != values.size or not 1 <= len(shape) <= 8:
         raise CheckpointError(
             f"{wire.name} is damaged: {name} has shape {tuple(shape)[:8]} and {values.size:,} values; fetch it again"
         )

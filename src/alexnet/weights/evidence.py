@@ -59,7 +59,7 @@ def record(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -
 
 
 def compare(model: Network, mean: NDArray[np.float32], header: dict[str, Any], path: Path) -> None:
-    """Sees that a network gives the outputs that its file records; files of older versions record none.
+    """Sees that a network gives the outputs that its file records; files to resume from record none.
 
     Before a file is refused float64 has the last word: users and systems may allow less than float32.
 

@@ -33,7 +33,7 @@ class Imported:
         mean: RGB (S, S, 3), or one colour (3,), 0..255; None where neither the file nor its dialect tell.
         input_size: Side of the input, pixels; None where the file does not say.
         divide_pixels_by: What pixels are divided by once the mean is subtracted.
-        square: How a picture becomes square: `centre` or `warp`; see `data.decode.load`.
+        square: How a picture becomes square: `centre` or `warp`; see `data.squares.load`.
         dropout: Rate after fc6 and fc7; None where the file does not say.
         rescale_dropout: Whether the file's weights expect dropout to rescale in training (see `Variant`).
         translated: What was translated, a sentence each.

@@ -11,6 +11,7 @@ Source: torch/serialization.py; torchvision/models/alexnet.py.
 import math
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,18 +170,13 @@ def read_older(name: str, data: memoryview) -> dict[str, Tensor]:
         return _state(values[3], lambda key: places.get(key, data[:0]))
 
 
-class _plain_errors:
+@contextmanager
+def _plain_errors(name: str) -> Iterator[None]:
     """Turns what a damaged pickle raises into one line."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (PickleError, struct.error)):
-            raise CheckpointError(f"{self.name} is no checkpoint that can be read: {error}") from error
+    try:
+        yield
+    except (PickleError, struct.error) as error:
+        raise CheckpointError(f"{name} is no checkpoint that can be read: {error}") from error
 
 
 def _storage(identity: Any) -> _Storage:
