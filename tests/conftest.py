@@ -159,12 +159,13 @@ from alexnet.cli import main
 from alexnet.data import remote
 from alexnet.data.store import open_store
 from alexnet.training import loop
+from alexnet.training.observer import Observer
 
 VARIANTS["toy-drop-first"] = replace(VARIANTS["toy"], head="drop fc relu")
 VARIANTS["toy-one-tower"] = replace(VARIANTS["toy"], groups=1, towers=1)
 
 
-class Notes(loop.Observer):
+class Notes(Observer):
     def notice(self, text):
         print(text, file=sys.stderr, flush=True)
 

@@ -1,6 +1,6 @@
 """An observer that writes down what it is told."""
 
-from alexnet.training.loop import Observer
+from alexnet.training.observer import Observer
 
 
 class Notes(Observer):

@@ -528,15 +528,24 @@ def test_doctor_and_bench_print_what_they_find(answer, alexnet, pictures, monkey
 # the door
 
 
-def test_help_imports_nothing_heavy():
-    ended = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "alexnet", "--help"], capture_output=True, text=True
-    )
+def imported(*words):
+    """Runs a command in a process of its own; gives its output and the modules that it imported."""
+    command = [sys.executable, "-X", "importtime", "-m", "alexnet", *words]
+    ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0
-    assert "train" in ended.stdout
-    assert "examples:" in ended.stdout
-    imported = {line.split("|")[-1].strip() for line in ended.stderr.splitlines()}
-    assert not imported & {"torch", "numpy", "PIL", "tqdm", "safetensors", "simplejpeg"}
+    return ended.stdout, {line.split("|")[-1].strip() for line in ended.stderr.splitlines()}
+
+
+def test_help_imports_nothing_heavy():
+    said, modules = imported("--help")
+    assert "train" in said
+    assert "examples:" in said
+    assert not modules & {"torch", "numpy", "PIL", "tqdm", "safetensors", "simplejpeg"}
+
+
+@pytest.mark.parametrize("words", [("weights", "list"), ("claim", "--list")])
+def test_a_list_does_not_wait_for_torch(words):
+    assert "torch" not in imported(*words)[1]
 
 
 @pytest.mark.parametrize(

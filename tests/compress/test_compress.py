@@ -14,7 +14,7 @@ from alexnet.compress.compress import Plan, compress
 from alexnet.compress.prune import SHARES, weights_of
 from alexnet.errors import UsageError
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.training.loop import Observer
+from alexnet.training.observer import Observer
 from alexnet.weights import checkpoint, compressed
 
 PLAN = Plan(keep=0.1, epochs=0.7)  # 4 steps, then 2

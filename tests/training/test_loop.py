@@ -18,10 +18,11 @@ from alexnet.data.store import pack
 from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.training import loop, memory, run, watch
+from alexnet.training.observer import Observer
 from alexnet.weights import checkpoint
 
 
-class Recorder(loop.Observer):
+class Recorder(Observer):
     """Notes what it is told; calls `at` after every step."""
 
     def __init__(self, at=lambda step: None):
@@ -252,9 +253,10 @@ from pathlib import Path
 from alexnet import config
 from alexnet.data.store import Store
 from alexnet.training import loop
+from alexnet.training.observer import Observer
 import json
 
-class Killer(loop.Observer):
+class Killer(Observer):
     def stepped(self, step, total, loss, images_per_s):
         if step == 5:
             os.kill(os.getpid(), signal.SIGKILL)

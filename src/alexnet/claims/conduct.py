@@ -22,7 +22,7 @@ from alexnet.data.store import Store, cache_directory, is_store, open_store, pac
 from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.report.markup import duration
-from alexnet.training.loop import Observer
+from alexnet.training.observer import Observer
 from alexnet.training.run import read_config
 
 ANSWER, PAGE = "claim.json", "claim.html"

@@ -26,6 +26,7 @@ from alexnet.evaluation.classifier import Classifier, load
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import replacing, write
 from alexnet.training import loop, run
+from alexnet.training.observer import Observer
 
 TOGETHER = 128
 
@@ -51,7 +52,7 @@ class Experiment:
     store: Store
     source: str
     out: Path
-    follower: loop.Observer
+    follower: Observer
     should_stop: Callable[[], bool] = lambda: False
 
     def folder(self, arm: str, settings: Train) -> Path:

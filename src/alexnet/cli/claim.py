@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alexnet import precision
 from alexnet.cli import render
 from alexnet.cli.data import from_anywhere
 from alexnet.cli.stop import polite_stop
@@ -29,6 +28,8 @@ def claim(asked: Namespace) -> None:
 
 
 def _test(asked: Namespace) -> None:
+    from alexnet import precision
+
     precision.keep_memory()
     from alexnet.claims.conduct import Request, conduct
     from alexnet.claims.experiment import Stopped

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from alexnet import config, precision
+from alexnet import config
 from alexnet.cli import render
 from alexnet.cli.claim import claim
 from alexnet.cli.data import default_split, from_anywhere, open_data, source_of
@@ -75,6 +75,8 @@ def pack(asked: Namespace) -> None:
 
 def train(asked: Namespace) -> None:
     """Trains, tests and reports; or resumes."""
+    from alexnet import precision
+
     precision.keep_memory()
     from alexnet.meeting import assemble
     from alexnet.training import loop, run
@@ -118,6 +120,8 @@ def demo(asked: Namespace) -> None:
 
 def evaluate(asked: Namespace) -> None:
     """Measures errors."""
+    from alexnet import precision
+
     precision.keep_memory()
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
@@ -172,6 +176,8 @@ def predict(asked: Namespace) -> None:
 
 def compress(asked: Namespace) -> None:
     """Makes a network smaller."""
+    from alexnet import precision
+
     precision.keep_memory()
     from alexnet.compress.compress import Plan
     from alexnet.compress.compress import compress as make_smaller

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from alexnet import config, precision
+from alexnet import config
 from alexnet.cli import render
 from alexnet.cli.data import default_split, open_data, source_of
 from alexnet.errors import CheckpointError, UsageError
@@ -14,6 +14,8 @@ from alexnet.errors import CheckpointError, UsageError
 
 def export(asked: Namespace) -> None:
     """Writes a network for another runtime."""
+    from alexnet import precision
+
     precision.keep_memory()
     from alexnet.evaluation.classifier import load, weight_file
     from alexnet.export import export as road

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from alexnet.config import MODERN
 from alexnet.errors import printable
 from alexnet.report.markup import duration
-from alexnet.training.loop import Observer
+from alexnet.training.observer import Observer
 
 BAR_WIDTH = 30
 NAMED = 10

@@ -34,7 +34,8 @@ from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.cifar import CIFAR
 from alexnet.models.network import Network
 from alexnet.training import run
-from alexnet.training.loop import Job, Observer, Progress
+from alexnet.training.loop import Job, Progress
+from alexnet.training.observer import Observer
 from alexnet.weights import checkpoint, compressed, manifest, sparse
 
 RATE = 0.25

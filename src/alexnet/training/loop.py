@@ -35,6 +35,7 @@ from alexnet.models.create import create
 from alexnet.models.network import Network
 from alexnet.team import ALONE, Team
 from alexnet.training import memory, run
+from alexnet.training.observer import Observer
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step, dead_units
@@ -42,22 +43,6 @@ from alexnet.training.watch import Watch
 from alexnet.weights import checkpoint, manifest
 
 SAVE_EVERY_S = 120.0
-
-
-class Observer:
-    """Is told how the training goes; does nothing with it."""
-
-    def began(self, what: str) -> None:
-        """A part of a work of several trainings began."""
-
-    def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
-        """A step was made."""
-
-    def evaluated(self, epoch: float, summary: dict[str, Any]) -> None:
-        """The validation split was measured."""
-
-    def notice(self, text: str) -> None:
-        """Something a person should know."""
 
 
 @dataclass
