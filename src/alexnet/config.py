@@ -267,7 +267,7 @@ def override(train: Train, assignments: list[str]) -> Train:
         if not equals:
             raise UsageError(f"a setting is written name=value, got {assignment!r}")
         changes[name] = text
-    return from_json({**to_json(train), **{name: _parse(name, text) for name, text in changes.items()}})
+    return from_json({**to_json(train), **{name: _parse(text) for name, text in changes.items()}})
 
 
 def to_json(train: Train) -> dict[str, Any]:
@@ -298,7 +298,7 @@ def _check_type(name: str, value: Any) -> None:
         raise UsageError(f"{name} takes {getattr(_TYPES[name], '__name__', _TYPES[name])}, got {value!r}")
 
 
-def _parse(name: str, text: str) -> Any:
+def _parse(text: str) -> Any:
     """Reads a value as JSON or one of Python's constants, and as plain text where it is neither."""
     try:
         return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
