@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,27 @@ def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda *args: (happened.append("replace"), replace(*args)))
     write(tmp_path / "a", "x")
     assert happened == ["fsync", "replace", "fsync"]
+
+
+def test_a_link_under_the_unfinished_name_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "a.tmp").symlink_to(tmp_path / "precious")
+    write(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_two_programs_that_write_the_same_file_take_turns(tmp_path):
+    """Each writes 40 times, a chunk at a time; the file is always one of theirs, and nothing else stays."""
+    script = (
+        "import sys; from pathlib import Path; from alexnet.files import replacing\n"
+        "for _ in range(40):\n"
+        "    with replacing(Path(sys.argv[1])) as file:\n"
+        "        for _ in range(20): file.write(sys.argv[2].encode() * 5000); file.flush()\n"
+    )
+    programs = [subprocess.Popen([sys.executable, "-c", script, tmp_path / "a", letter]) for letter in "xy"]
+    while any(program.poll() is None for program in programs):
+        if (tmp_path / "a").exists():
+            assert (tmp_path / "a").read_bytes() in (b"x" * 100_000, b"y" * 100_000)
+    assert [program.returncode for program in programs] == [0, 0]
+    assert names(tmp_path) == ["a"]

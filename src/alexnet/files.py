@@ -20,7 +20,7 @@ def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
 
 @contextmanager
 def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
-    """Gives a file that takes its name only when it is whole and on the disk.
+    """Gives a file that takes its name only when it is whole and on the disk. Who writes the same one meanwhile, waits.
 
     Args:
         path: Its name in the end.
@@ -32,16 +32,50 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
     """
     unfinished = (work or path.parent) / f"{path.name}.tmp"
     with plain_errors(path.parent):
-        try:
-            with unfinished.open("wb") as file:
+        with _alone_at(unfinished) as file:
+            try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+                _let_go(file)
+                unfinished.replace(path)
+            except BaseException:
+                _let_go(file)
+                unfinished.unlink(missing_ok=True)
+                raise
         _sync(path.parent)
+
+
+def _alone_at(path: Path) -> BinaryIO:
+    """Opens an empty file that no other program is writing; follows no link that somebody has laid there."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        if path.is_symlink():
+            path.unlink()
+        handle = os.open(path, flags, 0o666)
+        _lock(handle)
+        if path.exists() and os.path.samestat(os.fstat(handle), path.lstat()):
+            os.ftruncate(handle, 0)
+            return os.fdopen(handle, "wb")
+        os.close(handle)  # the other has finished, and given the file its name
+
+
+def _let_go(file: BinaryIO) -> None:
+    if os.name != "posix":  # where an open file can be neither renamed nor removed
+        file.close()
+
+
+def _lock(handle: int, wait: bool = True) -> None:
+    """Locks a file or directory until it is closed; the system frees the lock of a killed program.
+
+    Raises:
+        BlockingIOError: Another program has it, and this one does not wait.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def _sync(directory: Path) -> None:
@@ -55,7 +89,7 @@ def _sync(directory: Path) -> None:
 
 @contextmanager
 def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
-    """Keeps other programs out of the directory; the system frees the lock of a killed one.
+    """Keeps other programs out of the directory.
 
     Args:
         directory: Must exist.
@@ -64,15 +98,13 @@ def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
     Raises:
         UsageError: Another program is in it.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if os.name != "posix":  # where a directory cannot be opened
         yield
         return
     handle = os.open(directory, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if or_else else 0))
+            _lock(handle, wait=or_else is None)
         except BlockingIOError as error:
             raise UsageError(f"{directory} {or_else}") from error
         yield
