@@ -1,5 +1,6 @@
 """The command line as a person meets it: the road from pictures to a report, and one clear line for each mistake."""
 
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from alexnet import config
+from alexnet.cli import render
 from alexnet.cli.data import from_anywhere
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
@@ -576,3 +578,56 @@ def test_a_closed_pipe_is_no_crash():
     )
     os.close(writer)
     assert ended.stderr == ""
+
+
+# what is odd, and what is meant badly
+
+
+def test_a_run_does_not_go_into_the_pictures(mistake, make_folder, tmp_path):
+    source = make_folder(tmp_path / "pics", {"red": 4, "blue": 4})
+    assert "which is only read" in mistake("train", "modern", "--data", source, "--out", source / "run1", *TOY)
+    assert not (source / "run1").exists()
+
+
+def test_settings_are_refused_before_anything_is_packed(mistake, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
+    train = ["train", "modern", "--data", pictures, "--out", tmp_path / "run"]
+    assert "no initialisation 'zzz'" in mistake(*train, "--set", "initialisation=zzz")
+    assert "40 pixels are too few" in mistake(*train, "--input-size", "40")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_run_does_not_decide_which_machine_is_called(mistake, trained):
+    config = json.loads((trained / "config.json").read_text())
+    for name in ("model.safetensors", "last.safetensors"):
+        saved = checkpoint.load(trained / name)
+        saved.header["data"]["source"] = "http://127.0.0.1:1/store"
+        checkpoint.save(trained / name, saved.model, saved.mean, saved.header)
+    config["data"]["source"] = "http://127.0.0.1:1/store"
+    (trained / "config.json").write_text(json.dumps(config))
+    for words in (("evaluate", trained), ("train", "--resume", trained)):
+        assert "give --data http://127.0.0.1:1/store to fetch from there" in mistake(*words)
+
+
+def test_a_path_of_any_length_is_one_line(mistake, trained):
+    endless = "x" * 3000
+    for words in (
+        ("pack", endless, "st"),
+        ("predict", trained, endless),
+        ("report", endless),
+        ("convert", endless, "r"),
+    ):
+        assert len(mistake(*words)) < 400
+
+
+def test_names_have_no_lines_of_their_own(alexnet, trained, pictures, tmp_path):
+    forged = tmp_path / "x.jpg\n  dog 100.0% ████\nok.jpg"
+    shutil.copy(next((pictures / "val/red").iterdir()), forged)
+    _, out, _ = alexnet("predict", trained, forged)
+    assert out.splitlines()[0].endswith("ok.jpg")
+
+
+def test_a_terminal_without_blocks_gets_bars_all_the_same(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    answer = {"image": "a.jpg", "predictions": [{"class": "dog", "probability": 0.5}]}
+    assert render.prediction(answer).endswith("50.0% ###############")

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that `alexnet --help` answer
 
 import argparse
 import difflib
+import io
 import logging
 import os
 import sys
@@ -102,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0 done; 2 a mistake a person can mend, said in one line; 130 interrupted.
     """
     logging.basicConfig(format="alexnet: %(message)s", level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what the terminal cannot show becomes a question mark
     asked = parser().parse_args(arguments)
     try:
         from alexnet.cli import commands
@@ -109,12 +113,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         getattr(commands, asked.command)(asked)
     except AlexNetError as error:
         sys.exit(_fail(str(error), 2))
-    except PermissionError as error:
-        sys.exit(_fail(printable(f"{error.filename}: {error.strerror}"), 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
     except BrokenPipeError:
         sys.stderr.close()
+    except OSError as error:
+        sys.exit(_fail(_in_one_line(error), 2))
+
+
+def _in_one_line(error: OSError) -> str:
+    """Says what the system refused; a path that somebody pasted may be as long as it likes."""
+    name = f"{str(error.filename)[:200]}: " if error.filename is not None else ""
+    return printable(f"{name}{error.strerror or error}")
 
 
 def _fail(message: str, code: int) -> int:

@@ -42,11 +42,14 @@ _TRAIN_FLAGS = ("recipe", "data", "out", "variant", "epochs", "steps", "seed", "
 
 def summary(asked: Namespace) -> None:
     """Prints the layer table."""
+    import torch
+
     from alexnet.models.create import create
     from alexnet.models.summary import summarise
 
     classes = {} if asked.classes is None else {"classes": asked.classes}
-    model = create(asked.variant, input_size=asked.input_size, initialisation="none", **classes)
+    with torch.device("meta"):
+        model = create(asked.variant, input_size=asked.input_size, initialisation="none", **classes)
     rows = summarise(model)
     totals = {"parameters": sum(row.parameters for row in rows), "macs": sum(row.macs for row in rows)}
     head = {"variant": asked.variant, "input_size": model.input_size, **totals}
@@ -83,6 +86,9 @@ def train(asked: Namespace) -> None:
 
     with assemble(asked.parallel, asked.timeout) as team:
         folder, settings, source = _what_to_train(asked, team)
+        loop.check(settings)
+        if not asked.resume:
+            _refuse_inside(folder, source)
         if team.is_first and not asked.resume and not team.goes_on:
             run.check_new(folder)
         store = open_data(source, settings, asked.on_bad_image)
@@ -148,7 +154,10 @@ def evaluate(asked: Namespace) -> None:
     text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
     render.answer(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
     if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
-        _write_evaluation(Path(asked.runs[0]), results[0], examples)
+        try:
+            _write_evaluation(Path(asked.runs[0]), results[0], examples)
+        except UsageError as error:
+            _notice(f"alexnet: {error}; the run keeps what it had")
 
 
 def predict(asked: Namespace) -> None:
@@ -251,6 +260,17 @@ def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
     flags = {name: getattr(asked, name) for name in _TRAIN_FLAGS[3:] if getattr(asked, name) is not None}
     settings = replace(config.recipe(asked.recipe), **flags)
     return Path(asked.out), config.override(settings, asked.set), from_anywhere(asked.data)
+
+
+def _refuse_inside(folder: Path, source: str) -> None:
+    """Keeps runs out of the folder of pictures, where they would be taken for a class.
+
+    Raises:
+        UsageError: It lies there.
+    """
+    pictures = Path(source).resolve()
+    if pictures.is_dir() and folder.resolve().is_relative_to(pictures):
+        raise UsageError(f"{folder} lies inside {source}, which is only read: choose a folder outside of it")
 
 
 def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:

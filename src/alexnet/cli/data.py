@@ -13,12 +13,17 @@ def source_of(header: dict[str, Any]) -> str:
     """Gives the data that a run was trained with, as its user called them.
 
     Raises:
-        UsageError: The run does not say.
+        UsageError: The run does not say, or names an address: a file does not decide which machine is called.
     """
-    source = header.get("data", {}).get("source")
-    if not source:
+    from alexnet.data.remote import is_remote
+
+    data = header.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    if not source or not isinstance(source, str):
         raise UsageError("the run does not say what it was trained with; give --data")
-    return str(source)
+    if is_remote(source):
+        raise UsageError(f"the run was trained with {source}; give --data {source} to fetch from there")
+    return source
 
 
 def from_anywhere(source: str) -> str:

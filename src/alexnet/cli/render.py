@@ -26,7 +26,7 @@ def answer(asked: Namespace, value: Any, text: str) -> None:
 
 
 def show(text: str) -> None:
-    """Prints lines as they come, names from files made harmless."""
+    """Prints lines as they come, with a space for what could move the cursor; names have no lines of their own."""
     print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
@@ -117,7 +117,7 @@ def packed(facts: dict[str, Any]) -> str:
 
 def left_out(quarantine: Sequence[dict[str, str]]) -> list[str]:
     """The first pictures that could not be read, and how many more there are."""
-    lines = [f"left out {entry['name']}: {entry['reason']}" for entry in quarantine[:NAMED]]
+    lines = [printable(f"left out {entry['name']}: {entry['reason']}") for entry in quarantine[:NAMED]]
     return lines + [f"left out {len(quarantine) - NAMED:,} more"] * (len(quarantine) > NAMED)
 
 
@@ -142,10 +142,11 @@ def evaluation(result: dict[str, Any]) -> str:
     if result["is_split_drawn"] and result["split"] == "val":
         lines.append("val is the quarter that training holds out of data without a split; all: --split train+val")
     if len(result["per_class"]) <= 20:
-        width = max(len(row["name"]) for row in result["per_class"])
+        names = [printable(row["name"]) for row in result["per_class"]]
+        width = max(map(len, names))
         lines += [
-            f"  {row['name']:<{width}} {row['top1_error']:7.1%} of {row['n']:,}"
-            for row in result["per_class"]
+            f"  {name:<{width}} {row['top1_error']:7.1%} of {row['n']:,}"
+            for name, row in zip(names, result["per_class"], strict=True)
             if row["n"]
         ]
     lines += left_out(result["quarantined"])
@@ -169,15 +170,24 @@ def compressed(facts: dict[str, Any]) -> str:
 
 def prediction(answer: dict[str, Any]) -> str:
     """Names and bars for one picture."""
+    image = printable(answer["image"])
     if "error" in answer:
-        return f"{answer['image']}: {answer['error']}"
-    names = [f"{row['class']} {row.get('words', '')}".strip() for row in answer["predictions"]]
-    width = max(map(len, names))
-    lines = [answer["image"]]
+        return f"{image}: {printable(answer['error'])}"
+    names = [printable(f"{row['class']} {row.get('words', '')}".strip()) for row in answer["predictions"]]
+    width, lines = max(map(len, names)), [image]
     for name, row in zip(names, answer["predictions"], strict=True):
-        bar = "█" * round(row["probability"] * BAR_WIDTH)
+        bar = _block() * round(row["probability"] * BAR_WIDTH)
         lines.append(f"  {name:<{width}} {row['probability']:6.1%} {bar}")
     return "\n".join(lines)
+
+
+def _block() -> str:
+    """What bars are made of: a block where standard output can show one."""
+    try:
+        "█".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"
 
 
 def precisions(results: Sequence[dict[str, Any]]) -> str:

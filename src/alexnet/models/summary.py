@@ -35,11 +35,11 @@ def summarise(model: Network) -> list[Row]:
 
 
 def _shapes(model: Network) -> dict[str, tuple[int, ...]]:
-    image = torch.zeros(1, 3, model.input_size, model.input_size)
+    image = torch.zeros(1, 3, model.input_size, model.input_size, device=next(model.parameters()).device)
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        outputs = model.activations(image.to(next(model.parameters()).device), *model.order)
+        outputs = model.activations(image, *model.order)
     model.train(was_training)
     return {name: tuple(output.shape[1:]) for name, output in outputs.items()}
 

@@ -85,6 +85,7 @@ def train(
         TrainingError: The loss is not finite any more.
         TeamError: A process of the team ended or hangs.
     """
+    check(settings)
     team.compare({**config.to_json(settings), **_facts(settings, store)})
     if team.goes_on and team.tell(run.is_begun(folder, settings, store)):
         return resume(store, folder, observer, should_stop, team)
@@ -129,6 +130,18 @@ def resume(
             momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
             team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
         return Job(settings, store, folder, model, momentum, progress, observer or Observer(), team).run(should_stop)
+
+
+def check(settings: Train) -> None:
+    """Refuses settings that make no network, before a picture is read.
+
+    Raises:
+        UsageError: It says why.
+    """
+    if settings.initialisation == "none":
+        raise UsageError("initialisation none is for weights that come from elsewhere: take another, for instance he")
+    with torch.device("meta"):
+        make_model(settings, classes=2)
 
 
 def make_model(settings: Train, classes: int) -> Network:
@@ -338,8 +351,6 @@ def _facts(settings: Train, store: Store) -> dict[str, Any]:
 
 
 def _check(settings: Train, store: Store, model: Network, team: Team) -> None:
-    if settings.initialisation == "none":
-        raise UsageError("initialisation none is for weights that come from elsewhere: take another, for instance he")
     if "train" not in store.splits or not len(store.splits["train"]):
         raise DataError(f"{store.name} has no training pictures; put class folders under train/")
     if model.input_size > store.size:
