@@ -128,3 +128,15 @@ def test_settings_import_no_torch(toy_program):
         "import sys, alexnet, alexnet.config, alexnet.errors, alexnet.seeds\nprint('torch' in sys.modules)"
     )
     assert ended.stdout == "False\n", ended.stderr
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000])
+def test_a_value_that_no_number_or_bracket_should_be_is_text_and_refused(text):
+    with pytest.raises(UsageError, match=r"^learning_rate takes float, got '"):
+        config.override(PAPER, [f"learning_rate={text}"])
+
+
+@pytest.mark.parametrize("settings", [None, [1], "paper"])
+def test_settings_that_are_no_object_are_refused(settings):
+    with pytest.raises(UsageError, match=r"^settings are a JSON object, got "):
+        config.from_json(settings)

@@ -281,6 +281,8 @@ def from_json(settings: dict[str, Any]) -> Train:
     Raises:
         UsageError: A key is unknown or a value is of another type.
     """
+    if not isinstance(settings, dict):
+        raise UsageError(f"settings are a JSON object, got {settings!r}")
     for name, value in settings.items():
         _check_type(name, value)
     return Train(**settings)
@@ -302,5 +304,5 @@ def _parse(text: str) -> Any:
     """Reads a value as JSON or one of Python's constants, and as plain text where it is neither."""
     try:
         return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also of thousands of digits or brackets
         return text

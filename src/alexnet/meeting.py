@@ -42,7 +42,7 @@ def assemble(mode: str | None, timeout_s: float) -> Iterator[Team]:
         timeout_s: How long to wait for a process, to come or to answer, before giving it up.
 
     Raises:
-        UsageError: The mode cannot serve so many processes, or there is no torchrun.
+        UsageError: The mode cannot serve so many processes, there is no torchrun, or it did not number them.
         TeamError: A process did not come, ended, or hangs.
     """
     if "WORLD_SIZE" not in os.environ:
@@ -96,7 +96,7 @@ def _processes_a_network(mode: str, size: int) -> int:
     """Gives over how many processes one copy of the network stretches: in `hybrid`, those of one machine."""
     if mode == "towers" and size != 2:
         raise UsageError(f"--parallel towers takes 2 processes, one a tower, got {size}; take data or hybrid for more")
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+    here = _told("LOCAL_WORLD_SIZE", size, 1)
     across = {"data": 1, "towers": 2, "hybrid": here if here > 1 else size}[mode]
     if size % across:
         raise UsageError(f"--parallel hybrid takes equally many processes a machine, got {here} here and {size} in all")
@@ -104,7 +104,7 @@ def _processes_a_network(mode: str, size: int) -> int:
 
 
 def _take_gpu() -> None:
-    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    number, count = _told("LOCAL_RANK", 0), torch.cuda.device_count()
     if number >= count:
         raise UsageError(f"{platform.node()} has {count} GPUs: start at most {count} processes on it")
     torch.cuda.set_device(number)
@@ -116,9 +116,25 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _told(name: str, default: int, least: int = 0) -> int:
+    """Gives a number that torchrun sets in the environment.
+
+    Raises:
+        UsageError: It is none, or too small.
+    """
+    text = os.environ.get(name, str(default))
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise UsageError(f"{name} is {text[:80]!r} in the environment: unset it, or start with torchrun, which sets it")
+    return number
+
+
 def _meet(timeout_s: float) -> "_Roll":
     place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-    rank, size = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
+    rank, size = _told("RANK", 0), _told("WORLD_SIZE", 1, 1)
     if size == 1:
         return _Roll(None, 0, 1, timeout_s)
     try:

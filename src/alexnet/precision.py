@@ -78,7 +78,8 @@ def free_host_memory() -> int | None:
             kept = {line.split()[0]: line.split()[1] for line in _control("memory.stat").splitlines()}
             cached = int(kept.get("inactive_file", 0))  # given back as soon as it is asked for
             available = min(available, max(0, int(most) - int(used) + cached))
-    return available // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    sharing = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return available // max(1, int(sharing) if sharing.isdecimal() else 1)
 
 
 def _limit(name: str) -> list[str] | None:

@@ -631,3 +631,9 @@ def test_a_terminal_without_blocks_gets_bars_all_the_same(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
     answer = {"image": "a.jpg", "predictions": [{"class": "dog", "probability": 0.5}]}
     assert render.prediction(answer).endswith("50.0% ###############")
+
+
+def test_absurd_sizes_are_refused(mistake):
+    assert "at most 4,096 pixels a side" in mistake("summary", "--input-size", "1000000")
+    assert "0 pixels are too few" in mistake("summary", "--input-size", "0")
+    assert "at most 1,000,000 classes" in mistake("summary", "--classes", 10**15)

@@ -9,7 +9,7 @@ import pytest
 from alexnet.report.classes import class_errors, confused_pairs, confusion, heat_map
 from alexnet.report.curves import smooth, thin
 from alexnet.report.figures import Line, Scale, line_chart, reliability
-from alexnet.report.markup import compact, duration, escape, percent
+from alexnet.report.markup import compact, duration, escape, percent, whole
 
 
 def chart(points, **options):
@@ -26,7 +26,17 @@ def test_a_chart_without_points_is_nothing():
     assert line_chart("T", [Line("a", [], "blue")], x_label="step") == ""
 
 
-@pytest.mark.parametrize("points", [[(5, 0.3)], [(5, 0.0)], [(1, 2.0), (2, 2.0)], [(0, -1.0), (1, 1.0)], [(0, 1e-9)]])
+ODD = (1e17, 0.3), (1e299, 1e299), (-1e299, -1e299), (5e-324, 5e-324), (1e17 + 16, 0.30000000000000004)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        *[[(5, 0.3)], [(5, 0.0)], [(1, 2.0), (2, 2.0)], [(0, -1.0), (1, 1.0)], [(0, 1e-9)]],
+        *[[point] for point in ODD],
+        *[[ODD[0], ODD[4]], [ODD[3], ODD[1]], [ODD[2], ODD[1]]],
+    ],
+)
 @pytest.mark.parametrize("log", [False, True])
 def test_any_points_have_a_chart_with_finite_numbers(points, log):
     if log and min(y for _, y in points) <= 0:
@@ -112,6 +122,8 @@ def test_the_hardest_class_comes_first():
     [
         (percent(0.1234), "12.3\u202f%"),
         (compact(62_378_344), "62.4\u202fM"),
+        (whole(10**400)[:9], "10,000,00"),
+        (whole(1234567.8), "1,234,568"),
         (compact(9_999), "9,999"),
         (compact(12_500), "12.5\u202fk"),
         (duration(8.24), "8.2\u202fs"),

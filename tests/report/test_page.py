@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import os
 import re
 from html.parser import HTMLParser
 
@@ -373,3 +374,23 @@ def test_a_failed_write_leaves_the_old_page(run, monkeypatch):
         write_report(run)
     assert path.read_bytes() == before
     assert not list(run.glob(".report*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize(
+    "file", ["metrics.jsonl", "model.safetensors", "examples.json", "evaluation.json", "config.json"]
+)
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir()], ids=["pipe", "folder"])
+def test_what_is_no_file_is_named_and_left_out(run, file, make):
+    (run / file).unlink()
+    make(run / file)
+    assert f"{file} is no file and was left out." in outline(run).text
+
+
+def test_numbers_beyond_all_measure_never_stop_the_page(run):
+    content = json.loads((run / "config.json").read_text())
+    content["train"]["batch_size"] = 10**400
+    (run / "config.json").write_text(json.dumps({**content, "parameters": 10**400, "odd": -(10**400)}))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 10**17, "epoch": 1e17, "loss": 1e299, "lr": 5e-324, "val_loss": 5e-324}) + "\n")
+    assert outline(run).sections == SECTIONS

@@ -1,9 +1,13 @@
 """Whole runs: what they leave behind, and that a broken run goes on as if nothing had happened."""
 
+import errno
 import json
+import os
+import shutil
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -461,3 +465,90 @@ def test_the_largest_batch_is_that_of_all_processes(settings, monkeypatch):
 def test_a_folder_that_was_not_trained_here_is_no_run_begun(settings, store, tmp_path):
     (tmp_path / "config.json").write_text('{"architectures": ["AlexNet"]}')
     assert not run.is_begun(tmp_path, settings, store)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[1, 2]", r"config\.json is damaged: it holds no JSON object; restore it"),
+        ("[" * 100_000, r"config\.json is damaged: .*; restore it"),
+        ('{"train": null, "data": {"hash": "x"}}', "its entry 'train' is no JSON object; restore it"),
+        ('{"train": {}, "data": null}', "its entry 'data' is no JSON object; restore it"),
+        ('{"train": {}, "data": {}}', "was not trained here, or .*: start a new run"),
+        ('{"classes": []}', "was not trained here, or .*: start a new run"),
+    ],
+)
+def test_a_description_of_another_shape_is_refused(content, told, store, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=told) as caught:
+        loop.resume(store, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_none_to_resume_from_are_refused(run, store, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    shutil.copy(folder / "model.safetensors", folder / "last.safetensors")
+    with pytest.raises(CheckpointError, match=r"last\.safetensors does not say how far the run is: restore it"):
+        loop.resume(store, folder)
+
+
+WHOLE = {"step": 3, "rate": 0.01, "seconds": 1.5, "best_loss": None, "history": [0.5]}
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        *[None, [], "x", {}, {**WHOLE, "speed": 1}, {name: value for name, value in WHOLE.items() if name != "step"}],
+        *[{**WHOLE, "step": step} for step in (None, "3", 3.0, True, -1)],
+        *[{**WHOLE, name: "fast"} for name in ("rate", "seconds", "best_loss", "history")],
+        {**WHOLE, "rate": None},
+        {**WHOLE, "history": ["x"]},
+    ],
+)
+def test_progress_of_another_shape_is_refused(progress, tmp_path):
+    assert vars(loop.read_progress({"progress": WHOLE}, tmp_path)) == WHOLE
+    with pytest.raises(CheckpointError, match="does not say how far the run is"):
+        loop.read_progress({"progress": progress}, tmp_path)
+
+
+@pytest.mark.parametrize("line", [b"\0\0\0", b"{}", b"[1]", b"\xff", b'{"step": "x"}', b"[" * 100_000, b"null", b""])
+def test_a_damaged_row_of_metrics_is_dropped(line, tmp_path):
+    rows = b'{"step": 1, "loss": 2.5}\n', b'{"step": 2, "loss": 1.5}\n', b'{"step": 3, "loss": 0.5}\n'
+    (tmp_path / "metrics.jsonl").write_bytes(rows[0] + line + b"\n" + rows[1] + rows[2])
+    run.Journal(tmp_path, 2, Observer()).close()
+    assert (tmp_path / "metrics.jsonl").read_bytes() == rows[0] + rows[1]
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_disk_that_fills_up_under_the_metrics_is_one_line(tmp_path):
+    journal = run.Journal(tmp_path, 0, Observer())
+    journal._file.close()
+    journal._file = Path("/dev/full").open("a")  # noqa: SIM115
+    with pytest.raises(DataError, match=f"the disk of {tmp_path} is full: free some space"):
+        journal.write({"step": 1, "loss": 2.5})
+    with pytest.raises(DataError, match="is full"):
+        journal.close()
+
+
+@pytest.mark.parametrize("method", ["__init__", "add_scalar", "close"])
+def test_tensorboard_that_fails_is_dropped_with_one_notice(method, settings, store, tmp_path, monkeypatch):
+    writer = pytest.importorskip("torch.utils.tensorboard").SummaryWriter
+    monkeypatch.setattr(writer, method, full)
+    recorder = Recorder()
+    assert loop.train(settings, store, "colours", tmp_path / "run", recorder)
+    (notice,) = recorder.notices
+    assert "TensorBoard's events cannot be written, the training goes on without: " in notice
+    assert [row["step"] for row in metrics(tmp_path / "run") if "loss" in row] == [1, 2, 3, 4, 5, 6]
+
+
+def test_data_of_a_name_that_is_no_text_are_trained_on(settings, store, tmp_path):
+    """A path of bytes that are no UTF-8, as Python has it."""
+    folder, recorder = tmp_path / "run", Recorder()
+    brief = replace(settings, steps=4)
+    assert not loop.train(brief, store, "pictures-\udcff", folder, recorder, stop_after(3, recorder))
+    assert loop.resume(store, folder)
+    assert json.loads((folder / "manifest.json").read_text())["data"]["source"] == "pictures-\udcff"

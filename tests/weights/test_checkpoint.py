@@ -158,11 +158,19 @@ def test_tensors_of_another_network_are_noticed(path, change, told):
     [
         (lambda h: h["network"].update(input_size=4096, variant="alexnet"), "does not hold a alexnet"),
         (lambda h: h["network"].update(input_size=-(10**12)), "pixels are too few"),
-        (lambda h: h["network"].update(input_size=10**30), "cannot build|does not hold"),
+        (lambda h: h["network"].update(input_size=10**30), "cannot build: a network sees at most 4,096 pixels"),
         (lambda h: h.update(classes=[str(i) for i in range(300_000)]), r"fc8\.bias should be \(300000,\)"),
         (lambda h: h.update(classes=[1, 2, 3]), "its classes are no list of names"),
+        (lambda h: h.update(classes=["a", "b", "a"]), "it names the class 'a' twice"),
+        (lambda h: h.update(classes=[str(i) for i in range(1_000_001)]), "at most 1,000,000 classes, got 1,000,001"),
         (lambda h: h["preprocessing"].update(divide_pixels_by=0), "divide_pixels_by is 0"),
+        (lambda h: h["preprocessing"].update(divide_pixels_by="64"), "divide_pixels_by is '64'"),
+        (lambda h: h["preprocessing"].update(divide_pixels_by=10**400), "cannot build"),
+        (lambda h: h["preprocessing"].update(square="round"), "square is 'round'; there are centre and warp"),
+        (lambda h: h["preprocessing"].update(square=["warp"]), "square is "),
         (lambda h: h["preprocessing"].clear(), "divide_pixels_by"),
+        (lambda h: h.update(preprocessing=[64.0]), "its preprocessing is no JSON object"),
+        (lambda h: h.update(data=None), "its data is no JSON object"),
     ],
 )
 def test_a_header_that_claims_the_impossible_is_refused_before_memory_is_taken(path, change, told):
@@ -175,6 +183,8 @@ def test_a_header_that_claims_the_impossible_is_refused_before_memory_is_taken(p
     [
         ("mean_image", torch.zeros(76, 76), r"its mean image is torch\.float32 of shape \(76, 76\)"),
         ("mean_image", torch.zeros(60, 60, 3), "its mean image is"),
+        ("mean_image", torch.full((76, 76, 3), torch.nan), "its mean image holds values that are not finite"),
+        ("mean_image", torch.full((76, 76, 3), torch.inf), "its mean image holds values that are not finite"),
         ("conv1.bias", torch.zeros(8, dtype=torch.bfloat16), r"conv1\.bias as torch\.bfloat16, expected float32"),
     ],
 )

@@ -42,3 +42,11 @@ def test_a_crash_leaves_none_rather_than_that_of_other_weights(tmp_path):
     with pytest.raises(ZeroDivisionError), manifest.renewed(tmp_path / "model.safetensors"):
         raise ZeroDivisionError
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_names_that_are_no_text_are_written(run, tmp_path):
+    loaded = checkpoint.load(run / "model.safetensors")
+    header = {**loaded.header, "data": {"source": "pictures-\udcff", "name": "größer"}}
+    with manifest.renewed(tmp_path / "model.safetensors"):
+        checkpoint.save(tmp_path / "model.safetensors", loaded.model, loaded.mean, header)
+    assert read(tmp_path)["data"] == header["data"]

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 import alexnet
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.classifier import Classifier, load
+from alexnet.weights import checkpoint
 
 
 @pytest.fixture
@@ -108,3 +110,54 @@ def test_an_untrained_network_is_not_published(classifier, tmp_path):
     classifier.model = fresh
     with pytest.raises(CheckpointError, match="untrained"):
         classifier.save_pretrained(tmp_path / "new")
+
+
+MEASURED = {"top1_error": 0.25, "top5_error": 0.0, "n": 1200, "views": 10, "split": "test"}
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [True, [], {}, "x", {k: v for k, v in MEASURED.items() if k != "split"}, {**MEASURED, "n": "many"}],
+)
+def test_an_evaluation_that_is_none_is_refused_and_leaves_nothing(evaluation, classifier, tmp_path):
+    with pytest.raises(CheckpointError, match=r"the evaluation has no \w+ that can be read: write it anew"):
+        classifier.save_pretrained(tmp_path / "toy", evaluation=evaluation)
+    classifier.header["metrics"] = evaluation
+    with pytest.raises(CheckpointError, match="the evaluation has no"):
+        classifier.save_pretrained(tmp_path / "toy")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_the_folder_is_made_whole_or_not_at_all(is_there, classifier, tmp_path, monkeypatch):
+    if is_there:
+        (tmp_path / "toy").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            classifier.save_pretrained(tmp_path / "toy")
+    assert [*tmp_path.rglob("*")] == [tmp_path / "toy"] * is_there
+    classifier.save_pretrained(tmp_path / "toy")
+    assert alexnet.load(tmp_path / "toy").classes == classifier.classes
+    assert [*tmp_path.iterdir()] == [tmp_path / "toy"]
+    assert len([*(tmp_path / "toy").iterdir()]) == 5
+
+
+EVIL = "a\n\n## Licence\n\n<script>alert(1)</script> [free](http://x) `x` | *b* & \u202e\udcff\x85"
+
+
+def test_hostile_names_stay_names(classifier, tmp_path):
+    classes = [EVIL, "green", "größer — 大"]
+    data = {"name": EVIL, "licence": EVIL, "counts": {EVIL: 3}, "hash": EVIL}
+    classifier.header |= {"classes": classes, "data": data}
+    classifier.save_pretrained(tmp_path / "toy", licence=EVIL, evaluation={**MEASURED, "split": EVIL})
+    assert list(read(tmp_path / "toy", "config.json")["id2label"].values()) == classes
+    told, text = front(tmp_path / "toy")
+    assert told == yaml.safe_load((tmp_path / "toy" / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    assert [line for line in text.splitlines() if line.startswith("#")] == ["# toy", "## How well", "## Use"]
+    plain = text.replace("\n", "")
+    assert plain.isprintable()
+    assert "<" not in plain
+    assert "größer — 大" in plain
+    name = r"a  \#\# Licence  &lt;script&gt;alert(1)&lt;/script&gt; \[free\](http://x) \`x\` \| \*b\* &amp;"
+    assert plain.count(name) == 7

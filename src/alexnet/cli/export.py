@@ -62,7 +62,7 @@ def _save_pretrained(asked: Namespace, run: Path) -> None:
         evaluation = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else None
     except ValueError as error:
         raise CheckpointError(f"{measured} is damaged: write it anew with alexnet evaluate {asked.run}") from error
-    if evaluation and evaluation.get("precision", "auto") not in ("auto", "float32"):
+    if isinstance(evaluation, dict) and evaluation.get("precision", "auto") not in ("auto", "float32"):
         evaluation = None  # the card is of the weights as they are; their own errors stand in their header
     load(asked.run, numbers="float32").save_pretrained(out, evaluation=evaluation)
     facts = {"file": str(out), "format": asked.format, "bytes": sum(path.stat().st_size for path in out.iterdir())}

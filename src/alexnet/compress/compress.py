@@ -34,7 +34,7 @@ from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.cifar import CIFAR
 from alexnet.models.network import Network
 from alexnet.training import run
-from alexnet.training.loop import Job, Progress
+from alexnet.training.loop import Job, Progress, read_progress
 from alexnet.training.observer import Observer
 from alexnet.weights import checkpoint, compressed, manifest, sparse
 
@@ -247,7 +247,7 @@ class _Retraining:
         if (folder / run.LAST).exists():
             saved = checkpoint.load(folder / run.LAST)
             model.load_state_dict(saved.model.state_dict())
-            progress, momentum = Progress(**saved.header["progress"]), saved.momentum
+            progress, momentum = read_progress(saved.header, folder / run.LAST), saved.momentum
         job = Job(settings, self.store, folder, model, momentum, progress, self.follower)
         return job.run(self.should_stop)
 

@@ -56,7 +56,7 @@ class AlexNet(Network):
         seed: Of the weights.
 
     Raises:
-        UsageError: A name is unknown, or `input_size` is smaller than the network can take.
+        UsageError: A name is unknown, or `input_size` or `classes` is none that the network can take.
 
     Source: Krizhevsky, Sutskever, Hinton 2012, section 3; the variants' own sources are in `variants.py`.
     """
@@ -79,7 +79,7 @@ class AlexNet(Network):
         row = variant(name)
         settings: dict[str, Any] = {"activation": activation, "lrn": lrn, "alpha_factor": alpha_factor}
         settings |= {"pooling": pooling, "without": without, "dropout": dropout}
-        super().__init__(name, classes, input_size or row.input_size, settings)
+        super().__init__(name, classes, row.input_size if input_size is None else input_size, settings)
         self._build_convolutions(row, activation, lrn, pooling, without)
         side = self._side_of_pool5(self.input_size)
         if side < 1:

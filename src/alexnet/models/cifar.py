@@ -127,7 +127,7 @@ class CifarNet(Network):
         row = CIFAR[name]
         settings: dict[str, Any] = {"activation": activation, "lrn": lrn, "alpha_factor": alpha_factor}
         settings |= {"pooling": pooling, "without": without, "dropout": dropout}
-        super().__init__(name, classes, input_size or row.input_size, settings)
+        super().__init__(name, classes, row.input_size if input_size is None else input_size, settings)
         if without != "none":
             raise UsageError(f"{name} has no layer to spare, got without={without}")
         if dropout:

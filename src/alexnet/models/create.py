@@ -53,4 +53,4 @@ def stored_size(name: str, input_size: int | None) -> int:
     Source: paper section 2 (256) and section 4.1 (crops of 224); cuda-convnet crops 24 of CIFAR's 32.
     """
     found = row(name)
-    return round(found.stored_size * (input_size or found.input_size) / found.input_size)
+    return found.stored_size if input_size is None else round(found.stored_size * input_size / found.input_size)

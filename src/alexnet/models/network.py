@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alexnet.config import RANGES
 from alexnet.errors import UsageError
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+MAX_CLASSES = 1_000_000
 
 
 class Network(nn.Module):
@@ -31,7 +34,7 @@ class Network(nn.Module):
 
     def __init__(self, name: str, classes: int, input_size: int, settings: dict[str, Any]) -> None:
         super().__init__()
-        _check(classes, **settings)
+        _check(classes, input_size, **settings)
         self.variant, self.classes, self.input_size, self.settings = name, classes, input_size, settings
         self.order: list[str] = []
         self.decays: dict[str, float] = {}
@@ -120,10 +123,21 @@ class Network(nn.Module):
 
 
 def _check(
-    classes: int, activation: str, lrn: bool, alpha_factor: float, pooling: str, without: str, dropout: float
+    classes: int,
+    input_size: int,
+    activation: str,
+    lrn: bool,
+    alpha_factor: float,
+    pooling: str,
+    without: str,
+    dropout: float,
 ) -> None:
     if classes < 1:
         raise UsageError(f"a network needs at least one class, got {classes}")
+    if classes > MAX_CLASSES:
+        raise UsageError(f"a network has at most {MAX_CLASSES:,} classes, got {classes:,}")
+    if input_size > (largest := RANGES["input_size"][1]):
+        raise UsageError(f"a network sees at most {largest:,} pixels a side, got input_size {input_size:,}")
     if activation not in ACTIVATIONS:
         raise UsageError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
     if not 0 <= alpha_factor < math.inf:

@@ -139,15 +139,21 @@ def _scales(lines: Sequence[Line], log: bool, rule: tuple[float, str] | None) ->
     steady = [line for line in lines if not line.faint] or lines
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in steady for _, y in line.points] + ([rule[0]] if rule else [])
-    low = min(ys) if log else min(0.0, *ys, 0.0)
+    low = max(min(ys), 1e-290) if log else min(0.0, *ys, 0.0)
     high = max(ys) if log else max(ys) + 0.06 * (max(ys) - low)
     if log:
         low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))
     left, right = min(xs), max(xs)
     return (
-        Scale(left, right if right > left else left + 1, LEFT, WIDTH - RIGHT),
-        Scale(low, high if high > low else low * 10 if log else low + 1, HEIGHT - BOTTOM, TOP, log),
+        Scale(left, _end(left, right), LEFT, WIDTH - RIGHT),
+        Scale(low, max(high, low * 10) if log else _end(low, high), HEIGHT - BOTTOM, TOP, log),
     )
+
+
+def _end(low: float, high: float) -> float:
+    """The end of an axis, so far from its beginning that there are numbers to write between them."""
+    size = max(abs(low), abs(high))
+    return high if high - low > max(1e-9 * size, 1e-290) else low + max(1.0, size)
 
 
 def _axes(x: Scale, y: Scale, form: Format, x_label: str) -> str:

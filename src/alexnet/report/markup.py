@@ -42,7 +42,7 @@ def chance(probability: float) -> str:
 
 def whole(value: float) -> str:
     """1234567 as "1,234,567"."""
-    return f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
 
 
 def compact(value: float) -> str:

@@ -99,8 +99,15 @@ def series(lines: list[Record], x: str, y: str) -> list[tuple[float, float]]:
     return [(a, b) for a, b in pairs if a is not None and b is not None]
 
 
+def _is_there(path: Path, faults: list[str]) -> bool:
+    """Says whether there is a file; a pipe, which may never end, or a folder is none."""
+    if path.exists() and not path.is_file():
+        faults.append(f"{path.name} is no file and was left out.")
+    return path.is_file()
+
+
 def _object(path: Path, faults: list[str]) -> Record:
-    if not path.exists():
+    if not _is_there(path, faults):
         return {}
     try:
         value = json.loads(path.read_bytes())
@@ -113,7 +120,7 @@ def _object(path: Path, faults: list[str]) -> Record:
 
 def _lines(path: Path, faults: list[str]) -> Iterator[Record]:
     """The JSON objects of the file, one a line; an interrupted write leaves a torn last line."""
-    if not path.exists():
+    if not _is_there(path, faults):
         return
     torn = 0
     with path.open("rb") as file:
@@ -137,7 +144,7 @@ def _by_step(lines: Iterator[Record]) -> list[Record]:
 
 def _first_layer(path: Path, faults: list[str]) -> tuple[npt.NDArray[np.float32] | None, int]:
     """conv1's weights and the number of towers; only what is needed is read from the file."""
-    if not path.exists():
+    if not _is_there(path, faults):
         return None, 1
     try:
         with safe_open(path, framework="numpy") as file:

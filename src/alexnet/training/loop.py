@@ -111,6 +111,8 @@ def resume(
         UsageError: Another program trains in the folder.
     """
     description = team.tell(run.read_config(folder) if team.is_first else {})
+    if "train" not in description or "hash" not in description.get("data", {}):
+        raise CheckpointError(f"{folder} was not trained here, or its {run.CONFIG} was cut: start a new run instead")
     settings = config.from_json(description["train"])
     team.compare(_facts(settings, store))
     if store.content_hash != description["data"]["hash"]:
@@ -124,12 +126,34 @@ def resume(
         model = saved.model if saved else make_model(settings, len(store.classes))
         _check(settings, store, model, team)
         momentum = saved.momentum if saved else {}
-        progress = Progress(**saved.header["progress"]) if saved else Progress()
+        progress = read_progress(saved.header, last) if saved else Progress()
         if is_saved:
             progress = team.tell(progress)
             momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
             team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
         return Job(settings, store, folder, model, momentum, progress, observer or Observer(), team).run(should_stop)
+
+
+def read_progress(header: dict[str, Any], path: Path) -> Progress:
+    """Reads how far a run is.
+
+    Args:
+        header: Of the weight file to resume from.
+        path: What errors call the file.
+
+    Raises:
+        CheckpointError: It does not say, or is of no step that there is.
+    """
+    found = header.get("progress")
+    if isinstance(found, dict) and found.keys() == vars(Progress()).keys() and isinstance(found["history"], list):
+        progress = Progress(**found)
+        best = [] if progress.best_loss is None else [progress.best_loss]
+        numbers = [progress.rate, progress.seconds, *best, *progress.history]
+        if type(progress.step) is int and progress.step >= 0 and {*map(type, numbers)} <= {int, float}:
+            return progress
+    raise CheckpointError(
+        f"{path} does not say how far the run is: restore it from a copy, or delete it, and the run starts anew"
+    )
 
 
 def check(settings: Train) -> None:
@@ -208,7 +232,7 @@ class Job:
         self.mean = torch.from_numpy(store.mean_image).to(self.device)
         self.pictures = Pictures(self.split, store.size, for_pictures)
         self.watch = Watch(settings, np.bincount(self.split.labels).tolist())
-        self.journal = run.Journal(folder, progress.step) if team.is_first else None
+        self.journal = run.Journal(folder, progress.step, observer) if team.is_first else None
         self.writer = ThreadPoolExecutor(1, "save")
         self.saving: Future[None] | None = None
         self.clock = self.saved_at = time.monotonic()

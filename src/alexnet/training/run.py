@@ -2,7 +2,8 @@
 
 import json
 import platform
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.network import Network
 from alexnet.team import Team
+from alexnet.training.observer import Observer
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.jsonl", "model.safetensors", "last.safetensors"
 
@@ -121,10 +123,17 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{folder} is no run folder: it has no {CONFIG}")
+    remedy = "restore it from a copy, or start a new run with another --out"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}; {remedy}") from error
+    if not isinstance(described, dict):
+        raise CheckpointError(f"{path} is damaged: it holds no JSON object; {remedy}")
+    for name in ("train", "data"):
+        if not isinstance(described.get(name, {}), dict):
+            raise CheckpointError(f"{path} is damaged: its entry {name!r} is no JSON object; {remedy}")
+    return described
 
 
 class Journal:
@@ -132,30 +141,86 @@ class Journal:
 
     Args:
         folder: The run folder.
-        step: Rows of later steps are dropped: a resumed run writes them anew.
+        step: Rows of later steps are dropped: a resumed run writes them anew. So are damaged ones.
+        observer: Is told if TensorBoard fails.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        path = folder / METRICS
-        rows = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        write(path, "".join(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step))
-        self._file = path.open("a", encoding="utf-8")
-        self._board = _tensorboard(folder, step)
+    def __init__(self, folder: Path, step: int, observer: Observer) -> None:
+        self._folder, path = folder, folder / METRICS
+        rows = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+        write(path, b"".join(row for row in rows if row.endswith(b"\n") and _is_row(row, step)))
+        with plain_errors(folder):
+            self._file = path.open("a", encoding="utf-8")
+        self._board = _Board(folder, step, observer)
+
+    def write(self, row: dict[str, float]) -> None:
+        """Adds one row; it has a `step`.
+
+        Raises:
+            DataError: The disk is full.
+        """
+        with plain_errors(self._folder):
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        self._board.write(row)
+
+    def close(self) -> None:
+        """Flushes and closes the files.
+
+        Raises:
+            DataError: The disk is full.
+        """
+        self._board.close()
+        with plain_errors(self._folder):
+            self._file.close()
+
+
+class _Board:
+    """TensorBoard's events, where that is installed. If it fails, the training goes on without.
+
+    Args:
+        folder: The run folder.
+        step: Events of later steps are dropped.
+        observer: Is told once if it fails.
+    """
+
+    def __init__(self, folder: Path, step: int, observer: Observer) -> None:
+        self._observer = observer
+        self._writer: Any = None
+        with self._dropped_if_it_fails():
+            self._writer = _tensorboard(folder, step)
 
     def write(self, row: dict[str, float]) -> None:
         """Adds one row; it has a `step`."""
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-        if self._board:
-            for name, value in row.items():
-                if name != "step":
-                    self._board.add_scalar(name, value, int(row["step"]))
+        if self._writer:
+            with self._dropped_if_it_fails():
+                for name, value in row.items():
+                    if name != "step":
+                        self._writer.add_scalar(name, value, int(row["step"]))
 
     def close(self) -> None:
-        """Flushes and closes the files."""
-        self._file.close()
-        if self._board:
-            self._board.close()
+        """Flushes and closes the file."""
+        if self._writer:
+            with self._dropped_if_it_fails():
+                self._writer.close()
+
+    @contextmanager
+    def _dropped_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever a package raises that the training does not need
+            self._writer = None
+            self._observer.notice(f"TensorBoard's events cannot be written, the training goes on without: {error}")
+
+
+def _is_row(line: bytes, step: int) -> bool:
+    """Says whether a line of the metrics is an object of this step or an earlier one."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    at = row.get("step") if isinstance(row, dict) else None
+    return isinstance(at, int | float) and not isinstance(at, bool) and at <= step
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

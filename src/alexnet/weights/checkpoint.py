@@ -8,6 +8,7 @@ object: network, classes, preprocessing, where it came from, a checksum of the t
 import json
 import math
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +30,9 @@ MEAN = "mean_image"
 
 LARGEST = 4096
 """Side of a mean image, pixels."""
+
+SQUARES = ("centre", "warp")
+"""How pictures become square; the first, where a header does not say."""
 
 _NEEDED = {"network", "classes", "preprocessing", "crc32"}
 
@@ -106,6 +110,8 @@ def load(path: Path) -> Checkpoint:
     if mean.dtype != torch.float32 or mean.shape != (side, side, 3) or not model.input_size <= side <= LARGEST:
         found = f"{mean.dtype} of shape {tuple(mean.shape)}"
         raise CheckpointError(f"{path} is damaged: its mean image is {found}, expected float32 (S, S, 3)")
+    if not mean.isfinite().all():
+        raise CheckpointError(f"{path} is damaged: its mean image holds values that are not finite")
     model.to_empty(device="cpu").load_state_dict(tensors)
     evidence.compare(model.eval(), mean.numpy(), header, path)
     return Checkpoint(model, mean.numpy(), {name.removeprefix(MOMENTUM): v for name, v in momentum.items()}, header)
@@ -119,15 +125,32 @@ def blank(header: dict[str, Any], path: Path) -> Network:
     """
     try:
         settings, classes = dict(header["network"]), header["classes"]
-        divide_by = header["preprocessing"]["divide_pixels_by"]
-        if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-            raise ValueError("its classes are no list of names")
-        if isinstance(divide_by, bool) or not 0 < divide_by < math.inf:
-            raise ValueError(f"divide_pixels_by is {divide_by!r}")
+        _check_classes(classes)
+        _check_preprocessing(header["preprocessing"])
+        for name in ("data", "converted"):
+            if not isinstance(header.get(name, {}), dict):
+                raise ValueError(f"its {name} is no JSON object")
         with torch.device("meta"):
             return create(settings.pop("variant"), classes=len(classes), initialisation="none", **settings)
     except (UsageError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path} holds a network that this version cannot build: {error}") from error
+
+
+def _check_classes(classes: Any) -> None:
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        raise ValueError("its classes are no list of names")
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"it names the class {Counter(classes).most_common(1)[0][0][:80]!r} twice")
+
+
+def _check_preprocessing(preprocessing: Any) -> None:
+    if not isinstance(preprocessing, dict):
+        raise ValueError("its preprocessing is no JSON object")
+    divide_by, square = preprocessing["divide_pixels_by"], preprocessing.get("square", SQUARES[0])
+    if isinstance(divide_by, bool) or not isinstance(divide_by, int | float) or not 0 < float(divide_by) < math.inf:
+        raise ValueError(f"divide_pixels_by is {divide_by!r}")
+    if square not in SQUARES:
+        raise ValueError(f"square is {square!r}; there are {' and '.join(SQUARES)}")
 
 
 def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:

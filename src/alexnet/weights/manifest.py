@@ -26,7 +26,7 @@ def renewed(weights: Path) -> Iterator[None]:
     """
     (weights.parent / NAME).unlink(missing_ok=True)
     yield
-    write(weights.parent / NAME, json.dumps(describe(weights), indent=1, ensure_ascii=False) + "\n")
+    write(weights.parent / NAME, json.dumps(describe(weights), indent=1) + "\n")
 
 
 def describe(weights: Path) -> dict[str, Any]:

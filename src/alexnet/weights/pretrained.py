@@ -7,13 +7,18 @@
 """
 
 import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.errors import UsageError
+from alexnet.errors import CheckpointError, UsageError, printable
 from alexnet.files import plain_errors, write
 from alexnet.models.create import row
 from alexnet.models.network import Network
@@ -33,7 +38,7 @@ def save(
     licence: str | None = None,
     evaluation: dict[str, Any] | None = None,
 ) -> None:
-    """Makes the folder.
+    """Makes the folder, whole or not at all.
 
     Args:
         folder: New or empty.
@@ -45,19 +50,58 @@ def save(
 
     Raises:
         UsageError: The folder holds something already, or cannot be written.
+        CheckpointError: The errors for the card are none.
         DataError: The disk is full.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists already; give a new folder")
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     header = _public(header)
-    classes, measured = header["classes"], evaluation or header.get("metrics")
-    _write_json(folder / "config.json", config(model, header))
-    _write_json(folder / "preprocessor_config.json", preprocessor(model, mean, header))
-    write(folder / "README.md", card(folder.name, model, classes, header, licence, measured))
-    with manifest.renewed(folder / WEIGHTS):
-        checkpoint.save(folder / WEIGHTS, model, mean, header)
+    classes, measured = header["classes"], _checked(header.get("metrics") if evaluation is None else evaluation)
+    with _whole(folder.absolute()) as made:
+        _write_json(made / "config.json", config(model, header))
+        _write_json(made / "preprocessor_config.json", preprocessor(model, mean, header))
+        write(made / "README.md", card(folder.absolute().name, model, classes, header, licence, measured))
+        with manifest.renewed(made / WEIGHTS):
+            checkpoint.save(made / WEIGHTS, model, mean, header)
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Gives a folder to fill, which takes its name when it is whole; an error removes it.
+
+    What is filled for a folder that is there already (where somebody stands, or another disk begins) moves into it.
+    """
+    with plain_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        is_there = folder.exists()
+        with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder if is_there else folder.parent) as work:
+            made = Path(work) / folder.name
+            made.mkdir()
+            yield made
+            if not is_there:
+                made.rename(folder)
+                return
+            for path in list(made.iterdir()):
+                path.rename(folder / path.name)
+
+
+def _checked(measured: Any) -> dict[str, Any] | None:
+    """Sees that errors for the card are as `alexnet evaluate` gives them; None if there are none.
+
+    Raises:
+        CheckpointError: They are not.
+    """
+    if measured is None:
+        return None
+    for name, kind in _MEASURED.items():
+        value = measured.get(name) if isinstance(measured, dict) else None
+        if isinstance(value, bool) or not isinstance(value, kind):
+            raise CheckpointError(f"the evaluation has no {name} that can be read: write it anew with alexnet evaluate")
+    found: dict[str, Any] = measured
+    return found
+
+
+_MEASURED = {"top1_error": int | float, "top5_error": int | float, "n": int, "views": int, "split": str}
 
 
 def _public(header: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +164,10 @@ def card(
     licence: str | None,
     measured: dict[str, Any] | None,
 ) -> str:
-    """Gives the model card: YAML for machines, then text; what is not known is said."""
+    """Gives the model card: YAML for machines, then text; what is not known is said.
+
+    Names come from folders and files of anybody's: each is one line, and none is markup.
+    """
     data, converted = header.get("data", {}), header.get("converted", {})
     source = data.get("name") or (f"the data of {converted['file']}" if converted else "data that it does not name")
     front = {
@@ -132,35 +179,36 @@ def card(
         "metrics": ["accuracy"],
         "model-index": [{"name": name, "results": _results(source, measured)}],
     }
-    yaml = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items())  # JSON is YAML
-    shown = ", ".join(classes[:10]) + (f", ... ({len(classes):,} in all)" if len(classes) > 10 else "")
+    yaml = "\n".join(f"{key}: {_json(value)}" for key, value in front.items())  # JSON is YAML
+    shown = ", ".join(map(_text, classes[:10])) + (f", ... ({len(classes):,} in all)" if len(classes) > 10 else "")
     lines = [
         f"`{model.variant}`: {row(model.variant).about}. "
         f"{sum(p.numel() for p in model.parameters()):,} parameters, input {model.input_size} x {model.input_size}.",
         f"Classes: {shown}.",
         _data(source, data, converted),
-        f"Licence of the weights: {licence or 'not stated by whoever saved them; ask before you use them'}.",
+        f"Licence of the weights: {_text(licence or 'not stated by whoever saved them; ask before you use them')}.",
         "## How well",
         _errors(measured),
         "## Use",
-        f'```python\nimport alexnet\n\nclassifier = alexnet.load("{name}")\n'
+        f"```python\nimport alexnet\n\nclassifier = alexnet.load({_json(name)})\n"
         'probabilities = classifier.probabilities(classifier.read(["picture.jpg"]))  # (1, classes)\n```',
         "`model.safetensors` carries classes, preprocessing and the outputs that loading must find again. Its mean "
         "image is subtracted pixel by pixel; `preprocessor_config.json` has one mean colour, as its readers want it.",
     ]
-    return f"---\n{yaml}\n---\n\n# {name}\n\n" + "\n\n".join(lines) + "\n"
+    return f"---\n{yaml}\n---\n\n# {_text(name)}\n\n" + "\n\n".join(lines) + "\n"
 
 
 def _data(source: str, data: dict[str, Any], converted: dict[str, Any]) -> str:
     if converted:
         return (
-            f"Converted from {converted['dialect']} weights, {converted['file']} (SHA-256 {converted['sha256']}). "
-            f"Not known: {'; '.join(converted['not_known']) or 'nothing'}."
+            f"Converted from {_text(converted['dialect'])} weights, {_text(converted['file'])} "
+            f"(SHA-256 {_text(converted['sha256'])}). "
+            f"Not known: {'; '.join(map(_text, converted['not_known'])) or 'nothing'}."
         )
-    counts = ", ".join(f"{count:,} {split}" for split, count in data.get("counts", {}).items())
+    counts = ", ".join(f"{count:,} {_text(split)}" for split, count in data.get("counts", {}).items())
     return (
-        f"Trained on {source}: {counts or 'numbers of pictures not recorded'}; licence of the data: "
-        f"{data.get('licence') or 'not stated'}; hash {data.get('hash', 'not recorded')}."
+        f"Trained on {_text(source)}: {counts or 'numbers of pictures not recorded'}; licence of the data: "
+        f"{_text(data.get('licence') or 'not stated')}; hash {_text(data.get('hash', 'not recorded'))}."
     )
 
 
@@ -168,7 +216,7 @@ def _errors(measured: dict[str, Any] | None) -> str:
     if not measured:
         return "Not measured: the weight file records no errors. `alexnet evaluate` measures them."
     rows = [f"| {title} error | {measured[key]:.2%} |" for title, key in _ERRORS.items()]
-    return "\n".join(["| measure | value |", "|---|---:|", *rows, "", f"Protocol: {_protocol(measured)}."])
+    return "\n".join(["| measure | value |", "|---|---:|", *rows, "", f"Protocol: {_text(_protocol(measured))}."])
 
 
 _ERRORS = {"top-1": "top1_error", "top-5": "top5_error"}
@@ -189,5 +237,14 @@ def _results(source: str, measured: dict[str, Any] | None) -> list[dict[str, Any
     return [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}]
 
 
+def _json(value: Any) -> str:
+    return printable(json.dumps(value, ensure_ascii=False))
+
+
+def _text(name: Any) -> str:
+    """Gives a name as one line that neither Markdown nor HTML takes for more than text."""
+    return re.sub(r"([\\`*_\[\]#|~$!])", r"\\\1", escape(printable(str(name)), quote=False))
+
+
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    write(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write(path, json.dumps(value, indent=1) + "\n")
