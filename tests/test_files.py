@@ -10,7 +10,7 @@ import pytest
 
 from alexnet import files
 from alexnet.errors import DataError, UsageError
-from alexnet.files import replacing, write
+from alexnet.files import from_home, replacing, write
 
 
 def names(folder):
@@ -117,3 +117,9 @@ def test_two_programs_that_write_the_same_file_take_turns(tmp_path):
             assert (tmp_path / "a").read_bytes() in (b"x" * 100_000, b"y" * 100_000)
     assert [program.returncode for program in programs] == [0, 0]
     assert names(tmp_path) == ["a"]
+
+
+def test_a_home_that_there_is_not_is_one_line():
+    assert from_home("~/x") == Path.home() / "x"
+    with pytest.raises(UsageError, match="there is no such home folder: write the path out"):
+        from_home("~nobody-of-this-name/x")

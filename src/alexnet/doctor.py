@@ -18,8 +18,8 @@ from alexnet.bench.rounds import Contestant, Failed, Notice, launch
 from alexnet.bench.size import Size
 from alexnet.config import PAPER, Train
 from alexnet.data.augment import augment, draw
+from alexnet.data.manifest import is_store
 from alexnet.data.pictures import MEMORY_BUDGET, Pictures
-from alexnet.data.shards import is_store
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, pack
 from alexnet.errors import AlexNetError

@@ -12,6 +12,18 @@ from alexnet.errors import DataError, UsageError
 _WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
+def from_home(path: str | Path) -> Path:
+    """Gives a path with `~` and `~name` replaced.
+
+    Raises:
+        UsageError: There is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path} cannot be found, there is no such home folder: write the path out") from error
+
+
 def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
     """Writes a whole file, or none; see `replacing`. Text becomes UTF-8."""
     with replacing(path, work) as file:

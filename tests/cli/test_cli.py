@@ -637,3 +637,20 @@ def test_absurd_sizes_are_refused(mistake):
     assert "at most 4,096 pixels a side" in mistake("summary", "--input-size", "1000000")
     assert "0 pixels are too few" in mistake("summary", "--input-size", "0")
     assert "at most 1,000,000 classes" in mistake("summary", "--classes", 10**15)
+
+
+def test_a_folder_to_predict_is_looked_through_as_for_packing(answer, trained, pictures, tmp_path):
+    """Thumbnails of a server and hidden ones are no pictures, nor a folder called like one; links are followed."""
+    for folder in (".hidden", "@eaDir", "d.jpg", "real"):
+        (tmp_path / "looked" / folder).mkdir(parents=True)
+    for folder in (".hidden", "@eaDir", "real"):
+        shutil.copy(next((pictures / "val/red").iterdir()), tmp_path / "looked" / folder / "a.jpg")
+    (tmp_path / "looked" / "linked").symlink_to(pictures / "val" / "blue")
+    found = [row["image"] for row in answer("predict", trained, tmp_path / "looked")["images"]]
+    assert len(found) == 5
+    assert not any(hidden in name for name in found for hidden in (".hidden", "@eaDir"))
+
+
+@pytest.mark.parametrize("address", ["http://[bad/x", "http://a..b/x", "zip://nothing.zip", "nosuchkind://x/y"])
+def test_an_address_that_is_none_is_one_line(mistake, run, address):
+    assert "give a path, https://, s3:// or gs://" in mistake("evaluate", run, "--data", address)

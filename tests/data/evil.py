@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tarfile
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ from pictures import encoded, photograph
 from PIL import Image
 
 
-def _png_header(width, height):
+def png_header(width, height):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -19,12 +20,21 @@ def _png_header(width, height):
     )
 
 
-def _jpeg_header(width, height):
+def jpeg_header(width, height):
     data = bytearray(JPEG)
     place = data.index(b"\xff\xc0")
     data[place + 5 : place + 9] = struct.pack(">HH", height, width)
     return bytes(data)
 
+
+def tar_header(name, kind=tarfile.REGTYPE, data=b"", size=None):
+    """Gives a member of a tar file; its size, where given, is a lie."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, len(data) if size is None else size
+    return member.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+CHAIN = tar_header("x", tarfile.GNUTYPE_LONGNAME, b"a/1.jpg") * 2000
 
 JPEG = encoded(photograph(120, 160), quality=90)
 PROGRESSIVE = encoded(photograph(120, 160), quality=90, progressive=True)
@@ -53,8 +63,8 @@ DAMAGED = {
     "html": b"\n<!DOCTYPE html><html><body>404 Not Found</body></html>",
     "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
     "text": b"this is not a picture",
-    "png bomb": _png_header(60_000, 60_000),
-    "jpeg bomb": _jpeg_header(60_000, 60_000),
+    "png bomb": png_header(60_000, 60_000),
+    "jpeg bomb": jpeg_header(60_000, 60_000),
     "unwanted format": encoded(kind="ICO"),
     "float tiff": encoded(np.full((40, 40), 0.5, np.float32), kind="TIFF"),
 }

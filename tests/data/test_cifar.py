@@ -1,5 +1,6 @@
 """CIFAR on stand-ins: pickles of the official layout, with a few pictures each."""
 
+import gzip
 import io
 import pickle
 import re
@@ -7,6 +8,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from evil import CHAIN
 from PIL import Image
 
 from alexnet.data import cifar
@@ -154,6 +156,13 @@ def test_a_missing_batch_is_named(tmp_path):
 def test_class_names_must_name_the_classes(tmp_path, names):
     with pytest.raises(DataError, match="does not name the classes"):
         open_source(write(tmp_path / "c", cifar_10() | {"batches.meta": {b"label_names": names}}))
+
+
+def test_a_forged_archive_is_refused(tmp_path):
+    path = tmp_path / "cifar-10-python.tar.gz"
+    path.write_bytes(gzip.compress(CHAIN))
+    with pytest.raises(DataError, match=r"is damaged \(.+\): fetch it again"):
+        open_source(path)
 
 
 def test_a_truncated_archive_is_refused(tmp_path):

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from evil import DAMAGED, ODD
+from evil import DAMAGED, ODD, jpeg_header, png_header
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import encoded, photograph
@@ -55,16 +55,26 @@ def test_the_pictures_of_phones_are_called_by_their_kind():
         decode.decode(b"\0\0\0\x18ftypheic" + bytes(64), "x")
 
 
-@pytest.mark.parametrize("kind", ["png bomb", "jpeg bomb"])
-def test_a_bomb_is_refused_by_its_header(kind):
-    with pytest.raises(BadImage, match="178,956,970 pixels"):
+@pytest.mark.parametrize(("kind", "most"), [("png bomb", "64,000,000"), ("jpeg bomb", "178,956,970")])
+def test_a_bomb_is_refused_by_its_header(kind, most):
+    with pytest.raises(BadImage, match=f"more than {most} pixels: make it smaller"):
         decode.decode(DAMAGED[kind], "x")
+
+
+def test_only_a_jpeg_may_have_more_pixels_than_are_decoded_whole():
+    with pytest.raises(BadImage, match="more than 64,000,000 pixels"):
+        decode.decode(png_header(8001, 8000), "x")
+    for data in (png_header(8000, 8000), jpeg_header(13_300, 13_300)):
+        with pytest.raises(BadImage, match="damaged"):
+            load(data, "x", 16)
 
 
 def test_the_pixel_limit_holds_even_if_pillow_has_another(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    with pytest.raises(BadImage, match="178,956,970 pixels"):
+    with pytest.raises(BadImage, match="64,000,000 pixels"):
         decode.decode(DAMAGED["png bomb"], "x")
+    with pytest.raises(BadImage, match="178,956,970 pixels"):
+        decode.decode(DAMAGED["jpeg bomb"], "x")
 
 
 def test_a_picture_larger_than_pillow_warns_about_is_decoded_quietly(monkeypatch):

@@ -1,6 +1,9 @@
 """ILSVRC-2012 on a stand-in: three classes in archives of the official layout."""
 
+import gzip
+
 import pytest
+from evil import CHAIN
 from pictures import encoded, photograph
 from standin import COUNTS, TRUTH, tar_of, write_archives
 
@@ -64,6 +67,12 @@ def test_a_missing_validation_picture_is_counted(archives):
 def test_a_damaged_devkit_is_named(archives):
     path = archives / "ILSVRC2012_devkit_t12.tar.gz"
     path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"devkit_t12\.tar\.gz is damaged"):
+        open_source(archives)
+
+
+def test_a_forged_devkit_is_refused(archives):
+    (archives / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(gzip.compress(CHAIN))
     with pytest.raises(DataError, match=r"devkit_t12\.tar\.gz is damaged"):
         open_source(archives)
 

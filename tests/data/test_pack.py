@@ -21,6 +21,7 @@ from alexnet import files as disk
 from alexnet.data import commit, shards
 from alexnet.data import pack as packing
 from alexnet.data.decode import load
+from alexnet.data.listing import Listing
 from alexnet.data.sources import open_source
 from alexnet.data.store import is_store, pack
 from alexnet.errors import BadImage, DataError, UsageError
@@ -183,6 +184,90 @@ def test_a_vanished_file_is_quarantined(small, tmp_path):
     source = open_source(small)
     (small / "train/cat/0001.jpg").unlink()
     assert "No such file" in pack(source, tmp_path / "store", size=16).quarantine[0]["reason"]
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Names of pictures whose reading fails, as on a disk that is away."""
+    names, read = set(), Listing.read
+
+    def read_or_fail(listing, i):
+        if listing.name(i) in names:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(listing, i)
+
+    monkeypatch.setattr(Listing, "read", read_or_fail)
+    return names
+
+
+def test_a_picture_that_could_not_be_read_comes_in_once_it_can(source, tmp_path, broken, monkeypatch):
+    pack(source, tmp_path / "whole", size=16)
+    broken.add("train/cat/0001.jpg")
+    for _ in range(2):
+        packed = pack(source, tmp_path / "store", size=16)
+        assert [bad["name"] for bad in packed.quarantine] == ["train/cat/0001.jpg"]
+        assert packed.quarantine[0]["reason"] == "cannot be read: Permission denied"
+        assert len(packed.splits["train"]) == 8
+    broken.clear()
+    redone, write = [], packing._write_shard
+    monkeypatch.setattr(packing, "_write_shard", lambda *a: redone.append(shards.shard_name(*a[2:4])) or write(*a))
+    assert pack(source, tmp_path / "store", size=16).quarantine == []
+    assert redone == ["train-000000.tar"]
+    assert files(tmp_path / "store") == files(tmp_path / "whole")
+
+
+def test_a_store_with_a_picture_that_still_cannot_be_read_is_not_packed_again(source, tmp_path, broken):
+    broken.add("val/dog/0001.jpg")
+    pack(source, tmp_path / "store", size=16)
+    before = files(tmp_path / "store")
+    pack(source, tmp_path / "store", size=16, progress=Stopper(1))
+    assert files(tmp_path / "store") == before
+
+
+def test_an_interrupted_packing_tries_again_what_it_could_not_read(source, tmp_path, broken):
+    broken.add("train/cat/0001.jpg")
+    with pytest.raises(KeyboardInterrupt):
+        pack(source, tmp_path / "store", size=16, progress=Stopper(9))
+    broken.clear()
+    assert pack(source, tmp_path / "store", size=16).quarantine == []
+
+
+def test_an_interrupted_second_packing_leaves_no_store_and_can_be_resumed(source, tmp_path, broken):
+    broken.add("train/cat/0001.jpg")
+    pack(source, tmp_path / "store", size=16)
+    broken.clear()
+    with pytest.raises(KeyboardInterrupt):
+        pack(source, tmp_path / "store", size=16, progress=Stopper(2))
+    assert not is_store(tmp_path / "store")
+    assert pack(source, tmp_path / "store", size=16).quarantine == []
+
+
+def test_a_picture_that_can_be_read_but_not_decoded_now_is_bad(source, small, tmp_path, broken):
+    broken.add("train/cat/0001.jpg")
+    pack(source, tmp_path / "store", size=16)
+    broken.clear()
+    (small / "train/cat/0001.jpg").write_bytes(b"")
+    assert pack(source, tmp_path / "store", size=16).quarantine[0]["reason"] == "the file is empty"
+    assert not (tmp_path / "store/.pack").exists()
+
+
+def test_stop_names_the_first_bad_picture_of_a_finished_store(small, tmp_path):
+    for name in ("train/cat/0002.jpg", "val/cat/0001.jpg"):
+        (small / name).write_bytes(DAMAGED["html"])
+    source = open_source(small)
+    pack(source, tmp_path / "store", size=16)
+    with pytest.raises(BadImage, match=r"^train/cat/0002\.jpg: HTML"):
+        pack(source, tmp_path / "store", size=16, on_bad_image="stop")
+    assert len(pack(source, tmp_path / "store", size=16).quarantine) == 2
+
+
+def test_stop_names_the_first_bad_picture_of_a_half_packed_store(small, tmp_path):
+    (small / "train/cat/0002.jpg").write_bytes(DAMAGED["html"])
+    source = open_source(small)
+    with pytest.raises(KeyboardInterrupt):
+        pack(source, tmp_path / "store", size=16, progress=Stopper(9))
+    with pytest.raises(BadImage, match=r"^train/cat/0002\.jpg: HTML"):
+        pack(source, tmp_path / "store", size=16, on_bad_image="stop")
 
 
 def test_stop_raises_the_first_bad_picture_and_can_be_resumed_with_skip(small, tmp_path):

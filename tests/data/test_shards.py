@@ -1,3 +1,4 @@
+import errno
 import json
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ import simplejpeg
 
 from alexnet.data import commit, shards
 from alexnet.data.sources import open_source
-from alexnet.data.store import Store, pack
+from alexnet.data.store import Store, is_store, pack
 from alexnet.errors import DataError
 
 
@@ -66,11 +67,145 @@ def test_a_manifest_names_files_of_its_own_folder_only(source, tmp_path, part, n
         Store(tmp_path / "store")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 99}', b'{"version": 1}', b"null"])
-def test_a_damaged_manifest_is_named(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 1, "format": "coco"}', b"null"])
+def test_a_manifest_of_another_program_is_none(tmp_path, content):
     (tmp_path / "dataset.json").write_bytes(content)
-    with pytest.raises(DataError, match=r"dataset\.json"):
+    assert not is_store(tmp_path)
+    with pytest.raises(DataError, match=r"is no packed store \(no dataset\.json of one in it\)") as error:
         Store(tmp_path)
+    assert "delete" not in str(error.value)
+
+
+OURS = b'{\n "format": "alexnet packed store"'
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b', "version"', b"}", b', "version": 99}', b', "version": 1}', b',"a":' + b"[" * 9999]
+)
+def test_a_damaged_manifest_is_named(tmp_path, rest):
+    (tmp_path / "dataset.json").write_bytes(OURS + rest)
+    assert is_store(tmp_path)
+    with pytest.raises(DataError, match=r"dataset\.json is (damaged|incomplete|of version 99)"):
+        Store(tmp_path)
+
+
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(path, mode):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "dataset.json").write_bytes(OURS)
+    monkeypatch.setattr(type(tmp_path), "open", refuse)
+    with pytest.raises(DataError, match=r"dataset\.json cannot be read \(Permission denied\): change"):
+        is_store(tmp_path)
+
+
+def changed(directory, **facts):
+    """Changes what the manifest says."""
+    path = directory / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", 1),
+        ("classes", None),
+        ("classes", ["cat", 2]),
+        ("splits", {"a": 1}),
+        ("splits", {"val": 4}),
+        ("splits", {"train": 9, "a": 1}),
+        ("size", "16"),
+        ("size", 0),
+        ("covariance", "x"),
+        ("covariance", [[1.0, 2.0, 3.0]]),
+        ("covariance", [[1.0, 2.0, "x"]] * 3),
+        ("covariance", [[1.0, 2.0, float("nan")]] * 3),
+        ("content_hash", None),
+        ("quarantine", None),
+        ("quarantine", ["x"]),
+        ("quarantine", [{"split": "train", "name": 1}]),
+        ("ignored", "1"),
+        ("is_split_drawn", "no"),
+        ("licence", 1),
+        ("details", {"words": "x"}),
+        ("details", {"words": ["x"]}),
+        ("details", {"words": [None, None]}),
+        ("decoding", 1),
+        ("files", []),
+        ("files", {}),
+    ],
+)
+def test_a_manifest_of_wrong_kinds_is_refused(source, tmp_path, key, value):
+    changed(pack(source, tmp_path / "store", size=16).directory, **{key: value})
+    with pytest.raises(DataError, match=r"dataset\.json is incomplete or damaged: delete the store"):
+        Store(tmp_path / "store")
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1 << 70, 1.5, None])
+def test_a_manifest_with_a_file_of_impossible_size_is_refused(source, tmp_path, size):
+    packed = pack(source, tmp_path / "store", size=16)
+    changed(packed.directory, files=packed._files | {"train-000000.tar": {"bytes": size, "blake2b": "0"}})
+    with pytest.raises(DataError, match=r"dataset\.json is incomplete or damaged"):
+        Store(packed.directory)
+
+
+def test_a_manifest_that_names_a_class_twice_is_refused(source, tmp_path):
+    changed(pack(source, tmp_path / "store", size=16).directory, classes=["cat", "cat"])
+    with pytest.raises(DataError, match=r"dataset\.json names a class twice: rename one"):
+        Store(tmp_path / "store")
+
+
+def replaced(packed, name, array):
+    """Puts another array into a store, and its hash into the manifest."""
+    np.save(packed.directory / name, array)
+    changed(packed.directory, files=packed._files | {name: commit.facts_of(packed.directory / name)})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("label", -1),
+        ("label", 2),
+        ("shard", -1),
+        ("shard", 3),
+        ("length", 0),
+        ("length", -1),
+        ("length", 1 << 30),
+        ("offset", -1),
+        ("offset", (1 << 63) - 1),
+        ("name_end", -1),
+        ("name_end", 1),
+        ("name_end", 1 << 40),
+    ],
+)
+def test_an_index_that_points_beyond_the_store_is_refused(source, tmp_path, field, value):
+    packed = pack(source, tmp_path / "store", size=16)
+    index = np.load(packed.directory / "train.index.npy")
+    index[field][4] = value
+    replaced(packed, "train.index.npy", index)
+    with pytest.raises(DataError, match=r"train\.index\.npy points beyond classes, shards or names: copy it again"):
+        Store(packed.directory)
+
+
+@pytest.mark.parametrize("name", ["train.index.npy", "mean_image.npy"])
+@pytest.mark.parametrize(
+    "array", [np.zeros(9), np.zeros((9, 1), shards.INDEX), np.zeros((8, 8, 3), np.float32), np.array([{}])]
+)
+def test_an_array_of_another_kind_is_refused(source, tmp_path, name, array):
+    packed = pack(source, tmp_path / "store", size=16)
+    replaced(packed, name, array)
+    with pytest.raises(DataError, match=rf"{name} is (not the array that it should be|damaged): copy it again"):
+        Store(packed.directory)
+
+
+def test_a_file_that_is_no_array_is_refused(source, tmp_path):
+    packed = pack(source, tmp_path / "store", size=16)
+    (packed.directory / "mean_image.npy").write_bytes(b"PK\3\4 rubbish")
+    changed(
+        packed.directory, files=packed._files | {"mean_image.npy": commit.facts_of(packed.directory / "mean_image.npy")}
+    )
+    with pytest.raises(DataError, match=r"mean_image\.npy is damaged"):
+        Store(packed.directory)
 
 
 def test_a_folder_without_manifest_is_no_store(tmp_path):

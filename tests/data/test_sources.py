@@ -1,10 +1,15 @@
+import errno
+import gzip
 import hashlib
+import io
 import os
 import sys
 import tarfile
+import unicodedata
 
 import numpy as np
 import pytest
+from evil import CHAIN, tar_header
 from pictures import encoded, tree
 
 from alexnet.data.sources import open_source
@@ -101,6 +106,29 @@ def test_labels_follow_names_where_a_class_is_missing_in_val(tmp_path):
     assert open_source(tmp_path).splits["val"].labels.tolist() == [2, 2]
 
 
+def test_train_may_be_a_class(tmp_path):
+    tree(tmp_path / "one", {"bus": 4, "car": 4, "train": 4})
+    assert open_source(tmp_path / "one").classes == ("bus", "car", "train")
+    tree(tmp_path / "two", {"train/bus": 1, "train/train": 1, "val/train": 1, "extra": 1})
+    assert open_source(tmp_path / "two").classes == ("bus", "train")
+
+
+def test_accents_are_the_same_however_they_are_written(tmp_path):
+    composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    tree(tmp_path, {f"train/{apart}": 1, "train/bar": 1, f"val/{composed}": 1, f"test/{apart}": 1})
+    source = open_source(tmp_path)
+    assert source.classes == ("bar", apart)
+    assert [source.splits[split].labels.tolist() for split in ("train", "val", "test")] == [[0, 1], [1], [1]]
+
+
+@pytest.mark.parametrize("names", [(b"caf\xe8", b"caf\xe9"), ("café".encode(), "cafe\u0301".encode())])
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_classes_that_are_printed_alike_are_refused(tmp_path, names, top):
+    tree(tmp_path, {top + os.fsdecode(name): 4 for name in names})
+    with pytest.raises(DataError, match=r"class folders b'.*' and b'.*' are both printed 'caf.+': rename one"):
+        open_source(tmp_path)
+
+
 TROUBLE = {
     "unknown class": ({"train/dress": 1, "train/hat": 1, "val/dres": 1}, "'dres' of val .*did you mean 'dress'"),
     "one class": ({"train/a": 2, "val/a": 1}, "one class only .*'a'"),
@@ -113,6 +141,8 @@ TROUBLE = {
     "no pictures": ({"a": 0, "b": 0}, "no pictures"),
     "nothing": ({".": 0}, "no pictures"),
     "no class folders": ({".": 3}, "no class folder"),
+    "no class folders in train or val": ({"train": 3, "val": 3}, "no class folder"),
+    "no class folders in train, val or another": ({"train": 3, "val": 3, "masks": 3}, "no class folder"),
     "no class folders in train": ({"train": 3, "val/a": 1}, "'train' holds no pictures"),
     "a single picture": ({"a": 1, "b": 3}, "'a' has 1 picture"),
 }
@@ -137,7 +167,7 @@ def test_a_misspelt_built_in_source_is_recognised():
 
 
 def test_a_packed_store_is_no_source(tmp_path):
-    (tmp_path / "dataset.json").write_text("{}")
+    (tmp_path / "dataset.json").write_text('{"format": "alexnet packed store", "ver')
     with pytest.raises(UsageError, match="packed store"):
         open_source(tmp_path)
 
@@ -155,9 +185,15 @@ def test_links_are_followed_and_loops_end(small):
     assert open_source(small).classes == ("bird", "cat", "dog")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_folder_is_named(small):
-    (small / "train/cat").chmod(0)
+def test_an_unreadable_folder_is_named(small, monkeypatch):
+    scandir = os.scandir
+
+    def scan_or_fail(folder):
+        if folder == small / "train/cat":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan_or_fail)
     with pytest.raises(DataError, match="train/cat cannot be read"):
         open_source(small)
 
@@ -190,6 +226,14 @@ def test_a_compressed_tar_asks_to_be_uncompressed(small, tmp_path):
         open_source(tarred(small, tmp_path / "pets.tar.gz", "w:gz"))
 
 
+@pytest.mark.parametrize("length", [12, 30])
+def test_a_compressed_file_that_ends_early_is_refused(tmp_path, length):
+    path = tmp_path / "pets.tar.gz"
+    path.write_bytes(gzip.compress(np.random.default_rng(0).bytes(20_000))[:length])
+    with pytest.raises(DataError, match="uncompress it or fetch it again"):
+        open_source(path)
+
+
 @pytest.mark.parametrize("keep", [0.3, 0.5, 0.8])
 def test_a_truncated_tar_is_refused(small, tmp_path, keep):
     path = tarred(small, tmp_path / "pets.tar")
@@ -208,6 +252,47 @@ def test_a_tar_cut_between_two_members_is_refused(small, tmp_path):
         place = tar.getmembers()[-1].offset
     path.write_bytes(path.read_bytes()[:place])
     with pytest.raises(DataError, match="truncated"):
+        open_source(path)
+
+
+FORGED = {
+    "a chain of long names": CHAIN,
+    "a pax header of no numbers": tar_header("x", tarfile.XHDTYPE, b"20 GNU.sparse.map=x\n"),
+    "a pax header of a huge size": tar_header("x", tarfile.XHDTYPE, b"49 size=%d\n" % 10**40),
+    "a pax header of a negative size": tar_header("x", tarfile.XHDTYPE, b"15 size=-1000\n"),
+    "a huge member": tar_header("a/0.jpg", size=1 << 80),
+    "a negative member": tar_header("a/0.jpg", size=-512),
+    "a huge long name": tar_header("x", tarfile.GNUTYPE_LONGNAME, size=1 << 80),
+    "a long name": tar_header("x", tarfile.GNUTYPE_LONGNAME, b"a/" + b"y" * 4091 + b".jpg"),
+    "a long name for all": tar_header("x", tarfile.XGLTYPE, b"5012 path=%s\n" % (b"y" * 5001)),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_forged_tar_is_refused_in_one_line(tmp_path, kind):
+    pictures = b"".join(tar_header(f"{label}/{i}.jpg", data=encoded()) for label in "ab" for i in range(4))
+    path = tmp_path / "forged.tar"
+    for before in (b"", pictures):
+        path.write_bytes(before + FORGED[kind] + pictures + bytes(1024))
+        with pytest.raises(DataError, match=r"forged\.tar is no plain tar \(.+\): uncompress it") as error:
+            open_source(path)
+        assert len(str(error.value)) < 1000
+
+
+def test_a_name_in_a_tar_may_be_as_long_as_a_path(tmp_path):
+    long = "a/" + "y" * 4090 + ".jpg"
+    with tarfile.open(tmp_path / "long.tar", "w") as tar:
+        for name in (long, "a/1.jpg", "b/1.jpg", "b/2.jpg"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    splits = open_source(tmp_path / "long.tar").splits
+    assert long in {listing.name(i) for listing in splits.values() for i in range(len(listing))}
+
+
+@pytest.mark.parametrize("names", [("/a/1.jpg", "/a/2.jpg", "b/1.jpg"), ("//1.jpg", "//2.jpg", "/a/1.jpg")])
+def test_a_class_without_a_name_is_refused(tmp_path, names):
+    path = tmp_path / "absolute.tar"
+    path.write_bytes(b"".join(tar_header(name) for name in names) + bytes(1024))
+    with pytest.raises(DataError, match=r"absolute\.tar: a class folder has no name, as in absolute paths"):
         open_source(path)
 
 

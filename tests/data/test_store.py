@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,33 @@ def test_the_cache_keeps_apart_what_differs(small, tmp_path, monkeypatch):
     flat.rename(tmp_path / "moved")
     places.append(cache_directory(open_source(tmp_path / "moved"), 16))
     assert len(set(places)) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("solar-cells", "solar-cells"),
+        ("café_2.1", "café_2.1"),
+        ("../../x", "_._.._x"),
+        ("..", "_."),
+        (".hidden", "_hidden"),
+        ("a/b\\c\n\ud800", "a_b_c__"),
+        ("x" * 300, "x" * 60),
+    ],
+)
+def test_no_name_leaves_the_cache(source, tmp_path, monkeypatch, name, kept):
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
+    place = cache_directory(replace(source, name=name), 16)
+    ordinary = cache_directory(source, 16)
+    assert place.parent == tmp_path / "cache"
+    assert place.name == kept + ordinary.name.removeprefix("pets")
+    place.mkdir(parents=True)
+
+
+def test_a_folder_with_the_manifest_of_another_program_is_a_source(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
+    (small / "dataset.json").write_text('{"version": 1, "format": "coco", "name": "pets"}')
+    assert open_store(small, size=16).name == "pets"
 
 
 def test_the_cache_lies_at_home_by_default(source, monkeypatch):

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from alexnet.data import shards
 from alexnet.data.folders import PICTURES
-from alexnet.data.shards import EXAMPLES_PER_SHARD, MANIFEST, Store, shard_name
+from alexnet.data.manifest import MANIFEST, MEAN_IMAGE, is_store
+from alexnet.data.shards import EXAMPLES_PER_SHARD, Store, digest, shard_name
 from alexnet.data.sources import open_source
+from alexnet.files import from_home
 from alexnet.seeds import generator
 
 MADE_UP = 100
@@ -49,8 +50,8 @@ def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
     if data is None:
         yield from ((".jpg", photograph(number)) for number in range(MADE_UP))
         return
-    path = Path(data).expanduser()
-    if shards.is_store(path):
+    path = from_home(data)
+    if is_store(path):
         split = Store(path).splits["train"]
         yield from ((".jpg", bytes(split.jpeg(i))) for i in range(len(split)))
     elif next(files_below(path, PICTURES), None):
@@ -99,13 +100,13 @@ def grow(store: Store, place: Path, count: int) -> Path:
     index["name_end"] += copy * len(names)
     np.save(place / "train.index.npy", index)
     (place / "train.names").write_bytes(names * int(copy[-1] + 1))
-    shutil.copy(store.directory / shards.MEAN_IMAGE, place)
+    shutil.copy(store.directory / MEAN_IMAGE, place)
     tars = [shard_name("train", shard) for shard in range(int(index["shard"][-1]) + 1)]
     for tar in tars:
         _link(store.directory / tars[0], place / tar)
     others = {
-        name: {"bytes": (place / name).stat().st_size, "blake2b": shards.digest(place / name)}
-        for name in ("train.index.npy", "train.names", shards.MEAN_IMAGE)
+        name: {"bytes": (place / name).stat().st_size, "blake2b": digest(place / name)}
+        for name in ("train.index.npy", "train.names", MEAN_IMAGE)
     }
     files = dict.fromkeys(tars, manifest["files"][tars[0]]) | others
     changed = {"splits": {"train": count}, "files": files}

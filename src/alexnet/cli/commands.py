@@ -295,7 +295,7 @@ def _write_evaluation(folder: Path, result: dict[str, Any], examples: dict[str, 
 
 def _pictures(arguments: list[str]) -> Iterator[Path]:
     """Gives the picture files that were named, and those in the folders that were named, in order."""
-    from alexnet.data.folders import PICTURES
+    from alexnet.data.folders import pictures_below
 
     paths = [Path(argument) for argument in arguments]
     missing = next((path for path in paths if not (path.is_file() or path.is_dir())), None)
@@ -303,7 +303,7 @@ def _pictures(arguments: list[str]) -> Iterator[Path]:
         raise UsageError(f"there is no picture {missing}")
     for path in paths:
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+            found = pictures_below(path)
             if not found:
                 raise UsageError(f"there are no pictures in {path}")
             yield from found

@@ -1,12 +1,12 @@
 """Which pictures a command works on, packed where they are not yet."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from alexnet.cli import render
 from alexnet.config import Train
 from alexnet.errors import UsageError
+from alexnet.files import from_home
 
 
 def source_of(header: dict[str, Any]) -> str:
@@ -30,7 +30,7 @@ def from_anywhere(source: str) -> str:
     """Gives a source as it is found from any working directory: a path becomes absolute, a name or address stays."""
     from alexnet.data import solar
 
-    path = Path(source).expanduser()
+    path = from_home(source)
     return str(path.absolute()) if source != solar.NAME and path.exists() else source
 
 

@@ -6,7 +6,6 @@ a forged archive cannot run code.
 
 import io
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from alexnet import pickles
-from alexnet.data.listing import Listing, Names, Source, read_to_end, stamp
+from alexnet.data.listing import TAR_ERRORS, Listing, Names, Source, read_to_end, stamp
 from alexnet.errors import DataError
 from alexnet.pickles import Array, PickleError
 
@@ -93,7 +92,7 @@ def _archive_reader(path: Path) -> Reader:
                 if member.isreg() and (name := Path(member.name).name) in wanted:
                     files[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
             read_to_end(tar)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except TAR_ERRORS as error:
         raise DataError(f"{path} is damaged ({error}): fetch it again") from error
     return files.get
 

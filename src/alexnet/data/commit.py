@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from alexnet.data import decode
 from alexnet.data.listing import Source
-from alexnet.data.shards import EXAMPLES_PER_SHARD, INDEX, MANIFEST, MEAN_IMAGE, VERSION, digest, shard_name
+from alexnet.data.manifest import FORMAT, MANIFEST, MEAN_IMAGE, VERSION
+from alexnet.data.shards import EXAMPLES_PER_SHARD, INDEX, digest, shard_name
 from alexnet.errors import DataError
 from alexnet.files import write
 
@@ -26,6 +27,9 @@ Progress = Callable[[int, int], object]
 """Called with the pictures done so far and the pictures of all splits."""
 
 WORK = ".pack"
+
+UNREAD = "cannot be read"
+"""How the reason begins where a picture could not be read, as against decoded: that may pass, so it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,11 @@ class Part:
             return cls(saved["sums"], saved["products"], index, saved["names"].tobytes(), bad, file)
 
 
+def was_unread(bad: dict[str, str]) -> bool:
+    """Tells whether a quarantined picture could not be read, so that nobody knows whether it is bad."""
+    return bad["reason"].startswith(UNREAD)
+
+
 def facts_of(path: Path) -> dict[str, int | str]:
     """Gives what the manifest says of a file: its length and hash."""
     return {"bytes": path.stat().st_size, "blake2b": digest(path)}
@@ -155,7 +164,7 @@ def commit(job: Job) -> None:
     shards = {name: facts for whole in splits.values() for name, facts in whole.files.items()}
     others = [MEAN_IMAGE, *(f"{split}{end}" for split in splits for end in (".index.npy", ".names"))]
     manifest = {
-        "format": "alexnet packed store",
+        "format": FORMAT,
         "version": VERSION,
         "name": job.source.name,
         "kind": job.source.kind,

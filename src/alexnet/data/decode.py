@@ -20,6 +20,9 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused by their header, before any pixel is decoded (Pillow's own bomb limit)."""
 
+MAX_PIXELS_WHOLE = 64_000_000
+"""The same for all but JPEG, which can be decoded at a smaller scale: the others take about 20 bytes a pixel."""
+
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """The formats that may be decoded; Pillow's other readers never see the data."""
 
@@ -35,6 +38,7 @@ SPEC = (
 _PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 """Brands of the container that phones keep pictures in."""
 
+_JPEG = b"\xff\xd8"
 _PILLOW = re.compile(r"PIL\.")
 _ORIENTATION_TAG = 0x0112
 _TURNS = {  # EXIF orientation -> (transpose, reverse rows, reverse columns)
@@ -80,7 +84,7 @@ def decode(data: bytes, name: str) -> Pixels:
         uint8 (H, W, 3).
 
     Raises:
-        BadImage: Empty, truncated or damaged data, an unknown format, or more than `MAX_PIXELS` pixels.
+        BadImage: Empty, truncated or damaged data, an unknown format, or more pixels than are taken.
     """
     return _decode(data, name, enough=0)
 
@@ -126,16 +130,17 @@ def _silence_pillow() -> None:
 
 def _open(data: bytes, name: str) -> Image.Image:
     """Reads the header only."""
+    most = MAX_PIXELS if data.startswith(_JPEG) else MAX_PIXELS_WHOLE
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise BadImage(name, f"more than {MAX_PIXELS:,} pixels") from error
+        raise BadImage(name, f"more than {most:,} pixels: make it smaller") from error
     except UnidentifiedImageError as error:
         raise BadImage(name, _what_else(data)) from error
     except Exception as error:  # as above
         raise BadImage(name, f"damaged header: {_one_line(error)}") from error
-    if picture.width * picture.height > MAX_PIXELS:
-        raise BadImage(name, f"more than {MAX_PIXELS:,} pixels")
+    if picture.width * picture.height > most:
+        raise BadImage(name, f"more than {most:,} pixels: make it smaller")
     return picture
 
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
-from alexnet.data.listing import Integers, Listing, Names, Source, hold_out, read_span, stamp
+from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, hold_out, read_span, stamp
 from alexnet.errors import DataError
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -33,6 +34,9 @@ PICTURES = frozenset(
 
 The last four are pictures that the decoder refuses, so that each is named and none is missed in silence.
 """
+
+LONGEST_NAME = 4096
+"""Bytes of a name in a tar file: as many as a path may have, since names are sorted in a column of the longest."""
 
 _HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 
@@ -97,12 +101,28 @@ def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 while (member := tar.next()) is not None:
                     tar.members = []  # type: ignore[attr-defined]  # it keeps every member otherwise
+                    _refuse_forged(member, tar.offset)
                     yield member
-        except tarfile.TarError as error:
-            raise DataError(f"{path} is no plain tar ({error}): uncompress it or fetch it again") from error
+        except TAR_ERRORS as error:
+            reason = str(error) or type(error).__name__
+            raise DataError(f"{path} is no plain tar ({reason}): uncompress it or fetch it again") from error
         file.seek(tar.offset)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish for the end
             raise DataError(f"{path} is damaged or truncated at byte {tar.offset:,}: fetch it again")
+
+
+def _refuse_forged(member: tarfile.TarInfo, end: int) -> None:
+    """Raises for what tarfile would read for ever, or keep without end."""
+    if not 0 <= member.size < 1 << 63 or end < member.offset_data:
+        raise tarfile.ReadError(f"a member of impossible size at byte {member.offset:,}")
+    if (length := len(os.fsencode(member.name))) > LONGEST_NAME:
+        raise tarfile.ReadError(f"a name of {length:,} bytes, more than {LONGEST_NAME:,}, at byte {member.offset:,}")
+
+
+def pictures_below(root: Path) -> list[Path]:
+    """Gives the picture files of a folder and of those in it, as packing would find them; hidden ones are left out."""
+    names = _scan_folder(root).names
+    return sorted(root / os.fsdecode(names[i]) for i in range(len(names)))
 
 
 def _scan_folder(root: Path) -> Tree:
@@ -182,8 +202,8 @@ def _arrange(tree: Tree, path: Path, kind: str, seed: int) -> Source:
         raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
     heads, head_of = _heads(tree.names)
     heads, folders = _unwrapped(heads, [tuple(folder.split("/")) for folder in tree.folders])
-    has_splits = _has_splits(path, heads + folders)
-    places = [_place(head, has_splits) for head in heads]
+    has_splits = _has_splits(path, heads, folders)
+    places = _spelt_as_in_train([_place(head, has_splits) for head in heads])
     classes = _classes(path, places, {_place(folder, has_splits) for folder in folders})
     if has_splits:
         _refuse_empty_splits(path, places, folders)
@@ -219,12 +239,14 @@ def _unwrapped(heads: list[Folder], folders: list[Folder]) -> tuple[list[Folder]
     return [head[1:] for head in heads], [folder[1:] for folder in folders if len(folder) > 1]
 
 
-def _has_splits(path: Path, folders: list[Folder]) -> bool:
-    tops = {folder[0] for folder in folders if folder}
+def _has_splits(path: Path, heads: list[Folder], folders: list[Folder]) -> bool:
+    """Tells splits from classes; "train" beside other folders is a class if its pictures lie right in it."""
+    tops = {folder[0] for folder in heads + folders if folder}
     splits = {SPLITS.get(top.lower()) for top in tops}
     if tops and not splits & {"train", None}:
         raise DataError(f"{path} has {_listed(tops)} but no train folder: add one")
-    return "train" in splits
+    is_class = splits == {"train", None} and not any(len(head) > 1 and head[0].lower() in SPLITS for head in heads)
+    return "train" in splits and not is_class
 
 
 def _place(folder: Folder, has_splits: bool) -> Place | None:
@@ -233,6 +255,15 @@ def _place(folder: Folder, has_splits: bool) -> Place | None:
         return ("train", folder[0]) if folder else None
     split = SPLITS.get(folder[0].lower()) if len(folder) > 1 else None
     return (split, folder[1]) if split else None
+
+
+def _spelt_as_in_train(places: list[Place | None]) -> list[Place | None]:
+    """Gives the classes of the other splits the names of train: systems differ in how they write accents."""
+    spelt = {normalize("NFC", place[1]): place[1] for place in places if place and place[0] == "train"}
+    return [
+        (place[0], spelt.get(normalize("NFC", place[1]), place[1])) if place and place[0] != "train" else place
+        for place in places
+    ]
 
 
 def _classes(path: Path, places: list[Place | None], folders: set[Place | None]) -> tuple[str, ...]:
@@ -244,6 +275,7 @@ def _classes(path: Path, places: list[Place | None], folders: set[Place | None])
         raise DataError(f"{path}: class folder {_printable(empty[0])!r} holds no pictures: fill or remove it")
     if not found:
         raise DataError(f"{path}: the pictures lie in no class folder: make one folder a class")
+    _refuse_unnamed(path, classes)
     for split, name in sorted(found):
         if classes and name not in classes:
             near = [_printable(known) for known in get_close_matches(name, classes, 1)]
@@ -252,6 +284,18 @@ def _classes(path: Path, places: list[Place | None], folders: set[Place | None])
     if len(classes) == 1:
         raise DataError(f"{path} has one class only ({_printable(classes[0])!r}): add a folder for another")
     return classes
+
+
+def _refuse_unnamed(path: Path, classes: tuple[str, ...]) -> None:
+    """Makes sure that every class has a name, and one that no other prints alike."""
+    if "" in classes:
+        raise DataError(f"{path}: a class folder has no name, as in absolute paths: pack it again with relative ones")
+    first: dict[str, str] = {}
+    for name in classes:
+        other = first.setdefault(normalize("NFC", _printable(name)), name)
+        if other != name:
+            both = f"{os.fsencode(other)!r} and {os.fsencode(name)!r}"
+            raise DataError(f"{path}: class folders {both} are both printed {_printable(name)!r}: rename one")
 
 
 def _refuse_empty_splits(path: Path, places: list[Place | None], folders: list[Folder]) -> None:

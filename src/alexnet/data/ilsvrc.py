@@ -4,7 +4,6 @@ import importlib
 import io
 import re
 import tarfile
-import zlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from alexnet.data.folders import tar_members
-from alexnet.data.listing import Integers, Listing, Names, Source, read_span, read_to_end, stamp
+from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, read_span, read_to_end, stamp
 from alexnet.errors import DataError
 
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -146,7 +145,7 @@ def _read_devkit(archive: Path) -> Devkit:
                 for name in ("meta.mat", "ILSVRC2012_validation_ground_truth.txt")
             )
             read_to_end(tar)
-    except (tarfile.TarError, OSError, EOFError, KeyError, zlib.error) as error:
+    except (*TAR_ERRORS, KeyError) as error:
         raise DataError(f"{archive} is damaged ({error}): fetch it again") from error
     leaves = [synset for synset in _synsets(meta) if synset["num_children"] == 0]
     leaves.sort(key=lambda synset: str(synset["WNID"]))

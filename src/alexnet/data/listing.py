@@ -4,6 +4,7 @@ A listing of 1.3 million pictures is a handful of arrays, never 1.3 million Pyth
 """
 
 import tarfile
+import zlib
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from alexnet.errors import DataError
 from alexnet.seeds import generator
 
 Integers = npt.NDArray[np.int64]
+
+TAR_ERRORS = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, OverflowError, RecursionError, MemoryError)
+"""What `tarfile` raises on damaged archives, and on forged ones."""
 
 HELD_OUT = 0.25
 """The share of every class that becomes "val" where a source brings no split of its own."""

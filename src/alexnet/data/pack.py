@@ -4,7 +4,8 @@
     at the end:      commit.py joins the parts
 
 A shard depends on nothing but its own pictures, so whatever is interrupted is done again with the same bytes.
-Work in progress lies in STORE/.pack, which disappears with the commit.
+Work in progress lies in STORE/.pack, which disappears with the commit; it stays while a picture could not be read, so
+that only that picture's shard is packed again once it can be.
 """
 
 import json
@@ -13,6 +14,7 @@ import tarfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +27,15 @@ import simplejpeg
 
 from alexnet import precision
 from alexnet.data import decode
-from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, Part, Progress, commit, facts_of
+from alexnet.data.commit import QUALITY, SUBSAMPLING, UNREAD, WORK, Job, Part, Progress, commit, facts_of, was_unread
 from alexnet.data.listing import Listing, Source
-from alexnet.data.shards import Pixels, Store, is_store, shard_name
+from alexnet.data.manifest import MANIFEST, is_store
+from alexnet.data.shards import Pixels, Store, shard_name
 from alexnet.errors import BadImage, UsageError
 from alexnet.files import alone_in, plain_errors, replacing, write
+
+LARGEST = 4096
+"""Side of stored pictures, pixels."""
 
 _IDENTITY = "identity"
 _END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
@@ -47,6 +53,7 @@ def pack(
 ) -> Store:
     """Packs a source, or goes on where an interrupted packing stopped; a finished store is returned as it is.
 
+    A picture that could not be read is left out like a bad one, and comes in with the next packing that can read it.
     Memory does not grow with the number of pictures. Two programs that pack the same store take turns.
 
     Args:
@@ -59,7 +66,7 @@ def pack(
         threads: How many decode at once; one a core by default.
 
     Raises:
-        BadImage: A picture cannot be decoded, and `on_bad_image` is "stop".
+        BadImage: A picture cannot be read or decoded, now or when the store was packed, and `on_bad_image` is "stop".
         DataError: The disk is full (finished shards are kept), or a class or a split has no good picture.
         UsageError: The directory holds something else, cannot be written, or lies inside the source.
     """
@@ -73,13 +80,15 @@ def pack(
                 _claim(job)
                 _pack_shards(job, threads or precision.cores())
                 commit(job)
-            shutil.rmtree(job.work, ignore_errors=True)
-    return Store(directory)
+            store = Store(directory)
+            if not any(map(was_unread, store.quarantine)):
+                shutil.rmtree(job.work, ignore_errors=True)
+    return store
 
 
 def _check_arguments(job: Job) -> None:
-    if job.size < 1:
-        raise UsageError(f"size must be at least 1, got {job.size}")
+    if not 1 <= job.size <= LARGEST:
+        raise UsageError(f"size must be in 1..{LARGEST}, got {job.size}")
     if not 1 <= job.quality <= 100:
         raise UsageError(f"quality must be in 1..100, got {job.quality}")
     if job.on_bad_image not in ("skip", "stop"):
@@ -89,11 +98,47 @@ def _check_arguments(job: Job) -> None:
 
 
 def _is_finished(job: Job) -> bool:
+    """Tells whether the store is there; one that lacks a picture which can be read by now becomes half packed again."""
     if not is_store(job.directory):
         return False
-    if Store(job.directory).fingerprint != job.identity:
+    store = Store(job.directory)
+    if store.fingerprint != job.identity:
         raise UsageError(f"{job.directory} is a store of another source, size or seed: choose another folder")
+    if _has_become_readable(job.source, store.quarantine):
+        _reopen(job)
+        return False
+    if job.on_bad_image == "stop" and store.quarantine:
+        raise BadImage(store.quarantine[0]["name"], store.quarantine[0]["reason"])
     return True
+
+
+def _has_become_readable(source: Source, quarantine: list[dict[str, str]]) -> bool:
+    """Tells whether a picture can be read that could not be when the store was packed."""
+    unread = {(bad["split"], bad["name"]) for bad in quarantine if was_unread(bad)}
+    return bool(unread) and any(
+        (split, listing.name(i)) in unread and _can_be_read(listing, i)
+        for split, listing in source.splits.items()
+        for i in range(len(listing))
+    )
+
+
+def _can_be_read(listing: Listing, i: int) -> bool:
+    try:
+        with suppress(BadImage):
+            listing.read(i)
+    except OSError:
+        return False
+    return True
+
+
+def _reopen(job: Job) -> None:
+    _sign(job)
+    (job.directory / MANIFEST).unlink()
+
+
+def _sign(job: Job) -> None:
+    job.work.mkdir(exist_ok=True)
+    write(job.work / _IDENTITY, job.identity.encode(), job.work)
 
 
 def _claim(job: Job) -> None:
@@ -108,8 +153,7 @@ def _claim(job: Job) -> None:
     elif any(entry.name != WORK for entry in job.directory.iterdir()):
         raise UsageError(f"{job.directory} is not empty and no store: choose a new or empty folder")
     else:
-        job.work.mkdir(exist_ok=True)
-        write(note, job.identity.encode(), job.work)
+        _sign(job)
 
 
 def _pack_shards(job: Job, threads: int) -> None:
@@ -130,11 +174,13 @@ def _tell(progress: Progress, before: int, total: int, done: int) -> None:
 
 
 def _is_kept(job: Job, shard: str) -> bool:
-    """Tells whether an earlier run finished the shard and it is still intact."""
+    """Tells whether an earlier run finished the shard, it is still intact, and no picture is to be tried again."""
     try:
-        return Part.load(job.part(shard)).file == facts_of(job.directory / shard)
+        part = Part.load(job.part(shard))
+        is_intact = part.file == facts_of(job.directory / shard)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return False
+    return is_intact and not any(job.on_bad_image == "stop" or was_unread(bad) for bad in part.bad)
 
 
 def _write_shard(
@@ -178,7 +224,7 @@ def _prepare(job: Job, listing: Listing, i: int) -> _Picture | BadImage:
         data = listing.read(i)
         pixels = decode.load(data, listing.name(i), job.size)
     except OSError as error:
-        bad = BadImage(listing.name(i), f"cannot be read: {error.strerror or error}")
+        bad = BadImage(listing.name(i), f"{UNREAD}: {error.strerror or error}")
     except BadImage as error:
         bad = error
     else:

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
-from alexnet.data.shards import MANIFEST, Shards, Store, read_manifest
+from alexnet.data.manifest import MANIFEST, read_manifest
+from alexnet.data.shards import Shards, Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 
@@ -194,12 +195,17 @@ class Remote:
         address: Of the folder.
 
     Raises:
-        UsageError: The kind of address is unknown, or a package for it is missing.
+        UsageError: It is no address, or of an unknown kind, or a package for it is missing.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
-        is_http = urlsplit(address).scheme in ("http", "https")
+        try:
+            parts = urlsplit(address)
+            (parts.hostname or "").encode("idna")
+        except ValueError as error:
+            raise UsageError(f"{address} is no address ({error}): give a path, https://, s3:// or gs://") from error
+        is_http = parts.scheme in ("http", "https")
         self._transport: Transport = Http(self.address) if is_http else Bucket(self.address)
 
     def read(self, name: str, is_good: Callable[[bytes], bool] = bool, span: Span | None = None) -> bytes:
@@ -297,7 +303,7 @@ class Bucket:
             self._files, self._root = fsspec.core.url_to_fs(address)
         except ImportError as error:
             raise UsageError(f"{address} needs a package ({error}): pip install 'alexnet[remote]'") from error
-        except ValueError as error:
+        except Exception as error:  # each kind of store has errors of its own
             raise UsageError(
                 f"{address} is of no known kind ({error}): give a path, https://, s3:// or gs://"
             ) from error

@@ -10,13 +10,12 @@ The shards alone are a complete data set for `tar`, `webdataset` or Hugging Face
 only adds random access. An example's number is its place in the source, so a bad picture leaves a gap.
 """
 
-import json
 import mmap
-import re
 from collections import OrderedDict
 from contextlib import suppress
 from functools import cached_property
 from hashlib import blake2b, file_digest
+from itertools import count, takewhile
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,12 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from alexnet.data.decode import SPEC
+from alexnet.data.manifest import MEAN_IMAGE, read_manifest
 from alexnet.errors import DataError
-
-MANIFEST = "dataset.json"
-MEAN_IMAGE = "mean_image.npy"
-VERSION = 1
 
 EXAMPLES_PER_SHARD = 1024
 
@@ -42,14 +37,7 @@ INDEX = np.dtype([("shard", "<i4"), ("length", "<i4"), ("offset", "<i8"), ("labe
 
 Pixels = npt.NDArray[np.uint8]
 
-_KEYS = {"name", "classes", "splits", "size", "covariance", "content_hash", "fingerprint"} | {
-    "quarantine", "ignored", "licence", "details", "files"
-}  # fmt: skip
-
-
-def is_store(path: str | Path) -> bool:
-    """Tells whether a finished packed store lies at `path`."""
-    return Path(path, MANIFEST).expanduser().is_file()
+_REMEDY = "copy it again, or delete the store and pack it again"
 
 
 def shard_name(split: str, shard: int) -> str:
@@ -97,22 +85,23 @@ class Store:
         self.name: str = manifest["name"]
         self.classes: tuple[str, ...] = tuple(manifest["classes"])
         self.size: int = manifest["size"]
-        self.covariance: npt.NDArray[np.float64] = np.array(manifest["covariance"], dtype=np.float64)
+        self.covariance: npt.NDArray[np.float64] = np.array(manifest["covariance"])
         self.content_hash: str = manifest["content_hash"]
         self.fingerprint: str = manifest["fingerprint"]
         self.quarantine: list[dict[str, str]] = manifest["quarantine"]
         self.ignored: int = manifest["ignored"]
-        self.is_split_drawn: bool = manifest.get("is_split_drawn", False)
+        self.is_split_drawn: bool = manifest["is_split_drawn"]
         self.licence: str | None = manifest["licence"]
         self.details: dict[str, list[int] | list[str]] = manifest["details"]
-        self.decoding: str = manifest.get("decoding", SPEC)
+        self.decoding: str = manifest["decoding"]
         self._files: dict[str, dict[str, Any]] = manifest["files"]
         if shards is None:
             self._check(lambda name: name.endswith(".tar"), contents=False)
         self._check(lambda name: not name.endswith(".tar"), contents=True)
-        self.mean_image: npt.NDArray[np.float32] = np.load(self.directory / MEAN_IMAGE)
+        mean_image = _open_array(self.directory / MEAN_IMAGE, np.dtype(np.float32), (self.size, self.size, 3))
+        self.mean_image: npt.NDArray[np.float32] = np.array(mean_image)
         shards = shards or Shards(self.directory)
-        self.splits = {name: Split(self.directory, name, self.size, shards) for name in manifest["splits"]}
+        self.splits = {name: self._split(name, shards) for name in manifest["splits"]}
 
     def verify(self) -> None:
         """Reads every byte of the store and compares it with the hashes taken when it was packed.
@@ -122,25 +111,34 @@ class Store:
         """
         self._check(lambda name: True, contents=True)
 
+    def _split(self, name: str, shards: "Shards") -> "Split":
+        path = self.directory / f"{name}.index.npy"
+        index = _open_array(path, INDEX)
+        names = takewhile(self._files.__contains__, (shard_name(name, number) for number in count()))
+        lengths = np.array([self._files[shard]["bytes"] for shard in names], dtype=np.int64)
+        if not _is_sound(index, len(self.classes), lengths, self._files[f"{name}.names"]["bytes"]):
+            raise DataError(f"{path} points beyond classes, shards or names: {_REMEDY}")
+        return Split(self.directory, name, self.size, shards, index)
+
     def _check(self, chosen: Any, contents: bool) -> None:
         for name, facts in self._files.items():
             path = self.directory / name
             if not chosen(name):
                 continue
             if not path.is_file():
-                raise DataError(f"{path} is missing: copy it again, or delete the store and pack it again")
+                raise DataError(f"{path} is missing: {_REMEDY}")
             if path.stat().st_size != facts["bytes"] or (contents and digest(path) != facts["blake2b"]):
-                raise DataError(f"{path} is damaged: copy it again, or delete the store and pack it again")
+                raise DataError(f"{path} is damaged: {_REMEDY}")
 
 
 class Split:
     """The examples of one split, in the order of the source."""
 
-    def __init__(self, directory: Path, name: str, size: int, shards: "Shards") -> None:
+    def __init__(self, directory: Path, name: str, size: int, shards: "Shards", index: npt.NDArray[np.void]) -> None:
         self._split = name
         self._size = size
         self._shards = shards
-        self._index = np.load(directory / f"{name}.index.npy", mmap_mode="r")
+        self._index = index
         self._names = np.memmap(directory / f"{name}.names", np.uint8, "r")
 
     def __len__(self) -> int:
@@ -160,7 +158,7 @@ class Split:
         """Gives the name of example `i` in the source."""
         i = range(len(self))[i]
         start = self._index["name_end"][i - 1] if i else 0
-        return self._names[start : self._index["name_end"][i]].tobytes().decode()
+        return self._names[start : self._index["name_end"][i]].tobytes().decode("utf-8", "replace")
 
     def jpeg(self, i: int) -> memoryview:
         """Gives the JPEG of example `i`, a view into its shard.
@@ -248,33 +246,30 @@ def _open_files() -> int:
     return soft if soft >= 0 else 2 * OPEN_SHARDS  # negative: no limit
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """Reads `dataset.json`.
+def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+    """Maps a `.npy` file of one kind, and of one shape or else a list.
 
     Raises:
-        DataError: It is missing, damaged or of another version.
+        DataError: It is something else.
     """
-    path = directory / MANIFEST
-    if not path.is_file():
-        raise DataError(f"{directory} is no packed store (no {MANIFEST} in it): pack it or finish packing")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
-        version = manifest["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged: delete the store and pack it again") from error
-    if version != VERSION:
-        raise DataError(f"{path} is of version {version}, this program reads {VERSION}: pack the store again")
-    if not _is_whole(manifest):
-        raise DataError(f"{path} is incomplete: delete the store and pack it again")
-    return manifest
+        array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy raises whatever it likes on damaged data
+        raise DataError(f"{path} is damaged: {_REMEDY}") from error
+    if array.dtype != dtype or (array.shape != shape if shape else array.ndim != 1):
+        raise DataError(f"{path} is not the array that it should be: {_REMEDY}")
+    return array
 
 
-def _is_whole(manifest: dict[str, Any]) -> bool:
-    """Says whether all is there, and whether its files lie in the store's own folder: servers send manifests too."""
-    if not manifest.keys() >= _KEYS or not all(isinstance(manifest[name], dict) for name in ("files", "splits")):
+def _is_sound(index: npt.NDArray[np.void], classes: int, shards: npt.NDArray[np.int64], names: int) -> bool:
+    """Says whether an index, not empty, keeps to its classes, to shards of these lengths, and to `names` bytes."""
+    ends = index["name_end"]
+    if not (len(index) and _are_within(index["label"], classes) and _are_within(index["shard"], len(shards))):
         return False
-    are_plain = all(re.fullmatch(r"\w[\w.-]*", name, re.ASCII) for name in (*manifest["files"], *manifest["splits"]))
-    return are_plain and all(
-        isinstance(facts, dict) and type(facts.get("bytes")) is int and type(facts.get("blake2b")) is str
-        for facts in manifest["files"].values()
-    )
+    room = shards[index["shard"]] - index["length"]
+    is_inside = bool((index["length"] > 0).all() and (index["offset"] >= 0).all() and (index["offset"] <= room).all())
+    return is_inside and _are_within(ends, names + 1) and bool((ends[1:] >= ends[:-1]).all())
+
+
+def _are_within(numbers: npt.NDArray[np.integer], end: int) -> bool:
+    return bool(numbers.min() >= 0 and numbers.max() < end)

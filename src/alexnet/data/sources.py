@@ -5,9 +5,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from alexnet.data import cifar, folders, ilsvrc, solar
-from alexnet.data.listing import Listing, Source
-from alexnet.data.shards import is_store
+from alexnet.data.listing import TAR_ERRORS, Listing, Source
+from alexnet.data.manifest import is_store
 from alexnet.errors import UsageError
+from alexnet.files import from_home
 
 __all__ = ["Listing", "Source", "open_source"]
 
@@ -28,7 +29,7 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
     """
     if spec == solar.NAME:
         return solar.open_solar_cells(seed)
-    path = Path(spec).expanduser()
+    path = from_home(spec)
     _refuse_missing(path)
     if is_store(path):
         raise UsageError(f"{path} is a packed store already, not a source: use it as it is")
@@ -38,9 +39,17 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
         return cifar.open_cifar(found)
     if path.is_dir():
         return folders.open_folder(path, seed)
-    if tarfile.is_tarfile(path):
+    if _is_tar(path):
         return folders.open_tar(path, seed)
     raise UsageError(f"{path} is no known source: give a folder, a .tar file or {solar.NAME!r}")
+
+
+def _is_tar(path: Path) -> bool:
+    """Tells a tar file, a damaged one too: what is none never gets as far as these errors."""
+    try:
+        return tarfile.is_tarfile(path)
+    except TAR_ERRORS:
+        return True
 
 
 def _refuse_missing(path: Path) -> None:

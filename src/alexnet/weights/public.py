@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.files import plain_errors
+from alexnet.files import from_home, plain_errors
 
 MAX_BYTES = 1 << 30
 """No public AlexNet has a quarter of it; a server that sends more is cut off."""
@@ -115,7 +115,7 @@ def find(name: str) -> Public:
 
 def folder() -> Path:
     """Gives where files are kept: below $ALEXNET_CACHE, or else ~/.cache/alexnet."""
-    return Path(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet").expanduser() / "weights"
+    return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet") / "weights"
 
 
 def get(
