@@ -123,3 +123,15 @@ def test_a_home_that_there_is_not_is_one_line():
     assert from_home("~/x") == Path.home() / "x"
     with pytest.raises(UsageError, match="there is no such home folder: write the path out"):
         from_home("~nobody-of-this-name/x")
+
+
+def test_a_disk_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def unknown(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    write(tmp_path / "a", "new")
+    with files.alone_in(tmp_path, "is taken"):
+        assert (tmp_path / "a").read_text() == "new"

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from alexnet.errors import DataError, UsageError
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -80,6 +81,8 @@ def _let_go(file: BinaryIO) -> None:
 def _lock(handle: int, wait: bool = True) -> None:
     """Locks a file or directory until it is closed; the system frees the lock of a killed program.
 
+    Some network disks know no locks; there nothing is locked.
+
     Raises:
         BlockingIOError: Another program has it, and this one does not wait.
     """
@@ -87,7 +90,11 @@ def _lock(handle: int, wait: bool = True) -> None:
         import fcntl
     except ImportError:  # Windows
         return
-    fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def _sync(directory: Path) -> None:
