@@ -45,7 +45,8 @@ def examine(
     Returns:
         `{"machine", "rates", "shares", "pictures", "epoch_s", "largest_batch", "bound_by", "advice"}`: rates in
         images/s, but for `disk MB/s`; shares of an image's time that each stage takes; the training pictures of
-        `data` and the seconds that an epoch of them takes, None where not known; the advice in sentences.
+        `data` and the seconds that an epoch of them takes (after the first, where they are kept decoded), None where
+        not known; the advice in sentences.
 
     Raises:
         UsageError, DataError: There is no such network or data.
@@ -60,18 +61,19 @@ def examine(
         rates["disk"] = 1e6 * rates["disk MB/s"] / picture_bytes
     step, largest_batch = _step(variant, size, notice)
     rates |= step
-    shares, pictures = _shares(rates), _count(data)
+    shares, pictures, stored = _shares(rates), _count(data), stored_size(variant, side)
+    are_kept = pictures is not None and pictures * stored * stored * 3 <= MEMORY_BUDGET
     findings = {
         "machine": machine.describe(),
         "rates": rates | {"training": 1 / _seconds(rates)} if shares else rates,
         "shares": shares,
         "pictures": pictures,
-        "epoch_s": pictures * _seconds(rates) if shares and pictures else None,
+        "epoch_s": pictures * _seconds(rates, are_kept) if shares and pictures else None,
         "largest_batch": largest_batch,
         "bound_by": max(shares, key=lambda stage: shares[stage], default="unknown"),
     }
     is_packed = data is not None and is_store(data)
-    return {**findings, "advice": list(_advice(findings, is_packed, stored_size(variant, side)))}
+    return {**findings, "advice": list(_advice(findings, is_packed, are_kept))}
 
 
 def loading(size: Size, store: str, variant: str, side: int) -> dict[str, float]:
@@ -147,9 +149,12 @@ def _try(contestant: Contestant, size: Size, notice: Notice) -> dict[str, float]
         return {}
 
 
-def _seconds(rates: dict[str, float]) -> float:
-    """Gives the seconds of one image: on a processor that does everything the sum, beside a GPU the longest."""
-    each = [1 / rates[stage] for stage in STAGES if stage in rates]
+def _seconds(rates: dict[str, float], are_kept: bool = False) -> float:
+    """Gives the seconds of one image, also of one that is kept decoded: on a processor that does everything the sum,
+    beside a GPU the longest.
+    """
+    stages = [stage for stage in STAGES if stage in rates and not (are_kept and stage in ("disk", "decoding"))]
+    each = [1 / rates[stage] for stage in stages]
     return max(each) if torch.cuda.is_available() else sum(each)
 
 
@@ -169,7 +174,7 @@ def _count(data: str | None) -> int | None:
         return None
 
 
-def _advice(findings: dict[str, Any], is_packed: bool, side: int) -> Iterator[str]:
+def _advice(findings: dict[str, Any], is_packed: bool, are_kept: bool) -> Iterator[str]:
     facts, rates, count = findings["machine"], findings["rates"], findings["pictures"]
     if not facts["kernels"]:
         yield "The compiled kernels are missing: install alexnet again with a C++ compiler at hand."
@@ -181,7 +186,7 @@ def _advice(findings: dict[str, Any], is_packed: bool, side: int) -> Iterator[st
     if count and not is_packed and count / rates["packing"] > WORTH_SAYING_S:
         minutes = count / rates["packing"] / 60
         yield f"The first run packs {count:,} pictures, about {minutes:.0f} min; `alexnet pack` does it beforehand."
-    if count and count * side * side * 3 <= MEMORY_BUDGET:
+    if count and are_kept:
         yield "Decoded, these pictures fit in memory: they are decoded in the first epoch only."
     batch = findings["largest_batch"]
     if batch is not None and batch < PAPER.batch_size:

@@ -10,8 +10,8 @@
     └── TeamError         processes that should work together cannot: one did not come, ended, or hangs
         └── SaidElsewhere     another process of the team says what is wrong; this one has no message
 
-Every message is one line: what is wrong, the value at fault, and the remedy. The command line prints
-it and exits with 2; anything that is not an `AlexNetError` is a bug and shows its traceback.
+Every message is one line: what is wrong, the value at fault, and the remedy. The command line prints it and exits
+with 2, as it does with what the system refuses (`OSError`); anything else is a bug and shows its traceback.
 """
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from alexnet.errors import DataError, UsageError
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -65,12 +65,23 @@ def _alone_at(path: Path) -> BinaryIO:
     while True:
         if path.is_symlink():
             path.unlink()
-        handle = os.open(path, flags, 0o666)
-        _lock(handle)
-        if path.exists() and os.path.samestat(os.fstat(handle), path.lstat()):
-            os.ftruncate(handle, 0)
-            return os.fdopen(handle, "wb")
-        os.close(handle)  # the other has finished, and given the file its name
+        file = os.fdopen(os.open(path, flags, 0o666), "wb")
+        try:
+            _lock(file.fileno())
+            if os.name != "posix" or _is_at(file, path):
+                file.truncate(0)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # the other has finished, and given the file its name
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _let_go(file: BinaryIO) -> None:

@@ -52,11 +52,16 @@ def test_the_other_way_round_it_is_the_opposite(measure):
 
 
 def test_what_is_not_seen_says_what_it_takes_to_see_the_papers_figure(measure):
-    result = measure("lrn", 2, whole=[0.2], without_lrn=[0.205])
+    result = measure("lrn", 2, whole=[0.2], without_lrn=[0.21])
     assert result["verdict"] == "not seen here"
     assert (
         "over 400 pictures, one seed: not seen here. To see the paper's 1.4 points takes about" in result["answer"][0]
     )
+
+
+def test_an_answer_between_the_papers_figure_and_none_is_called_so(measure):
+    told = measure("lrn", 2, whole=[0.2], without_lrn=[0.205])["answer"][0]
+    assert told.endswith("The experiment is large enough for the paper's 1.4 points, and came out between it and none.")
 
 
 def test_a_difference_as_large_as_the_papers_can_be_ruled_out(measure):

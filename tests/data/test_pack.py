@@ -200,19 +200,19 @@ def broken(monkeypatch):
     return names
 
 
-def test_a_picture_that_could_not_be_read_comes_in_once_it_can(source, tmp_path, broken, monkeypatch):
+def test_a_picture_that_could_not_be_read_comes_in_once_it_can_and_a_person_asks(source, tmp_path, broken):
     pack(source, tmp_path / "whole", size=16)
     broken.add("train/cat/0001.jpg")
     for _ in range(2):
-        packed = pack(source, tmp_path / "store", size=16)
+        packed = pack(source, tmp_path / "store", size=16, retry=True)
         assert [bad["name"] for bad in packed.quarantine] == ["train/cat/0001.jpg"]
         assert packed.quarantine[0]["reason"] == "cannot be read: Permission denied"
         assert len(packed.splits["train"]) == 8
     broken.clear()
-    redone, write = [], packing._write_shard
-    monkeypatch.setattr(packing, "_write_shard", lambda *a: redone.append(shards.shard_name(*a[2:4])) or write(*a))
-    assert pack(source, tmp_path / "store", size=16).quarantine == []
-    assert redone == ["train-000000.tar"]
+    before = files(tmp_path / "store")
+    pack(source, tmp_path / "store", size=16)
+    assert files(tmp_path / "store") == before
+    assert pack(source, tmp_path / "store", size=16, retry=True).quarantine == []
     assert files(tmp_path / "store") == files(tmp_path / "whole")
 
 
@@ -220,7 +220,7 @@ def test_a_store_with_a_picture_that_still_cannot_be_read_is_not_packed_again(so
     broken.add("val/dog/0001.jpg")
     pack(source, tmp_path / "store", size=16)
     before = files(tmp_path / "store")
-    pack(source, tmp_path / "store", size=16, progress=Stopper(1))
+    pack(source, tmp_path / "store", size=16, progress=Stopper(1), retry=True)
     assert files(tmp_path / "store") == before
 
 
@@ -237,7 +237,7 @@ def test_an_interrupted_second_packing_leaves_no_store_and_can_be_resumed(source
     pack(source, tmp_path / "store", size=16)
     broken.clear()
     with pytest.raises(KeyboardInterrupt):
-        pack(source, tmp_path / "store", size=16, progress=Stopper(2))
+        pack(source, tmp_path / "store", size=16, progress=Stopper(2), retry=True)
     assert not is_store(tmp_path / "store")
     assert pack(source, tmp_path / "store", size=16).quarantine == []
 
@@ -247,8 +247,18 @@ def test_a_picture_that_can_be_read_but_not_decoded_now_is_bad(source, small, tm
     pack(source, tmp_path / "store", size=16)
     broken.clear()
     (small / "train/cat/0001.jpg").write_bytes(b"")
-    assert pack(source, tmp_path / "store", size=16).quarantine[0]["reason"] == "the file is empty"
-    assert not (tmp_path / "store/.pack").exists()
+    assert pack(source, tmp_path / "store", size=16, retry=True).quarantine[0]["reason"] == "the file is empty"
+
+
+def test_stop_leaves_a_store_whole_that_has_another_bad_picture(source, small, tmp_path, broken):
+    (small / "train/cat/0002.jpg").write_bytes(DAMAGED["html"])
+    source = open_source(small)
+    broken.add("train/cat/0001.jpg")
+    pack(source, tmp_path / "store", size=16)
+    broken.clear()
+    with pytest.raises(BadImage, match="HTML"):
+        pack(source, tmp_path / "store", size=16, on_bad_image="stop", retry=True)
+    assert is_store(tmp_path / "store")
 
 
 def test_stop_names_the_first_bad_picture_of_a_finished_store(small, tmp_path):

@@ -143,6 +143,7 @@ TROUBLE = {
     "no class folders": ({".": 3}, "no class folder"),
     "no class folders in train or val": ({"train": 3, "val": 3}, "no class folder"),
     "no class folders in train, val or another": ({"train": 3, "val": 3, "masks": 3}, "no class folder"),
+    "flat train and test under other names": ({"train": 3, "test1": 3, "test2": 3}, "no class folder"),
     "no class folders in train": ({"train": 3, "val/a": 1}, "'train' holds no pictures"),
     "a single picture": ({"a": 1, "b": 3}, "'a' has 1 picture"),
 }

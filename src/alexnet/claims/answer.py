@@ -74,6 +74,8 @@ def in_words(name: str, found: Difference, claim: Claim) -> str:
     size = f"the paper's {found.size * 100:.1f} points" if known else f"{found.size * 100:.1f} point"
     if found.high < found.size:
         return f"{text} So much as {size} is not there: it lies outside."
+    if found.pictures_needed <= found.pictures and (found.seeds_needed or 1) <= max(1, len(found.each)):
+        return f"{text} The experiment is large enough for {size}, and came out between it and none."
     takes = [f"{found.seeds_needed:,} seeds"] if found.seeds_needed else []
     if found.pictures_needed > found.pictures or not takes:
         takes.append(f"{found.pictures_needed:,} pictures")

@@ -25,6 +25,8 @@ from alexnet.report.markup import duration
 from alexnet.training.observer import Observer
 from alexnet.training.run import read_config
 
+FEW_PICTURES = 2
+
 ANSWER, PAGE = "claim.json", "claim.html"
 
 
@@ -125,6 +127,8 @@ def _complete(store: Store) -> Store:
     if not {"train"} < store.splits.keys():
         has = ", ".join(store.splits)
         raise DataError(f"{store.name} has {has} only: an experiment takes pictures to train on and others to test on")
+    if sum(len(split) for name, split in store.splits.items() if name != "train") < FEW_PICTURES:
+        raise DataError(f"{store.name} has a single picture to test on: an experiment takes {FEW_PICTURES} or more")
     return store
 
 

@@ -1,6 +1,6 @@
 """Training and testing the arms: ordinary run folders, begun, continued, or left as they are.
 
-    OUT/runs/without-lrn-0-5f2a81c3/    the run: arm, seed, and a hash of its settings and data
+    OUT/runs/without-lrn-0-5f2a81c3/    the run: arm, seed, and a hash of its settings, data and numbers
     OUT/lrn/claim.json, claim.html      the answer
 
 The hash lets claims share what they have in common: the whole network, trained once a seed, is an arm of most.
@@ -23,12 +23,15 @@ from alexnet.config import Train
 from alexnet.data.pictures import Pictures
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import Classifier, load
-from alexnet.evaluation.evaluate import evaluate
+from alexnet.evaluation.metrics import topk_errors
 from alexnet.files import replacing, write
 from alexnet.training import loop, run
 from alexnet.training.observer import Observer
 
 TOGETHER = 128
+
+SEEN = 5000
+"""Training pictures that a trained run is asked about."""
 
 Floats = NDArray[np.float64]
 
@@ -153,24 +156,32 @@ def answers(trained: Trained, store: Store, views: int) -> NDArray[np.float32]:
 
 
 def training_error(trained: Trained, store: Store) -> float:
-    """Gives the share of its training pictures that a run names wrongly, seen as the test pictures are."""
-    path = trained.folder / "training.json"
+    """Gives the share of its training pictures that a run names wrongly, seen as the test pictures are.
+
+    Of more than `SEEN` training pictures it asks so many, evenly spread.
+    """
+    path = trained.folder / "training-error.json"
     if not path.is_file():
-        found, _ = evaluate([load(trained.folder, numbers=_numbers(trained.folder))], store, "train")
-        write(path, json.dumps({"top1_error": found["top1_error"]}))
-    return float(json.loads(path.read_text(encoding="utf-8"))["top1_error"])
+        labels = store.splits["train"].labels
+        chosen = np.unique(np.linspace(0, len(labels) - 1, min(SEEN, len(labels))).astype(np.int64))
+        found = _ask(load(trained.folder, numbers=_numbers(trained.folder)), store, "train", 1, chosen)
+        write(path, json.dumps(float(topk_errors(found, labels[chosen], 1).mean())))
+    return float(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _numbers(folder: Path) -> str:
     return str(run.read_config(folder)["train"]["precision"])
 
 
-def _ask(classifier: Classifier, store: Store, name: str, views: int) -> NDArray[np.float32]:
+def _ask(
+    classifier: Classifier, store: Store, name: str, views: int, chosen: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
+    """Gives the probabilities of the pictures of a split, or of the chosen ones."""
     split = store.splits[name]
+    chosen = np.arange(len(split)) if chosen is None else chosen
     pictures = Pictures(split, store.size, memory_budget=0)
     try:
-        starts = range(0, len(split), TOGETHER)
-        batches = [np.arange(start, min(start + TOGETHER, len(split))) for start in starts]
+        batches = [chosen[start : start + TOGETHER] for start in range(0, len(chosen), TOGETHER)]
         return np.concatenate([classifier.probabilities(pictures.read(batch), views) for batch in batches])
     finally:
         pictures.close()

@@ -65,7 +65,7 @@ def compare(worse: NDArray[np.float64], better: NDArray[np.float64], size: float
     parts = Parts.of(apart, float(by_picture.var()))
     half = Z95 * math.sqrt(float(by_picture.var()) / len(by_picture))
     if seeds > 1:
-        luck = student(seeds - 1) ** 2 * (parts.seeds + parts.rest / pictures) / seeds
+        luck = max(student(seeds - 1) ** 2 * float(each.var(ddof=1)), Z95**2 * parts.rest / pictures) / seeds
         half = max(half, math.sqrt(luck + Z95**2 * parts.pictures / pictures))
     low, high = max(-1.0, min(mean, centre - half)), min(1.0, max(mean, centre + half))
     return Difference(mean, low, high, pictures, each.tolist(), size, *parts.needed(seeds, pictures, size))
@@ -135,9 +135,10 @@ def resolved(pictures: int, seeds: int) -> float:
     """Guesses the difference that so many test pictures show in four experiments of five.
 
     Before the experiment it is taken that the networks of a seed disagree on a tenth of the pictures, on half of them
-    for reasons that other seeds do not share.
+    for reasons that other seeds do not share, and that seeds differ by no more than that makes them.
     """
-    return (Z95 + Z80) * math.sqrt(0.1 * (1 + 1 / seeds) / 2 / pictures)
+    power = Z95 + Z80 if seeds == 1 else student(seeds - 1) + Z80
+    return math.sqrt(0.05 / pictures * ((Z95 + Z80) ** 2 + power**2 / seeds))
 
 
 def _padded(apart: NDArray[np.float64]) -> NDArray[np.float64]:

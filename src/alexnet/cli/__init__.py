@@ -325,7 +325,7 @@ def _claim(command: argparse.ArgumentParser) -> None:
         "--budget",
         default="quick",
         choices=("quick", "standard", "full"),
-        help="minutes, tens of minutes, or days (quick)",
+        help="minutes; half an hour to two hours; or days (quick)",
     )
     command.add_argument(
         "--seeds", type=int, metavar="K", help="networks an arm (quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5)"

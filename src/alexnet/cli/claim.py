@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.cli import render
-from alexnet.cli.data import from_anywhere
+from alexnet.cli.data import from_anywhere, refuse_inside
 from alexnet.cli.stop import polite_stop
 from alexnet.errors import UsageError
 from alexnet.report.markup import duration
@@ -35,9 +35,9 @@ def _test(asked: Namespace) -> None:
     from alexnet.claims.experiment import Stopped
     from alexnet.team import ALONE
 
-    request = Request(
-        asked.name, from_anywhere(asked.data), asked.budget, asked.seeds, Path(asked.out), tuple(asked.set)
-    )
+    data, out = from_anywhere(asked.data), Path(asked.out)
+    refuse_inside(out, data)
+    request = Request(asked.name, data, asked.budget, asked.seeds, out, tuple(asked.set))
     with polite_stop(ALONE) as stop, render.PartsDisplay() as display, render.Bar("packing") as bar:
         try:
             result = conduct(request, display, stop.is_set, bar.update)

@@ -13,7 +13,7 @@ from typing import Any
 from alexnet import config
 from alexnet.cli import render
 from alexnet.cli.claim import claim
-from alexnet.cli.data import default_split, from_anywhere, open_data, source_of
+from alexnet.cli.data import default_split, from_anywhere, open_data, refuse_inside, source_of
 from alexnet.cli.export import export
 from alexnet.cli.stop import polite_stop
 from alexnet.cli.weights import convert, weights
@@ -63,7 +63,9 @@ def pack(asked: Namespace) -> None:
 
     source = open_source(asked.source, seed=asked.seed)
     with render.Bar("packing") as bar:
-        store = pack_source(source, asked.store, size=asked.size, on_bad_image=asked.on_bad_image, progress=bar.update)
+        store = pack_source(
+            source, asked.store, size=asked.size, on_bad_image=asked.on_bad_image, progress=bar.update, retry=True
+        )
     counts = {name: len(split) for name, split in store.splits.items()}
     facts = {
         "store": str(store.directory),
@@ -88,7 +90,7 @@ def train(asked: Namespace) -> None:
         folder, settings, source = _what_to_train(asked, team)
         loop.check(settings)
         if not asked.resume:
-            _refuse_inside(folder, source)
+            refuse_inside(folder, source)
         if team.is_first and not asked.resume and not team.goes_on:
             run.check_new(folder)
         store = open_data(source, settings, asked.on_bad_image)
@@ -105,7 +107,8 @@ def train(asked: Namespace) -> None:
     if not team.is_first:
         return
     if not done:
-        again = f"alexnet train --resume {shlex.quote(str(folder))}"
+        words = ["alexnet", "train", "--resume", str(folder), *(["--data", source] if "://" in source else [])]
+        again = shlex.join(words)
         render.answer(asked, {"run": str(folder), "complete": False}, f"stopped and saved; continue with: {again}")
         return
     result = _evaluate_run(folder, store, settings)
@@ -153,7 +156,12 @@ def evaluate(asked: Namespace) -> None:
         return
     text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
     render.answer(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
-    if asked.data is None and len(asked.runs) == 1 and Path(asked.runs[0]).is_dir():
+    recorded = first.header.get("data", {}).get("source")
+    if (
+        (asked.data is None or ("://" in asked.data and asked.data == recorded))
+        and len(asked.runs) == 1
+        and Path(asked.runs[0]).is_dir()
+    ):
         try:
             _write_evaluation(Path(asked.runs[0]), results[0], examples)
         except UsageError as error:
@@ -260,17 +268,6 @@ def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
     flags = {name: getattr(asked, name) for name in _TRAIN_FLAGS[3:] if getattr(asked, name) is not None}
     settings = replace(config.recipe(asked.recipe), **flags)
     return Path(asked.out), config.override(settings, asked.set), from_anywhere(asked.data)
-
-
-def _refuse_inside(folder: Path, source: str) -> None:
-    """Keeps runs out of the folder of pictures, where they would be taken for a class.
-
-    Raises:
-        UsageError: It lies there.
-    """
-    pictures = Path(source).resolve()
-    if pictures.is_dir() and folder.resolve().is_relative_to(pictures):
-        raise UsageError(f"{folder} lies inside {source}, which is only read: choose a folder outside of it")
 
 
 def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:

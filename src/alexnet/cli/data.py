@@ -1,6 +1,7 @@
 """Which pictures a command works on, packed where they are not yet."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from alexnet.cli import render
@@ -32,6 +33,17 @@ def from_anywhere(source: str) -> str:
 
     path = from_home(source)
     return str(path.absolute()) if source != solar.NAME and path.exists() else source
+
+
+def refuse_inside(folder: Path, source: str) -> None:
+    """Keeps runs out of the folder of pictures, where they would be taken for a class.
+
+    Raises:
+        UsageError: It lies there.
+    """
+    pictures = Path(source).resolve()
+    if pictures.is_dir() and folder.resolve().is_relative_to(pictures):
+        raise UsageError(f"{folder} lies inside {source}, which is only read: choose a folder outside of it")
 
 
 def open_data(source: str, settings: Train, on_bad_image: Any, size: int | None = None, square: str = "centre") -> Any:

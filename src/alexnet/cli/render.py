@@ -118,7 +118,10 @@ def packed(facts: dict[str, Any]) -> str:
 def left_out(quarantine: Sequence[dict[str, str]]) -> list[str]:
     """The first pictures that could not be read, and how many more there are."""
     lines = [printable(f"left out {entry['name']}: {entry['reason']}") for entry in quarantine[:NAMED]]
-    return lines + [f"left out {len(quarantine) - NAMED:,} more"] * (len(quarantine) > NAMED)
+    lines += [f"left out {len(quarantine) - NAMED:,} more"] * (len(quarantine) > NAMED)
+    if any(entry["reason"].startswith("cannot be read") for entry in quarantine):
+        lines.append("what could not be read is tried again by alexnet pack SOURCE STORE")
+    return lines
 
 
 def _has_top5(result: dict[str, Any]) -> bool:

@@ -104,6 +104,8 @@ def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
                     _refuse_forged(member, tar.offset)
                     yield member
         except TAR_ERRORS as error:
+            if isinstance(error, OSError) and error.errno:
+                raise DataError(f"{path} cannot be read ({error.strerror}): see to its disk and try again") from error
             reason = str(error) or type(error).__name__
             raise DataError(f"{path} is no plain tar ({reason}): uncompress it or fetch it again") from error
         file.seek(tar.offset)
@@ -240,13 +242,19 @@ def _unwrapped(heads: list[Folder], folders: list[Folder]) -> tuple[list[Folder]
 
 
 def _has_splits(path: Path, heads: list[Folder], folders: list[Folder]) -> bool:
-    """Tells splits from classes; "train" beside other folders is a class if its pictures lie right in it."""
     tops = {folder[0] for folder in heads + folders if folder}
     splits = {SPLITS.get(top.lower()) for top in tops}
     if tops and not splits & {"train", None}:
         raise DataError(f"{path} has {_listed(tops)} but no train folder: add one")
-    is_class = splits == {"train", None} and not any(len(head) > 1 and head[0].lower() in SPLITS for head in heads)
-    return "train" in splits and not is_class
+    return "train" in splits and not _is_train_a_class(heads, splits)
+
+
+def _is_train_a_class(heads: list[Folder], splits: set[str | None]) -> bool:
+    """Tells the class "train" from the split: beside at least two others, such as "bus", pictures lie right in it."""
+    others = {head[0].lower() for head in heads if head} - SPLITS.keys()
+    is_split = any(len(head) > 1 and head[0].lower() in SPLITS for head in heads)
+    are_classes = len(others) > 1 and not any(name.startswith(tuple(SPLITS)) for name in others)
+    return splits == {"train", None} and not is_split and are_classes
 
 
 def _place(folder: Folder, has_splits: bool) -> Place | None:

@@ -4,8 +4,7 @@
     at the end:      commit.py joins the parts
 
 A shard depends on nothing but its own pictures, so whatever is interrupted is done again with the same bytes.
-Work in progress lies in STORE/.pack, which disappears with the commit; it stays while a picture could not be read, so
-that only that picture's shard is packed again once it can be.
+Work in progress lies in STORE/.pack, which disappears with the commit.
 """
 
 import json
@@ -50,10 +49,10 @@ def pack(
     on_bad_image: Literal["skip", "stop"] = "skip",
     progress: Progress | None = None,
     threads: int | None = None,
+    retry: bool = False,
 ) -> Store:
     """Packs a source, or goes on where an interrupted packing stopped; a finished store is returned as it is.
 
-    A picture that could not be read is left out like a bad one, and comes in with the next packing that can read it.
     Memory does not grow with the number of pictures. Two programs that pack the same store take turns.
 
     Args:
@@ -64,6 +63,8 @@ def pack(
         on_bad_image: "skip" leaves bad pictures out and lists them in `Store.quarantine`; "stop" raises.
         progress: Told after every picture.
         threads: How many decode at once; one a core by default.
+        retry: Pack a finished store anew where a picture that could not be read then can be read now. Its content
+            becomes another, so that runs on it cannot be resumed: only a person decides that.
 
     Raises:
         BadImage: A picture cannot be read or decoded, now or when the store was packed, and `on_bad_image` is "stop".
@@ -76,14 +77,12 @@ def pack(
     with plain_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         with alone_in(directory):
-            if not _is_finished(job):
+            if not _is_finished(job, retry):
                 _claim(job)
                 _pack_shards(job, threads or precision.cores())
                 commit(job)
-            store = Store(directory)
-            if not any(map(was_unread, store.quarantine)):
-                shutil.rmtree(job.work, ignore_errors=True)
-    return store
+            shutil.rmtree(job.work, ignore_errors=True)
+    return Store(directory)
 
 
 def _check_arguments(job: Job) -> None:
@@ -97,19 +96,21 @@ def _check_arguments(job: Job) -> None:
         raise UsageError(f"the store {job.directory} lies inside its source: choose a folder outside of it")
 
 
-def _is_finished(job: Job) -> bool:
-    """Tells whether the store is there; one that lacks a picture which can be read by now becomes half packed again."""
+def _is_finished(job: Job, retry: bool) -> bool:
+    """Tells whether the store is there; on `retry` one becomes half packed whose unread pictures can be read by now."""
     if not is_store(job.directory):
         return False
     store = Store(job.directory)
     if store.fingerprint != job.identity:
         raise UsageError(f"{job.directory} is a store of another source, size or seed: choose another folder")
-    if _has_become_readable(job.source, store.quarantine):
-        _reopen(job)
-        return False
-    if job.on_bad_image == "stop" and store.quarantine:
-        raise BadImage(store.quarantine[0]["name"], store.quarantine[0]["reason"])
-    return True
+    tried_again = retry and _has_become_readable(job.source, store.quarantine)
+    left_out = [bad for bad in store.quarantine if not (tried_again and was_unread(bad))]
+    if job.on_bad_image == "stop" and left_out:
+        raise BadImage(left_out[0]["name"], left_out[0]["reason"])
+    if tried_again:
+        _sign(job)
+        (job.directory / MANIFEST).unlink()
+    return not tried_again
 
 
 def _has_become_readable(source: Source, quarantine: list[dict[str, str]]) -> bool:
@@ -129,11 +130,6 @@ def _can_be_read(listing: Listing, i: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _reopen(job: Job) -> None:
-    _sign(job)
-    (job.directory / MANIFEST).unlink()
 
 
 def _sign(job: Job) -> None:

@@ -133,7 +133,9 @@ def blank(header: dict[str, Any], path: Path) -> Network:
         with torch.device("meta"):
             return create(settings.pop("variant"), classes=len(classes), initialisation="none", **settings)
     except (UsageError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path} holds a network that this version cannot build: {error}") from error
+        raise CheckpointError(
+            f"{path} holds a network that this version cannot build: {error}; restore it from a copy or make it anew"
+        ) from error
 
 
 def _check_classes(classes: Any) -> None:
