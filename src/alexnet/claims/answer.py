@@ -44,17 +44,18 @@ def measure(claim: Claim, runs: Mapping[str, Sequence[Trained]], store: Store) -
     differences = {name: compare(theirs, ours, sizes[name]) for name, (ours, theirs) in errors.items()}
     if claim.kind == "ensemble":  # whose one difference is of no seed
         differences = {name: replace(found, each=[]) for name, found in differences.items()}
-    wrong, naive = _errors(better + worse, truth, 1), 1 - np.bincount(truth).max() / len(truth)
-    if has_learned := all(interval(each.mean(), len(truth))[1] < naive for each in wrong):
+    rows, naive = _rows(better + worse, truth, kinds, runs, store), 1 - np.bincount(truth).max() / len(truth)
+    if has_learned := all(interval(row["top1_error"], len(truth))[1] < naive for row in rows):
         said = [in_words(name, found, claim) for name, found in differences.items()]
     else:
+        worst = max(row["top1_error"] for row in rows)
         said = [
-            f"{NOT_SEEN}: a network errs on {wrong.mean(1).max():.1%} of the pictures, always naming the largest class "
+            f"{NOT_SEEN}: a network errs on {worst:.1%} of the pictures, always naming the largest class "
             f"on {naive:.1%}. It has not learned enough for its differences to mean anything; take a larger budget."
         ]
     verdicts = {name: found.verdict if has_learned else NOT_SEEN for name, found in differences.items()}
     return {
-        "rows": _rows(better + worse, truth, kinds, runs, store),
+        "rows": rows,
         "differences": {name: {**asdict(found), "verdict": verdicts[name]} for name, found in differences.items()},
         "verdict": verdicts["top1"],
         "answer": said,

@@ -83,6 +83,7 @@ def train(asked: Namespace) -> None:
     from alexnet import precision
 
     precision.keep_memory()
+    from alexnet.data.remote import is_remote
     from alexnet.meeting import assemble
     from alexnet.training import loop, run
 
@@ -107,7 +108,7 @@ def train(asked: Namespace) -> None:
     if not team.is_first:
         return
     if not done:
-        words = ["alexnet", "train", "--resume", str(folder), *(["--data", source] if "://" in source else [])]
+        words = ["alexnet", "train", "--resume", str(folder), *(["--data", source] if is_remote(source) else [])]
         again = shlex.join(words)
         render.answer(asked, {"run": str(folder), "complete": False}, f"stopped and saved; continue with: {again}")
         return
@@ -132,6 +133,7 @@ def evaluate(asked: Namespace) -> None:
     from alexnet import precision
 
     precision.keep_memory()
+    from alexnet.data.remote import is_remote
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
     from alexnet.evaluation.quantise import weight_bytes
@@ -158,7 +160,7 @@ def evaluate(asked: Namespace) -> None:
     render.answer(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
     recorded = first.header.get("data", {}).get("source")
     if (
-        (asked.data is None or ("://" in asked.data and asked.data == recorded))
+        (asked.data is None or (is_remote(asked.data) and asked.data == recorded))
         and len(asked.runs) == 1
         and Path(asked.runs[0]).is_dir()
     ):

@@ -117,9 +117,11 @@ def packed(facts: dict[str, Any]) -> str:
 
 def left_out(quarantine: Sequence[dict[str, str]]) -> list[str]:
     """The first pictures that could not be read, and how many more there are."""
+    from alexnet.data.commit import was_unread
+
     lines = [printable(f"left out {entry['name']}: {entry['reason']}") for entry in quarantine[:NAMED]]
     lines += [f"left out {len(quarantine) - NAMED:,} more"] * (len(quarantine) > NAMED)
-    if any(entry["reason"].startswith("cannot be read") for entry in quarantine):
+    if any(map(was_unread, quarantine)):
         lines.append("what could not be read is tried again by alexnet pack SOURCE STORE")
     return lines
 

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from alexnet import precision
+from alexnet.config import RANGES
 from alexnet.data import decode
 from alexnet.data.commit import QUALITY, SUBSAMPLING, UNREAD, WORK, Job, Part, Progress, commit, facts_of, was_unread
 from alexnet.data.listing import Listing, Source
@@ -32,9 +33,6 @@ from alexnet.data.manifest import MANIFEST, is_store
 from alexnet.data.shards import Pixels, Store, shard_name
 from alexnet.errors import BadImage, UsageError
 from alexnet.files import alone_in, plain_errors, replacing, write
-
-LARGEST = 4096
-"""Side of stored pictures, pixels."""
 
 _IDENTITY = "identity"
 _END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
@@ -86,8 +84,9 @@ def pack(
 
 
 def _check_arguments(job: Job) -> None:
-    if not 1 <= job.size <= LARGEST:
-        raise UsageError(f"size must be in 1..{LARGEST}, got {job.size}")
+    smallest, largest = RANGES["stored_size"]
+    if not smallest <= job.size <= largest:
+        raise UsageError(f"size must be in {smallest}..{largest}, got {job.size}")
     if not 1 <= job.quality <= 100:
         raise UsageError(f"quality must be in 1..100, got {job.quality}")
     if job.on_bad_image not in ("skip", "stop"):

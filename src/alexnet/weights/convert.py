@@ -234,7 +234,7 @@ def _mean(found: Imported, wanted: Wanted, model: AlexNet, unknown: list[str]) -
     if mean.ndim == 1:
         side = stored_size(model.variant, model.input_size)
         mean = np.ascontiguousarray(np.broadcast_to(mean, (side, side, 3)))
-    if not model.input_size <= len(mean) <= 4096:
+    if not model.input_size <= len(mean) <= checkpoint.LARGEST:
         raise UsageError(f"the mean image has {len(mean)} pixels a side, the network takes {model.input_size}")
     return mean
 
