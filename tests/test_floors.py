@@ -14,7 +14,7 @@ FLOORS = [
     {"native", "precision", "team", "meeting"},
     {"models", "data"},
     {"weights"},
-    {"evaluation"},
+    {"evaluation", "foreign"},
     {"export"},
     {"training", "report", "bench", "doctor"},
     {"compress"},

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.data.imagenet import WORDNET, imagenet
 from alexnet.models.variants import VARIANTS
 from alexnet.weights import public
-from alexnet.weights.names import WORDNET, imagenet
 
-_spec = importlib.util.spec_from_file_location("foreign", Path(__file__).parents[1] / "weights" / "foreign.py")
+_spec = importlib.util.spec_from_file_location("foreign", Path(__file__).parents[1] / "foreign" / "foreign.py")
 foreign = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(foreign)
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from alexnet.data.imagenet import DEVKIT, WORDNET, imagenet
 from alexnet.data.sources import open_source
 from alexnet.data.store import pack
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.predict import predict
 from alexnet.models.alexnet import AlexNet
-from alexnet.weights.names import DEVKIT, WORDNET, imagenet
 
 SEEN = ("n01751748", "n09193705", "n02105855", "n04263257")
 """Of the first four pictures of the validation split."""

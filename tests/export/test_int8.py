@@ -6,7 +6,7 @@ import pytest
 from alexnet.export import int8
 from alexnet.export.onnx import engine, graph
 from alexnet.export.preprocessing import Preprocessing
-from alexnet.weights.imported import LAYERS
+from alexnet.foreign.imported import LAYERS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -24,22 +24,22 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "weights"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "foreign"))
 
 import foreign
 
 if __name__ == "__main__":
     import atheris
 
-    with atheris.instrument_imports(include=["alexnet.weights", "alexnet.pickles", "zipfile"]):
-        import alexnet.weights.compressed
-        import alexnet.weights.convert  # noqa: F401
+    with atheris.instrument_imports(include=["alexnet.foreign", "alexnet.weights", "alexnet.pickles", "zipfile"]):
+        pass
 
 from alexnet import pickles
 from alexnet.errors import AlexNetError
+from alexnet.foreign import caffe, convert, convnet, torchvision
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.variants import VARIANTS, Variant
-from alexnet.weights import caffe, checkpoint, compressed, convert, convnet, torchvision
+from alexnet.weights import checkpoint, compressed
 
 TOY = {"channels": (4, 4, 4, 4, 4), "hidden": 4}
 SIZES = {**TOY, "classes": 2}

@@ -3,9 +3,7 @@
 import hashlib
 import json
 
-import foreign
 import pytest
-from foreign import CHANNELS, CLASSES, HIDDEN
 
 from alexnet.weights import checkpoint, manifest
 
@@ -28,13 +26,6 @@ def test_a_trained_run_says_what_it_is_and_how_it_was_measured(run, store, setti
     assert told["metrics"].keys() == {"top1_error", "top5_error", "loss", "n", "views", "split"}
     assert {"alexnet", "torch"} <= told["versions"].keys()
     assert len(told["probe"]["logits"]) == 2
-
-
-def test_a_converted_run_has_one(toys, turn, tmp_path):
-    turn(foreign.caffemodel(foreign.random_weights(channels=CHANNELS, hidden=HIDDEN, classes=CLASSES)))
-    told = read(tmp_path / "run")
-    assert told["converted"]["dialect"].startswith("Caffe")
-    assert told == manifest.describe(tmp_path / "run" / "model.safetensors")
 
 
 def test_a_crash_leaves_none_rather_than_that_of_other_weights(tmp_path):

@@ -12,8 +12,8 @@ from alexnet.errors import UsageError
 
 def convert(asked: Namespace) -> None:
     """Turns foreign weights into a run folder."""
-    from alexnet.weights.convert import Wanted
-    from alexnet.weights.convert import convert as turn
+    from alexnet.foreign.convert import Wanted
+    from alexnet.foreign.convert import convert as turn
 
     mean = Path(asked.mean) if asked.mean else None
     run = turn(Path(asked.source), Path(asked.dest), Wanted(mean, asked.classes, asked.variant))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data import squares
+from alexnet.data.imagenet import words
 from alexnet.errors import BadImage
 from alexnet.evaluation.classifier import Classifier
-from alexnet.weights.names import words
 
 TOGETHER = 32
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from alexnet.data.imagenet import words
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.files import plain_errors
-from alexnet.weights.names import words
 
 PACKAGE = "onnxruntime-web@1.30.0"
 """Of the npm registry; MIT licence."""

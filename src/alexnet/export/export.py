@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet import __version__
+from alexnet.data.imagenet import words
 from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
@@ -22,7 +23,6 @@ from alexnet.export.parity import Engine, Samples
 from alexnet.export.preprocessing import preprocessing
 from alexnet.files import write
 from alexnet.models.alexnet import AlexNet
-from alexnet.weights.names import words
 
 FORMATS = {"onnx": ".onnx", "keras": ".keras", "torch-export": ".pt2", "browser": "-browser"}
 """What the name of each ends in; `browser` is a folder."""

@@ -7,9 +7,10 @@ import torch
 from foreign import CHANNELS, CLASSES, HIDDEN
 
 from alexnet.errors import AlexNetError, CheckpointError, UsageError
+from alexnet.foreign import wire
+from alexnet.foreign.convert import read
 from alexnet.models.alexnet import AlexNet
-from alexnet.weights import checkpoint, wire
-from alexnet.weights.convert import read
+from alexnet.weights import checkpoint
 
 ROWS = {"caffenet": foreign.CAFFENET, "caffe-alexnet": foreign.CAFFE_ALEXNET}
 

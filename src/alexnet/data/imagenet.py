@@ -17,7 +17,7 @@ _LONGEST = 1 << 24
 @cache
 def _words() -> dict[str, str]:
     """WordNet id -> words, in the order of the development kit."""
-    text = files("alexnet.weights").joinpath("imagenet.txt").read_text(encoding="utf-8")
+    text = files("alexnet.data").joinpath("imagenet.txt").read_text(encoding="utf-8")
     return dict(line.split("\t") for line in text.splitlines() if not line.startswith("#"))
 
 

@@ -23,15 +23,16 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet import __version__
+from alexnet.data.imagenet import WORDNET, read_classes
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import plain_errors, write
+from alexnet.foreign import caffe, convnet, torchvision
+from alexnet.foreign.imported import MAX_BYTES, Imported
+from alexnet.foreign.mean import read_mean
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.create import stored_size
 from alexnet.models.variants import variant
-from alexnet.weights import caffe, checkpoint, convnet, evidence, manifest, torchvision
-from alexnet.weights.imported import MAX_BYTES, Imported
-from alexnet.weights.mean import read_mean
-from alexnet.weights.names import WORDNET, read_classes
+from alexnet.weights import checkpoint, evidence, manifest
 
 KNOWN = "a .caffemodel of Caffe, a .pth or .safetensors of torchvision, or a checkpoint of cuda-convnet"
 
@@ -49,7 +50,7 @@ class Wanted:
 
     Attributes:
         mean: File of the mean image; see `mean.read_mean`.
-        classes: `imagenet-devkit`, `imagenet-wordnet` or a file; see `names.read_classes`.
+        classes: `imagenet-devkit`, `imagenet-wordnet` or a file; see `imagenet.read_classes`.
         variant: Row of `VARIANTS`.
     """
 

@@ -15,8 +15,8 @@ from safetensors.torch import save as safetensors
 
 from alexnet.errors import AlexNetError, CheckpointError
 from alexnet.evaluation.classifier import load
-from alexnet.weights.convert import read
-from alexnet.weights.torchvision import THEIRS
+from alexnet.foreign.convert import read
+from alexnet.foreign.torchvision import THEIRS
 
 PLACES = [f"{place}.{part}" for place in THEIRS.values() for part in ("weight", "bias")]
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -181,7 +181,7 @@ def test_an_untrained_network_is_refused(toys, turn):
 
 
 def test_the_reader_sees_the_tensors_that_torch_sees(net, tmp_path):
-    from alexnet.weights.torchvision import read_older
+    from alexnet.foreign.torchvision import read_older
 
     data = WAYS["older"](net)
     found, expected = read_older("x", memoryview(bytearray(data))), torch.load(io.BytesIO(data), weights_only=True)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alexnet.errors import AlexNetError
-from alexnet.weights import caffe, convnet, torchvision, wire
+from alexnet.foreign import caffe, convnet, torchvision, wire
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 SMALL = {"channels": (2, 4, 4, 4, 2), "hidden": 4, "classes": 2, "side": 1}

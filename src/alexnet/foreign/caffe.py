@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from alexnet.data.imagenet import WORDNET
 from alexnet.errors import CheckpointError
-from alexnet.weights.imported import LAYERS, Imported, counts, identify, shapes
-from alexnet.weights.names import WORDNET
-from alexnet.weights.wire import Fields, Wire
+from alexnet.foreign.imported import LAYERS, Imported, counts, identify, shapes
+from alexnet.foreign.wire import Fields, Wire
 
 ILSVRC_COLOUR = (122.67891434, 116.66876762, 104.00698793)
 """RGB mean of ILSVRC-2012, of Caffe's `ilsvrc_2012_mean.npy`."""

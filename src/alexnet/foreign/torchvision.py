@@ -23,10 +23,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from alexnet import pickles
+from alexnet.data.imagenet import WORDNET
 from alexnet.errors import CheckpointError
+from alexnet.foreign.imported import LAYERS, Imported, counts, identify, shapes
 from alexnet.pickles import Inert, PickleError
-from alexnet.weights.imported import LAYERS, Imported, counts, identify, shapes
-from alexnet.weights.names import WORDNET
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first pickle of the older format."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.foreign.convert import Wanted, convert
 from alexnet.models.variants import VARIANTS
-from alexnet.weights.convert import Wanted, convert
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from alexnet.data.imagenet import DEVKIT, WORDNET, imagenet, read_classes, words
 from alexnet.errors import UsageError
-from alexnet.weights.names import DEVKIT, WORDNET, imagenet, read_classes, words
 
 
 def test_both_orders_hold_the_same_thousand():

@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet import pickles
+from alexnet.data.imagenet import DEVKIT
 from alexnet.errors import CheckpointError
+from alexnet.foreign.imported import LAYERS, Imported, counts, identify, shapes
 from alexnet.models.lrn import SameMapNorm
 from alexnet.pickles import Array, PickleError
-from alexnet.weights.imported import LAYERS, Imported, counts, identify, shapes
-from alexnet.weights.names import DEVKIT
 
 COLOUR = (127.30, 119.72, 104.91)
 """RGB mean of the `batches.meta` that came with cuda-convnet2."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.weights import caffe, convnet
+from alexnet.foreign import caffe, convnet
 
 _LARGEST = 64 << 20
 

@@ -12,8 +12,9 @@ import torch
 from foreign import CLASSES
 
 from alexnet import pickles
+from alexnet.data import imagenet
 from alexnet.errors import AlexNetError, CheckpointError
-from alexnet.weights import checkpoint, names
+from alexnet.weights import checkpoint
 
 TOY = {"channels": (4, 8, 6, 8, 4), "hidden": 16, "classes": CLASSES}
 
@@ -45,11 +46,11 @@ def test_the_order_of_fc7s_inputs_decides(toys, turn, tmp_path):
 def test_classes_stand_in_the_order_of_the_development_kit(toys, turn):
     run = turn(foreign.convnet_checkpoint(foreign.two_towers(**{**TOY, "classes": 1000})))
     assert run["classes"][:2] == ["n02119789", "n02100735"]
-    assert run["classes"] == list(names.imagenet(names.DEVKIT))
+    assert run["classes"] == list(imagenet.imagenet(imagenet.DEVKIT))
 
 
 def test_the_newest_checkpoint_of_a_folder_is_taken(toys, tmp_path):
-    from alexnet.weights.convert import convert
+    from alexnet.foreign.convert import convert
 
     folder = tmp_path / "ConvNet__2012-10-01_12.00.00"
     folder.mkdir()
