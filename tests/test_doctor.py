@@ -22,7 +22,7 @@ def launch(monkeypatch):
         return {"images/s": 100.0, "peak bytes": 1e9 + 1e6 * size.batch}
 
     monkeypatch.setattr(doctor, "launch", measure)
-    monkeypatch.setattr(doctor.precision, "free_memory", lambda: 100_000_000)
+    monkeypatch.setattr(doctor.machine, "free_memory", lambda: 100_000_000)
 
 
 @pytest.mark.usefixtures("launch")
@@ -56,7 +56,7 @@ def test_the_time_of_a_training_follows_from_the_rates(store, pictures, monkeypa
 @pytest.mark.usefixtures("launch")
 def test_the_largest_batch_follows_from_what_an_image_takes(store, monkeypatch):
     """Batches of 2 and 8 take 1.002 and 1.008 GB."""
-    monkeypatch.setattr(doctor.precision, "free_memory", lambda: 1_108_000_000)
+    monkeypatch.setattr(doctor.machine, "free_memory", lambda: 1_108_000_000)
     assert doctor.examine(str(store.directory), "toy", size=SIZE)["largest_batch"] == 108
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(alexnet.__file__).parent
 
 FLOORS = [
     {"config", "seeds", "files", "errors", "pickles", "__init__"},
-    {"native", "precision", "team", "meeting"},
+    {"native", "machine", "team", "meeting"},
     {"models", "data"},
     {"weights"},
     {"evaluation", "foreign"},

@@ -4,15 +4,15 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from alexnet import precision
-from alexnet.bench import machine, samples
+from alexnet import machine
+from alexnet.bench import samples
 from alexnet.bench.clock import typical
 from alexnet.bench.rounds import Contestant, Failed, Notice, launch
 from alexnet.bench.size import Size
@@ -64,7 +64,7 @@ def examine(
     shares, pictures, stored = _shares(rates), _count(data), stored_size(variant, side)
     are_kept = pictures is not None and pictures * stored * stored * 3 <= MEMORY_BUDGET
     findings = {
-        "machine": machine.describe(),
+        "machine": asdict(machine.facts()),
         "rates": rates | {"training": 1 / _seconds(rates)} if shares else rates,
         "shares": shares,
         "pictures": pictures,
@@ -78,17 +78,17 @@ def examine(
 
 def loading(size: Size, store: str, variant: str, side: int) -> dict[str, float]:
     """Measures decoding, augmentation and, where there is a GPU, transfer: each by itself, in images/s."""
-    opened, train, dtype = Store(store), Train(variant=variant, batch_size=size.batch), precision.dtype("auto")
+    opened, train, dtype = Store(store), Train(variant=variant, batch_size=size.batch), machine.dtype("auto")
     pictures = Pictures(opened.splits["train"], opened.size, 0)
     chosen = np.arange(size.batch) % len(pictures)
     batch, draws = pictures.read(chosen), draw(train, opened.covariance, 0, opened.size, side)
-    mean, tensor = torch.from_numpy(opened.mean_image).to(precision.device()), torch.from_numpy(batch)
+    mean, tensor = torch.from_numpy(opened.mean_image).to(machine.device()), torch.from_numpy(batch)
     stages: dict[str, Callable[[], object]] = {
         "decoding": lambda: pictures.read(chosen),
         "augmentation": lambda: augment(batch, draws, mean, side, dtype),
     }
     if torch.cuda.is_available():
-        stages["transfer"] = lambda: tensor.to(precision.device())
+        stages["transfer"] = lambda: tensor.to(machine.device())
     rates = {name: size.batch / typical(stage, size.seconds) for name, stage in stages.items()}
     pictures.close()
     return rates
@@ -134,7 +134,7 @@ def _step(variant: str, size: Size, notice: Notice) -> tuple[dict[str, float], i
     few = max(1, size.batch // 4)
     small, whole = (_try(ours, replace(size, batch=batch), notice) for batch in (few, size.batch))
     rates = {"step": whole["images/s"]} if whole else {}
-    available = precision.free_memory()
+    available = machine.free_memory()
     if not small or not whole or not available or not whole["peak bytes"] > small["peak bytes"]:
         return rates, None
     each = (whole["peak bytes"] - small["peak bytes"]) / (size.batch - few)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from alexnet import bench, precision
+from alexnet import bench, machine
 from alexnet.bench import contestant, layers, limits, train
 from alexnet.cli import render
 from alexnet.errors import UsageError
@@ -47,7 +47,7 @@ def rows(result):
 
 def test_all_gives_rows_limits_layers_and_facts(answers, tiny, monkeypatch):
     answers(canned)
-    monkeypatch.setattr(precision, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     said = []
     result = bench.run("all", per_layer=True, notice=said.append, size=tiny)
     assert json.loads(json.dumps(result)) == result
@@ -91,7 +91,7 @@ def test_latency_is_compared_with_reading_the_weights_and_with_multiplying(answe
 
 def test_two_processes_are_not_measured_on_one_core(answers, tiny, monkeypatch):
     answers(canned)
-    monkeypatch.setattr(precision, "cores", lambda: 1)
+    monkeypatch.setattr(machine, "cores", lambda: 1)
     said = []
     assert bench.run("parallel", notice=said.append, size=tiny)["rows"] == []
     assert said == ["left out: parallel: 2 processes need as many cores, there is 1"]

@@ -91,7 +91,7 @@ def test_the_training_error_is_of_the_training_pictures_seen_as_the_test_picture
 def test_numbers_of_another_kind_are_another_run(ask, monkeypatch):
     ask("overlap")
     notes = Notes()
-    monkeypatch.setattr("alexnet.claims.experiment.precision", SimpleNamespace(dtype=lambda setting: "other"))
+    monkeypatch.setattr("alexnet.claims.experiment.machine", SimpleNamespace(dtype=lambda setting: "other"))
     ask("overlap", follower=notes)
     assert len(notes.runs) == 4
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import alexnet
-from alexnet import precision
+from alexnet import machine
 from alexnet.errors import BadImage, CheckpointError, UsageError
 from alexnet.evaluation.classifier import load
 
@@ -103,7 +103,7 @@ def test_a_run_folder_can_be_moved(run, tmp_path, images, classifier):
 
 @pytest.mark.parametrize("numbers", ["bf16", "int8"])
 def test_smaller_numbers_cost_little(run, images, classifier, numbers, monkeypatch):
-    monkeypatch.setattr(precision, "has_bf16", lambda: True)  # PyTorch computes it everywhere, if slowly
+    monkeypatch.setattr(machine, "has_bf16", lambda: True)  # PyTorch computes it everywhere, if slowly
     loaded = load(run, numbers=numbers)
     assert loaded.dtype == torch.bfloat16
     found = loaded.probabilities(images)

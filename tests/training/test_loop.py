@@ -438,7 +438,7 @@ def test_decoded_pictures_take_what_the_steps_leave(settings, monkeypatch):
     model = loop.make_model(settings, 3)
     step = memory.fixed_bytes(model) + int(4 * memory.bytes_per_image(model, torch.float32))
     for left, expected in ((-5, 0), (1000, 1000), (1 << 40, 2 << 30)):
-        monkeypatch.setattr("alexnet.precision.free_host_memory", lambda left=left: step + left)
+        monkeypatch.setattr("alexnet.machine.free_host_memory", lambda left=left: step + left)
         assert memory.left_for_pictures(model, 4, torch.float32) == pytest.approx(expected, abs=2)
 
 
@@ -456,7 +456,7 @@ def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_
 def test_the_largest_batch_is_that_of_all_processes(settings, monkeypatch):
     model = loop.make_model(settings, 3)
     each = memory.bytes_per_image(model, torch.float32)
-    monkeypatch.setattr("alexnet.precision.free_memory", lambda: int(memory.fixed_bytes(model) + 10.5 * each))
+    monkeypatch.setattr("alexnet.machine.free_memory", lambda: int(memory.fixed_bytes(model) + 10.5 * each))
     memory.check(model, 40, torch.float32, processes=4)
     with pytest.raises(UsageError, match="the largest that does is 40: --set batch_size=40"):
         memory.check(model, 44, torch.float32, processes=4)

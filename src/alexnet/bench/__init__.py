@@ -5,10 +5,11 @@ allocator its users have. Contestants take turns in rounds (A B C A B C); a row'
 a ratio the median of the ratios within each round. So a disturbance of the machine meets all of them alike.
 """
 
+from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-from alexnet.bench.machine import describe
+from alexnet import machine
 from alexnet.bench.rounds import Notice, Result
 from alexnet.bench.size import Size
 from alexnet.errors import UsageError
@@ -50,4 +51,4 @@ def run(
     for name in BENCHES if what == "all" else (what,):
         whole.add(import_module(f"alexnet.bench.{name}").bench(size, notice, **own.get(name, {})))
     layers = {"layers": whole.layers} if whole.layers else {}
-    return {"bench": what, "machine": describe(), "limits": whole.limits, "rows": whole.rows, **layers}
+    return {"bench": what, "machine": asdict(machine.facts()), "limits": whole.limits, "rows": whole.rows, **layers}

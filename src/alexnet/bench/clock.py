@@ -6,9 +6,9 @@ from statistics import median
 
 import torch
 
-from alexnet import precision
+from alexnet import machine
 
-now = time.process_time if precision.cores() == 1 and not torch.cuda.is_available() else time.perf_counter
+now = time.process_time if machine.cores() == 1 and not torch.cuda.is_available() else time.perf_counter
 """Gives seconds. Bound to one core, those that this process had the core; what else ran there does not count."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench.size import Size
 
 
@@ -23,7 +23,7 @@ def main(turn: str) -> None:
     """Plays one turn, in this process."""
     asked = json.loads(turn)
     if asked["keeps_memory"]:
-        precision.keep_memory()
+        machine.keep_memory()
     if asked["threads"]:
         torch.set_num_threads(asked["threads"])
     print("\n" + json.dumps(play(asked["function"], asked["arguments"], asked["size"])))

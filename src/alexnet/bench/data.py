@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench import samples
 from alexnet.bench.clock import laps, typical
 from alexnet.bench.rounds import Contest, Contestant, Notice, Result
@@ -105,8 +105,8 @@ def training(size: Size, store: str | None, memory_budget: int = 0) -> dict[str,
 
     As in `training.loop`, a thread makes batches in advance.
     """
-    dtype = precision.dtype("auto")
-    model = AlexNet(TWO_TOWER, input_size=size.input_size).to(precision.device())
+    dtype = machine.dtype("auto")
+    model = AlexNet(TWO_TOWER, input_size=size.input_size).to(machine.device())
     step = Step(model, _settings(size), dtype)
     if store is None:
         images, labels = made_up_batch(size.batch, model.input_size)
@@ -165,7 +165,7 @@ def _side(size: Size) -> int:
 @contextmanager
 def _batches(store: Store, size: Size, dtype: torch.dtype, budget: int = 0) -> Iterator[Callable[[int], Batch]]:
     """Gives a function that makes the batch of a step, the way `training.loop` does; all decoded before if it fits."""
-    train, split, device, side = _settings(size), store.splits["train"], precision.device(), _side(size)
+    train, split, device, side = _settings(size), store.splits["train"], machine.device(), _side(size)
     mean = torch.from_numpy(store.mean_image).to(device)
     pictures = Pictures(split, store.size, budget, torch.get_num_threads())
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench import limits
 from alexnet.bench.clock import typical
 from alexnet.bench.rounds import Contestant, Failed, Notice, launch
@@ -42,7 +42,7 @@ def table(size: Size, found: dict[str, float], notice: Notice) -> list[dict[str,
 
 def measure(size: Size) -> dict[str, float]:
     """Measures each layer on what the layer before it gives, in the numbers that training takes."""
-    dtype, device = precision.dtype("auto"), precision.device()
+    dtype, device = machine.dtype("auto"), machine.device()
     model = AlexNet("alexnet-two-tower", input_size=size.input_size).to(device)
     model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     side = model.input_size

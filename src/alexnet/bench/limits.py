@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench.clock import typical
 from alexnet.bench.rounds import Contest, Contestant, Result, Series
 from alexnet.bench.size import Size
@@ -27,7 +27,7 @@ def contestant(*wanted: str) -> Contestant:
 def measure(size: Size, wanted: list[str]) -> dict[str, float]:
     """Measures limits, by name; bf16 only where the processor has it."""
     ways = {multiply(name): partial(_multiply, dtype) for name, dtype in DTYPES.items()} | {COPY: _copy, READ: _read}
-    if not precision.has_bf16():
+    if not machine.has_bf16():
         del ways[multiply("bf16")]
     return {name: ways[name](size) for name in wanted if name in ways}
 
@@ -44,20 +44,20 @@ def _multiply(dtype: torch.dtype, size: Size) -> float:
     """Gives the rate of the best size of matrix."""
     rates = []
     for side in size.matrices:
-        left, right, out = (torch.full((side, side), 0.5, dtype=dtype, device=precision.device()) for _ in range(3))
+        left, right, out = (torch.full((side, side), 0.5, dtype=dtype, device=machine.device()) for _ in range(3))
         rates.append(2 * side**3 / typical(partial(torch.mm, left, right, out=out), size.seconds / 4))
     return max(rates)
 
 
 def _copy(size: Size) -> float:
     """Counts the bytes read and the bytes written."""
-    source, target = torch.ones(2, size.block // 4, device=precision.device())
+    source, target = torch.ones(2, size.block // 4, device=machine.device())
     return 2 * size.block / typical(lambda: target.copy_(source), size.seconds / 4)
 
 
 def _read(size: Size) -> float:
     """Takes the quickest of several reductions, some of which are held up by arithmetic."""
-    block = torch.ones(size.block // 4, device=precision.device())
+    block = torch.ones(size.block // 4, device=machine.device())
     whole = block.view(torch.int64)
     ways = (block.sum, block.max, whole.sum)
     return size.block / min(typical(way, size.seconds / 8) for way in ways)

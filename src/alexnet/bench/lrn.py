@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench import limits
 from alexnet.bench.clock import typical
 from alexnet.bench.rounds import Contest, Contestant, Notice, Result
@@ -65,7 +65,7 @@ def forward_backward(function: Any, shape: tuple[int, ...], case: str, seconds: 
         seconds: To measure for.
     """
     numbers, layout = case.split()
-    make = partial(torch.randn, *shape, device=precision.device(), dtype=limits.DTYPES[numbers])
+    make = partial(torch.randn, *shape, device=machine.device(), dtype=limits.DTYPES[numbers])
     images, gradient = (make().contiguous(memory_format=LAYOUTS[layout]) for _ in range(2))
     images.requires_grad_()
     return typical(lambda: torch.autograd.grad(function(images), images, gradient), seconds)

@@ -10,7 +10,7 @@ from statistics import median
 
 import torch
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench.clock import laps
 from alexnet.bench.rounds import Contest, Contestant, Notice, Result
 from alexnet.bench.size import Size
@@ -27,11 +27,11 @@ TIMEOUT_S = 300.0
 
 def bench(size: Size, notice: Notice) -> Result:
     """Compares the modes of `training.parallel` with one process, where each process has a core at least."""
-    result, threads = Result(), precision.cores()
+    result, threads = Result(), machine.cores()
     if threads < COUNT:
         notice(f"left out: parallel: {COUNT} processes need as many cores, there is {threads}")
         return result
-    for numbers in ("float32", "bf16") if precision.has_bf16() else ("float32",):
+    for numbers in ("float32", "bf16") if machine.has_bf16() else ("float32",):
         what = {"variant": TWO_TOWER, "numbers": numbers}
         alone = Contestant(f"one process of {threads} threads, {numbers}", "bench.train.ours", what, True, threads)
         teams = [
@@ -74,11 +74,11 @@ def main(turn: str) -> None:
     """Makes a member's steps; the first prints their rate and what each sends."""
     asked = json.loads(turn)
     size = Size(**asked["size"])
-    precision.keep_memory()
+    machine.keep_memory()
     torch.set_num_threads(asked["threads"])
-    train, dtype = Train(variant=asked["variant"], batch_size=size.batch), precision.dtype(asked["numbers"])
+    train, dtype = Train(variant=asked["variant"], batch_size=size.batch), machine.dtype(asked["numbers"])
     with assemble(asked["mode"], TIMEOUT_S) as team:
-        model = AlexNet(train.variant, input_size=size.input_size).to(precision.device())
+        model = AlexNet(train.variant, input_size=size.input_size).to(machine.device())
         step = Step(model, train, dtype, Part(model, team))
         images, _ = made_up_batch(size.batch // team.images.count, model.input_size)
         _, labels = made_up_batch(size.batch // team.data.count, 1)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench import limits
 from alexnet.bench.clock import typical
 from alexnet.bench.rounds import Contest, Contestant, Failed, Notice, Result, Series, launch
@@ -48,7 +48,7 @@ def bench(size: Size, notice: Notice) -> Result:
 
 def ours(size: Size, numbers: str) -> dict[str, float]:
     """Measures our prediction in some numbers."""
-    whole = AlexNet(TWO_TOWER, input_size=size.input_size).to(precision.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    whole = AlexNet(TWO_TOWER, input_size=size.input_size).to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, dtype = prepare(whole, numbers)
 
     def take(images: Tensor) -> Callable[[], object]:
@@ -67,7 +67,7 @@ def onnx_runtime(size: Size, path: str) -> dict[str, float]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    wanted = ["CUDAExecutionProvider"] if precision.device().type == "cuda" else ["CPUExecutionProvider"]
+    wanted = ["CUDAExecutionProvider"] if machine.device().type == "cuda" else ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(path, options, providers=wanted)
     if session.get_providers()[0] != wanted[0]:
         raise RuntimeError(f"this ONNX Runtime has no {wanted[0]}")
@@ -84,7 +84,7 @@ def openvino(size: Size, path: str, numbers: str) -> dict[str, float]:
     """Measures OpenVINO on the CPU with as many threads as PyTorch takes, in float32 (`f32`) or `bf16`."""
     import openvino as engine
 
-    if precision.device().type == "cuda":
+    if machine.device().type == "cuda":
         raise RuntimeError("it does not run on this GPU")
     form = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": numbers}
     graph = engine.Core().read_model(path)

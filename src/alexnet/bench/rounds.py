@@ -30,7 +30,7 @@ class Contestant:
         name: What its rows and ratios are called.
         function: `module.function` of `alexnet`; takes the sizes and the arguments, gives name -> figure.
         arguments: For the function, beside the sizes.
-        keeps_memory: Run with `precision.keep_memory`, as our own commands do.
+        keeps_memory: Run with `machine.keep_memory`, as our own commands do.
         threads: Of PyTorch; its own choice by default.
     """
 

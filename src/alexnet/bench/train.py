@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.bench import layers, limits
 from alexnet.bench.clock import laps
 from alexnet.bench.lrn import forward_backward
@@ -35,7 +35,7 @@ def _peer(name: str, network: str, numbers: str = "float32", keeps_memory: bool 
     return Contestant(name, "bench.train.peer", {"network": network, "numbers": numbers}, keeps_memory)
 
 
-BEST = "bf16" if precision.has_bf16() else "float32"
+BEST = "bf16" if machine.has_bf16() else "float32"
 OURS = [_ours(TWO_TOWER, numbers) for numbers in dict.fromkeys((BEST, "float32"))] + [_ours("alexnet", BEST)]
 PEERS = [
     _peer("plain PyTorch", "two-tower"),
@@ -74,10 +74,10 @@ def bench(size: Size, notice: Notice, per_layer: bool = False) -> Result:
 
 def ours(size: Size, variant: str, numbers: str) -> dict[str, float]:
     """Measures our step: its rate, its first call, its share of normalisation, and the memory it took."""
-    train, dtype = Train(variant=variant, batch_size=size.batch), precision.dtype(numbers)
+    train, dtype = Train(variant=variant, batch_size=size.batch), machine.dtype(numbers)
     model = create(variant, input_size=size.input_size)
     operations = flop(model)
-    step = Step(model.to(precision.device()), train, dtype)
+    step = Step(model.to(machine.device()), train, dtype)
     images, labels = made_up_batch(size.batch, model.input_size)
     images, labels = images.to(dtype, memory_format=torch.channels_last), labels % model.classes
     first, *later = laps(lambda: step(images, labels, 0, train.learning_rate), size.seconds, size.warm_up + 3)
@@ -97,7 +97,7 @@ def peer(size: Size, network: str, numbers: str) -> dict[str, float]:
     make, side = NETWORKS[network]
     side, is_bf16 = size.input_size or side, numbers == "bf16"
     layout = torch.channels_last if is_bf16 else torch.contiguous_format
-    model = make(side).to(precision.device(), memory_format=layout).train()  # type: ignore[call-overload]
+    model = make(side).to(machine.device(), memory_format=layout).train()  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
     images, labels = made_up_batch(size.batch, side)
     images = images.contiguous(memory_format=layout)
@@ -129,7 +129,7 @@ def flop(model: Network) -> float:
 def made_up_batch(count: int, side: int) -> tuple[Tensor, Tensor]:
     """Gives random images (N, 3, side, side), about as bright as mean-subtracted pictures, and labels."""
     images, labels = 60 * torch.randn(count, 3, side, side), torch.randint(1000, (count,))
-    return images.to(precision.device()), labels.to(precision.device())
+    return images.to(machine.device()), labels.to(machine.device())
 
 
 def peak_bytes() -> float:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet import config, precision
+from alexnet import config, machine
 from alexnet.claims.budgets import Budget
 from alexnet.claims.table import Claim
 from alexnet.config import Train
@@ -60,7 +60,7 @@ class Experiment:
 
     def folder(self, arm: str, settings: Train) -> Path:
         """Gives the run folder of an arm, which these settings, data and this machine's numbers have for themselves."""
-        numbers = str(precision.dtype(settings.precision))
+        numbers = str(machine.dtype(settings.precision))
         facts = json.dumps([config.to_json(settings), self.store.content_hash, numbers]).encode()
         return self.out / "runs" / f"{arm}-{settings.seed}-{blake2b(facts, digest_size=4).hexdigest()}"
 

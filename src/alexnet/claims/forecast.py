@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.claims.budgets import Budget
 from alexnet.claims.statistics import resolved
 from alexnet.claims.table import Claim, as_published
@@ -107,11 +107,11 @@ def cost(runs: Sequence[tuple[str, Train]], store: Store) -> float:
 
 def seconds_per_step(settings: Train, classes: int) -> float:
     """Measures an update on pictures that are none: the second, because the first is slower."""
-    model = make_model(settings, classes).to(precision.device())
-    step = Step(model, settings, precision.dtype(settings.precision))
+    model = make_model(settings, classes).to(machine.device())
+    step = Step(model, settings, machine.dtype(settings.precision))
     shape = (settings.batch_size, 3, model.input_size, model.input_size)
-    images = torch.randn(shape, device=precision.device()).contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(settings.batch_size, dtype=torch.int64, device=precision.device())
+    images = torch.randn(shape, device=machine.device()).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(settings.batch_size, dtype=torch.int64, device=machine.device())
     for number in range(2):
         start = time.monotonic()
         step(images, labels, number, settings.learning_rate)

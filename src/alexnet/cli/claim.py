@@ -28,9 +28,9 @@ def claim(asked: Namespace) -> None:
 
 
 def _test(asked: Namespace) -> None:
-    from alexnet import precision
+    from alexnet import machine
 
-    precision.keep_memory()
+    machine.keep_memory()
     from alexnet.claims.conduct import Request, conduct
     from alexnet.claims.experiment import Stopped
     from alexnet.team import ALONE

@@ -80,9 +80,9 @@ def pack(asked: Namespace) -> None:
 
 def train(asked: Namespace) -> None:
     """Trains, tests and reports; or resumes."""
-    from alexnet import precision
+    from alexnet import machine
 
-    precision.keep_memory()
+    machine.keep_memory()
     from alexnet.data.remote import is_remote
     from alexnet.meeting import assemble
     from alexnet.training import loop, run
@@ -130,9 +130,9 @@ def demo(asked: Namespace) -> None:
 
 def evaluate(asked: Namespace) -> None:
     """Measures errors."""
-    from alexnet import precision
+    from alexnet import machine
 
-    precision.keep_memory()
+    machine.keep_memory()
     from alexnet.data.remote import is_remote
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
@@ -195,9 +195,9 @@ def predict(asked: Namespace) -> None:
 
 def compress(asked: Namespace) -> None:
     """Makes a network smaller."""
-    from alexnet import precision
+    from alexnet import machine
 
-    precision.keep_memory()
+    machine.keep_memory()
     from alexnet.compress.compress import Plan
     from alexnet.compress.compress import compress as make_smaller
     from alexnet.evaluation.classifier import weight_file

@@ -14,9 +14,9 @@ from alexnet.errors import CheckpointError, UsageError
 
 def export(asked: Namespace) -> None:
     """Writes a network for another runtime."""
-    from alexnet import precision
+    from alexnet import machine
 
-    precision.keep_memory()
+    machine.keep_memory()
     from alexnet.evaluation.classifier import load, weight_file
     from alexnet.export import export as road
     from alexnet.export.parity import samples

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from alexnet import config, precision
+from alexnet import config, machine
 from alexnet.compress.prune import hold_zeros, prune, soften_dropout, weights_of
 from alexnet.compress.share import hold_values, share
 from alexnet.config import Train
@@ -229,7 +229,7 @@ class _Retraining:
             change(model)
             header = run.create(folder, settings, model, self.store, name)
             checkpoint.save(folder / START, model, self.store.mean_image, header)
-        model = checkpoint.load(folder / START).model.to(precision.device())
+        model = checkpoint.load(folder / START).model.to(machine.device())
         bytes_now = size(model)
         self.table.measure(name, folder / START, bytes_now)
         if not (folder / run.BEST).exists():

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.config import RANGES
 from alexnet.data import decode
 from alexnet.data.commit import QUALITY, SUBSAMPLING, UNREAD, WORK, Job, Part, Progress, commit, facts_of, was_unread
@@ -77,7 +77,7 @@ def pack(
         with alone_in(directory):
             if not _is_finished(job, retry):
                 _claim(job)
-                _pack_shards(job, threads or precision.cores())
+                _pack_shards(job, threads or machine.cores())
                 commit(job)
             shutil.rmtree(job.work, ignore_errors=True)
     return Store(directory)

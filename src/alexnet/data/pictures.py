@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet import precision
+from alexnet import machine
 
 MEMORY_BUDGET = 2 << 30
 
@@ -43,7 +43,7 @@ class Pictures:
         self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None
     ) -> None:
         self.split, self.size = split, size
-        self._threads = ThreadPoolExecutor(threads or split.threads or precision.cores(), "decode")
+        self._threads = ThreadPoolExecutor(threads or split.threads or machine.cores(), "decode")
         self._kept: NDArray[np.uint8] | None = None
         if len(split) * size * size * 3 <= memory_budget:
             self._kept = np.empty((len(split), size, size, 3), np.uint8)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.data import squares
 from alexnet.data.augment import Draws, augment
 from alexnet.data.views import views as make_views
@@ -138,7 +138,7 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
     evidence.refuse_untrained(loaded.model, path)
     model, dtype = quantise.prepare(loaded.model, numbers)
     return Classifier(
-        model.to(precision.device(), memory_format=torch.channels_last),  # type: ignore[call-overload]
+        model.to(machine.device(), memory_format=torch.channels_last),  # type: ignore[call-overload]
         tuple(loaded.header["classes"]),
         loaded.mean,
         float(loaded.header["preprocessing"]["divide_pixels_by"]),

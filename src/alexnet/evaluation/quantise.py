@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from alexnet import native, precision
+from alexnet import machine, native
 from alexnet.errors import UsageError
 from alexnet.models.network import Network
 
@@ -59,7 +59,7 @@ def prepare(model: Network, numbers: str) -> tuple[Network, torch.dtype]:
     """
     if numbers not in NUMBERS:
         raise UsageError(f"no numbers {numbers!r}; there are {', '.join(NUMBERS)}")
-    dtype = precision.dtype("auto" if numbers == "int8" else numbers)
+    dtype = machine.dtype("auto" if numbers == "int8" else numbers)
     if dtype == torch.float32 and numbers != "int8":
         return model.eval(), dtype
     smaller = copy.deepcopy(model).eval()

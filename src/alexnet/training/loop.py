@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet import config, precision
+from alexnet import config, machine
 from alexnet.config import Train
 from alexnet.data.augment import augment, draw
 from alexnet.data.batches import indices, prefetch
@@ -219,7 +219,7 @@ class Job:
     ) -> None:
         self.settings, self.store, self.folder, self.progress, self.team = settings, store, folder, progress, team
         self.observer = observer if team.is_first else Observer()
-        self.device, self.dtype = precision.device(), precision.dtype(settings.precision)
+        self.device, self.dtype = machine.device(), machine.dtype(settings.precision)
         for_pictures = memory.left_for_pictures(model, settings.batch_size // team.images.count, self.dtype)
         self.model = model.to(self.device)
         self.part = Part(self.model, team, settings.reduction)
@@ -371,7 +371,7 @@ def _save(around: AbstractContextManager[None], *what: Any) -> None:
 
 def _facts(settings: Train, store: Store) -> dict[str, Any]:
     """Gives what all processes of a team must have in common besides the settings."""
-    return {"data": store.content_hash, "numbers": str(precision.dtype(settings.precision))}
+    return {"data": store.content_hash, "numbers": str(machine.dtype(settings.precision))}
 
 
 def _check(settings: Train, store: Store, model: Network, team: Team) -> None:
@@ -388,7 +388,7 @@ def _check(settings: Train, store: Store, model: Network, team: Team) -> None:
     if batch % count:
         even = batch + -batch % count
         raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: --set batch_size={even}")
-    memory.check(model, batch, precision.dtype(settings.precision), count)
+    memory.check(model, batch, machine.dtype(settings.precision), count)
     _watched(store)
 
 

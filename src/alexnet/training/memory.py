@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from alexnet import precision
+from alexnet import machine
 from alexnet.data.pictures import MEMORY_BUDGET
 from alexnet.errors import UsageError
 from alexnet.models.network import Network
@@ -26,7 +26,7 @@ def check(model: Network, batch_size: int, dtype: torch.dtype, processes: int = 
     Raises:
         UsageError: It does not fit; the message says the largest batch that does.
     """
-    free = precision.free_memory()
+    free = machine.free_memory()
     if free is None:
         return
     largest = processes * max(0, int((free - fixed_bytes(model)) / bytes_per_image(model, dtype)))
@@ -45,10 +45,10 @@ def left_for_pictures(model: Network, batch_size: int, dtype: torch.dtype) -> in
         batch_size: Images a step of this process.
         dtype: Of activations.
     """
-    free = precision.free_host_memory()
+    free = machine.free_host_memory()
     if free is None:
         return MEMORY_BUDGET
-    is_here = precision.device().type == "cpu"
+    is_here = machine.device().type == "cpu"
     step = fixed_bytes(model) + batch_size * bytes_per_image(model, dtype) if is_here else 0
     return max(0, min(MEMORY_BUDGET, int(free - step)))
 

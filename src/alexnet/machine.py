@@ -1,0 +1,182 @@
+"""What this process may use of the machine, and which types of numbers it computes in."""
+
+import ctypes
+import math
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from alexnet import native
+from alexnet.errors import UsageError
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the machine is, in facts that need no measuring.
+
+    Attributes:
+        cpu: Name of the processor.
+        cores: Processor cores that this process may use.
+        threads: Threads that PyTorch computes with.
+        bf16: Whether bf16 is native where the arithmetic runs.
+        kernels: Whether the compiled kernels are loaded.
+        memory: Bytes of main memory; None where the system does not report it.
+        shared_memory: Bytes of /dev/shm; None where there is none.
+        gpu: Name of the GPU, or None.
+        torch: Version of PyTorch.
+        system: Operating system and its version.
+    """
+
+    cpu: str
+    cores: int
+    threads: int
+    bf16: bool
+    kernels: bool
+    memory: int | None
+    shared_memory: int | None
+    gpu: str | None
+    torch: str
+    system: str
+
+
+def facts() -> Facts:
+    """Returns the facts of this machine."""
+    return Facts(
+        cpu=_processor(),
+        cores=cores(),
+        threads=torch.get_num_threads(),
+        bf16=has_bf16(),
+        kernels=native.library() is not None,
+        memory=_main_memory("MemTotal"),
+        shared_memory=shutil.disk_usage("/dev/shm").total if Path("/dev/shm").is_dir() else None,
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        torch=str(torch.__version__),
+        system=platform.platform(),
+    )
+
+
+def device() -> torch.device:
+    """Returns the GPU of this process, or the CPU where there is no GPU.
+
+    The GPU carries its number, because another thread may have a different current device.
+    """
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def dtype(precision: str) -> torch.dtype:
+    """Returns the type of activations and products for a `precision` setting.
+
+    Args:
+        precision: `auto`, `bf16` or `float32`.
+
+    Raises:
+        UsageError: The setting is bf16 and the processor would only emulate it.
+    """
+    if precision == "float32":
+        return torch.float32
+    if has_bf16():
+        return torch.bfloat16
+    if precision == "bf16":
+        raise UsageError("this processor has no bf16 instructions; take precision=float32 (or auto, which does)")
+    return torch.float32
+
+
+def has_bf16() -> bool:
+    """Returns whether the processor or GPU has bf16 instructions.
+
+    The question is put to the processor itself: oneDNN answers yes for AVX-512 alone, and then emulates bf16 slowly.
+    """
+    if device().type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def cores() -> int:
+    """Returns the number of processor cores that this process may use; a container's quota is rounded up."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    match _limit("cpu.max"):
+        case [quota, period]:
+            return max(1, min(usable, math.ceil(int(quota) / int(period))))
+    return usable
+
+
+def free_memory() -> int | None:
+    """Returns the bytes still free where the arithmetic runs, on this process's GPU or in main memory.
+
+    Returns None where the system does not report it.
+    """
+    return torch.cuda.mem_get_info()[0] if device().type == "cuda" else free_host_memory()
+
+
+def free_host_memory() -> int | None:
+    """Returns the bytes of main memory still free to this process; None where the system does not report it.
+
+    A container's limit counts. Processes that torchrun has started on one machine divide its memory evenly.
+    """
+    available = _main_memory("MemAvailable")
+    if available is None:
+        return None
+    match _limit("memory.max"), _limit("memory.current"):
+        case [most], [used]:
+            statistics = dict(line.split()[:2] for line in _control("memory.stat").splitlines())
+            cached = int(statistics.get("inactive_file", 0))  # the kernel gives these pages up on demand
+            available = min(available, max(0, int(most) - int(used) + cached))
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return available // max(1, int(processes) if processes.isdecimal() else 1)
+
+
+def keep_memory() -> None:
+    """Lets the process keep the memory it frees, for the next step to use.
+
+    A step on the CPU allocates and frees about a gigabyte of activations. By default glibc returns each large block
+    to the system, which then clears every page anew: on the reference machine that costs more than the convolutions.
+    Huge pages, where the system offers them, make the remaining clearing cheap. Without glibc this does nothing.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_TOP_PAD, 256 << 20)
+
+
+def _limit(name: str) -> list[str] | None:
+    """Returns the words of one limit of Linux's control group; None where there is no limit or no group."""
+    words = _control(name).split()
+    return words if words and words[0] != "max" else None
+
+
+def _control(name: str) -> str:
+    """Returns the content of a file of this process's control group (version 2); empty where there is none."""
+    try:
+        group = Path("/proc/self/cgroup").read_text().partition("0::/")[2].partition("\n")[0]
+        return (Path("/sys/fs/cgroup") / group / name).read_text()
+    except OSError:
+        return ""
+
+
+def _main_memory(entry: str) -> int | None:
+    """Returns the bytes of an entry of /proc/meminfo, such as `MemTotal`; None on other systems than Linux."""
+    account = Path("/proc/meminfo")
+    lines = (line.split() for line in account.read_text().splitlines()) if account.exists() else ()
+    return next((1024 * int(line[1]) for line in lines if line[0] == f"{entry}:"), None)
+
+
+def _processor() -> str:
+    account = Path("/proc/cpuinfo")
+    lines = account.read_text().splitlines() if account.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
