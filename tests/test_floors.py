@@ -15,9 +15,9 @@ FLOORS = [
     {"models", "data"},
     {"weights"},
     {"evaluation", "foreign"},
-    {"export"},
-    {"training", "report", "bench", "doctor"},
-    {"compress"},
+    {"exports"},
+    {"training", "pages", "benches"},
+    {"compression"},
     {"claims"},
     {"cli", "__main__"},
 ]

@@ -60,7 +60,7 @@ def test_bf16_is_taken_where_there_are_instructions(monkeypatch, processor, is_b
 
 
 def test_the_peak_of_memory_is_a_number():
-    from alexnet.bench.train import peak_bytes
+    from alexnet.benches.train import peak_bytes
 
     assert math.isnan(peak_bytes()) or peak_bytes() > 1e7
 

@@ -519,8 +519,8 @@ def test_doctor_and_bench_print_what_they_find(answer, alexnet, pictures, monkey
         names = ("images/s", "peak bytes", "decoding", "augmentation", "float32 contiguous")
         return dict.fromkeys(names, 5.0)
 
-    monkeypatch.setattr("alexnet.doctor.launch", launch)
-    monkeypatch.setattr("alexnet.bench.rounds.launch", launch)
+    monkeypatch.setattr("alexnet.benches.doctor.launch", launch)
+    monkeypatch.setattr("alexnet.benches.rounds.launch", launch)
     assert answer("doctor", "--data", pictures)["bound_by"]
     assert "training is bound by" in alexnet("doctor")[1]
     assert answer("bench", "lrn")["rows"]

@@ -21,7 +21,7 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store, cache_directory, is_store, open_store, pack
 from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
-from alexnet.report.markup import duration
+from alexnet.pages.markup import duration
 from alexnet.training.observer import Observer
 from alexnet.training.run import read_config
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from alexnet.report.figures import Line, Scale, line_chart
-from alexnet.report.markup import duration, escape, percent, whole
-from alexnet.report.page import fill
+from alexnet.pages.figures import Line, Scale, line_chart
+from alexnet.pages.markup import duration, escape, percent, whole
+from alexnet.pages.page import fill
 
 Result = dict[str, Any]
 

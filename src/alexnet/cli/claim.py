@@ -10,7 +10,7 @@ from alexnet.cli import render
 from alexnet.cli.data import from_anywhere, refuse_inside
 from alexnet.cli.stop import polite_stop
 from alexnet.errors import UsageError
-from alexnet.report.markup import duration
+from alexnet.pages.markup import duration
 
 
 def claim(asked: Namespace) -> None:

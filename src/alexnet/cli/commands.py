@@ -198,8 +198,8 @@ def compress(asked: Namespace) -> None:
     from alexnet import machine
 
     machine.keep_memory()
-    from alexnet.compress.compress import Plan
-    from alexnet.compress.compress import compress as make_smaller
+    from alexnet.compression.compress import Plan
+    from alexnet.compression.compress import compress as make_smaller
     from alexnet.evaluation.classifier import weight_file
     from alexnet.team import ALONE
     from alexnet.weights import checkpoint, compressed
@@ -227,7 +227,7 @@ def compress(asked: Namespace) -> None:
 
 def report(asked: Namespace) -> None:
     """Writes the report."""
-    from alexnet.report.page import write_report
+    from alexnet.pages.page import write_report
 
     path = write_report(Path(asked.run))
     render.answer(asked, {"report": str(path)}, str(path))
@@ -235,7 +235,7 @@ def report(asked: Namespace) -> None:
 
 def bench(asked: Namespace) -> None:
     """Measures speed."""
-    from alexnet import bench as benches
+    from alexnet import benches
 
     result = benches.run(asked.what, data=asked.data, per_layer=asked.per_layer, notice=_notice)
     render.answer(asked, result, render.bench(result))
@@ -243,7 +243,7 @@ def bench(asked: Namespace) -> None:
 
 def doctor(asked: Namespace) -> None:
     """Says what bounds training here."""
-    from alexnet import doctor as examination
+    from alexnet.benches import doctor as examination
 
     data = None if asked.data is None else from_anywhere(asked.data)
     findings = examination.examine(data, asked.variant, notice=_notice)
@@ -276,7 +276,7 @@ def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
     """Measures a finished run with its best weights and writes its report."""
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
-    from alexnet.report.page import write_report
+    from alexnet.pages.page import write_report
 
     classifier = load(folder, numbers=settings.precision)
     result, examples = measure([classifier], store, default_split(store))

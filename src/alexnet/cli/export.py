@@ -18,8 +18,8 @@ def export(asked: Namespace) -> None:
 
     machine.keep_memory()
     from alexnet.evaluation.classifier import load, weight_file
-    from alexnet.export import export as road
-    from alexnet.export.parity import samples
+    from alexnet.exports import export as road
+    from alexnet.exports.parity import samples
 
     if asked.runtime and asked.format != "browser":
         raise UsageError("--runtime is for --format browser; leave it away")

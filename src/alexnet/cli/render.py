@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from alexnet.config import MODERN
 from alexnet.errors import printable
-from alexnet.report.markup import duration
+from alexnet.pages.markup import duration
 from alexnet.training.observer import Observer
 
 BAR_WIDTH = 30

@@ -1,0 +1,61 @@
+"""A program of `torch.export`: plain operations, which PyTorch, ExecuTorch and AOTInductor run without our code."""
+
+import copy
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from alexnet.exports.preprocessing import Preprocessing
+from alexnet.models.network import Network
+
+
+class Whole(nn.Module):
+    """The network from its input, or from stored pictures, to probabilities."""
+
+    def __init__(self, network: Network, preprocessing: Preprocessing | None) -> None:
+        super().__init__()
+        self.network, self.preprocessing = copy.deepcopy(network), preprocessing
+        for (
+            parameter
+        ) in self.network.parameters():  # those of a file may lie in one piece of memory, which cannot be saved
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Gives (N, classes)."""
+        ready = images if self.preprocessing is None else self.preprocessing.tensors(images)
+        return torch.as_tensor(self.network(ready).softmax(1))
+
+
+def build(network: Network, preprocessing: Preprocessing | None, notes: dict[str, str]) -> bytes:
+    """Gives the contents of a `.pt2` file.
+
+    Args:
+        network: The network, in evaluation mode.
+        preprocessing: Of stored pictures, done inside; without it the input is what the network takes.
+        notes: Kept as extra files, each under its name.
+    """
+    if preprocessing is None:
+        example = torch.zeros(2, 3, network.input_size, network.input_size)
+    else:
+        example = torch.zeros(2, *preprocessing.mean.shape, dtype=torch.uint8)
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(Whole(network, preprocessing).eval(), (example,), dynamic_shapes=shapes)
+    file = io.BytesIO()
+    torch.export.save(program, file, extra_files=dict(notes))
+    return file.getvalue()
+
+
+def engine(content: bytes) -> tuple[str, Callable[[NDArray[Any]], NDArray[np.float32]]]:
+    """Loads the contents of a file; gives the engine's name, and the function from input to probabilities."""
+    module = torch.export.load(io.BytesIO(content)).module()
+
+    def run(images: NDArray[Any]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(module(torch.from_numpy(images)).numpy())
+
+    return f"torch.export {torch.__version__}", run

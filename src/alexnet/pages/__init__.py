@@ -1,0 +1,3 @@
+"""What a run looks like: one self-contained page."""
+
+from alexnet.pages.page import write_report as write_report

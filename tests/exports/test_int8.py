@@ -1,0 +1,71 @@
+"""A quarter of the bytes, nearly the same answers."""
+
+import numpy as np
+import pytest
+
+from alexnet.exports import int8
+from alexnet.exports.onnx import engine, graph
+from alexnet.exports.preprocessing import Preprocessing
+from alexnet.foreign.imported import LAYERS
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+NOTES = {"classes": '["hen", "egg"]'}
+
+
+@pytest.fixture
+def made(network):
+    return graph(network("alexnet-two-tower", hidden=512), notes=NOTES)
+
+
+def small_of(way, made, images):
+    return int8.round_weights(made) if way == "rounded" else int8.calibrate(made, [images(8).numpy()] * 2)
+
+
+@pytest.mark.parametrize("way", ["rounded", "calibrated"])
+def test_it_has_a_quarter_of_the_bytes_and_nearly_the_same_answers(made, images, error, way):
+    small = small_of(way, made, images)
+    onnx.checker.check_model(small, full_check=True)
+    content, large = small.SerializeToString(), made.SerializeToString()
+    assert len(content) < 0.27 * len(large)
+    batch = images(7).numpy()
+    found, expected = engine(content)[1](batch), engine(large)[1](batch)
+    assert 1e-6 < error(found, expected) < (0.02 if way == "rounded" else 0.1)
+    assert {entry.key: entry.value for entry in small.metadata_props} == NOTES
+
+
+def test_the_products_run_on_integers(made, images):
+    small = small_of("calibrated", made, images)
+    before = {out: node.op_type for node in small.graph.node for out in node.output}
+    for layer in LAYERS:
+        (node,) = [node for node in small.graph.node if node.name == layer]
+        assert [before[name] for name in node.input] == ["DequantizeLinear"] * 3
+    (norm,) = [node for node in small.graph.node if node.name == "norm1.normalised"]
+    assert before[norm.input[0]] == "Reshape"
+
+
+def test_a_rounded_weight_is_off_by_half_a_step_at_most(made):
+    small = int8.round_weights(made)
+    held = {entry.name: onnx.numpy_helper.to_array(entry) for entry in small.graph.initializer}
+    for entry in made.graph.initializer:
+        if entry.name.endswith(".weight"):
+            weight, levels, scale = (
+                onnx.numpy_helper.to_array(entry),
+                held[f"{entry.name}.levels"],
+                held[f"{entry.name}.scale"],
+            )
+            steps = scale.reshape(-1, *[1] * (weight.ndim - 1))
+            assert np.all(abs(levels * steps - weight) <= 0.5001 * steps)
+            assert abs(levels).max() == 127
+
+
+def test_a_graph_that_resizes_stays_right(network, error):
+    dice = np.random.default_rng(0)
+    wanted = Preprocessing("centre", 76, 67, dice.uniform(0, 255, (76, 76, 3)).astype(np.float32), 1.0)
+    large = graph(network("alexnet-two-tower", hidden=512), preprocessing=wanted)
+    stored = dice.integers(0, 256, (8, 76, 76, 3), np.uint8)
+    small = int8.calibrate(large, [stored])
+    pictures = dice.integers(0, 256, (2, 90, 131, 3), np.uint8)
+    found, expected = (engine(each.SerializeToString())[1](pictures) for each in (small, large))
+    assert error(found, expected) < 0.1

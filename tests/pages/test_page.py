@@ -1,0 +1,396 @@
+"""The page as a whole, from a fabricated run folder: complete, self-contained, safe, and never in the way."""
+
+import base64
+import io
+import json
+import math
+import os
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from alexnet.errors import CheckpointError, UsageError
+from alexnet.evaluation.metrics import Tally
+from alexnet.pages import write_report
+
+EVIL = '<script>alert("1")</script>'
+SECTIONS = ["learning", "kernels", "pictures", "mistakes", "classes", "calibration", "quarantine", "settings"]
+CLOTHES = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"]
+
+
+def photograph(seed=0):
+    """A JPEG file of a smooth colourful picture."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC).save(file, "JPEG")
+    return file.getvalue()
+
+
+def metrics(epochs=12, steps_per_epoch=25, classes=10):
+    """The lines of a run that learns, with a one-cycle learning rate."""
+    rng, total = np.random.default_rng(5), epochs * steps_per_epoch
+    for step in range(1, total + 1):
+        done = step / total
+        loss = 0.45 + (math.log(classes) - 0.4) * math.exp(-3.4 * done) + rng.normal(0, 0.12)
+        rate = 0.03 * (min(done / 0.25, 1) if done < 0.25 else 0.5 * (1 + math.cos(math.pi * (done - 0.25) / 0.75)))
+        epoch = step / steps_per_epoch
+        yield {"step": step, "epoch": epoch, "loss": loss, "lr": rate, "images_per_s": rng.normal(96, 3)}
+        if step % steps_per_epoch == 0:
+            error = 0.16 + 0.7 * math.exp(-3.6 * done) + rng.normal(0, 0.012)
+            yield {
+                "step": step,
+                "epoch": epoch,
+                "val_top1_error": error,
+                "val_top5_error": max(0.004, error / 3 - 0.05) if classes > 5 else 0.0,
+                "val_loss": loss + 0.15 * done + 0.05,
+            }
+
+
+def predictions(classes, seed=1):
+    """Probabilities (n, C) of a good and slightly over-confident network, and the labels (n,)."""
+    rng, n = np.random.default_rng(seed), max(620, 2 * classes)
+    labels = np.minimum(rng.geometric(1.6 / (classes + 1), n) - 1, classes - 1)
+    labels[:classes] = np.arange(classes)
+    logits = rng.normal(size=(n, classes)) * 1.9
+    logits[np.arange(n), labels] += 5.2
+    logits[np.arange(n), (labels + 3) % classes] += 1.6
+    odds = np.exp(1.5 * logits)
+    return odds / odds.sum(axis=1, keepdims=True), labels
+
+
+def example(names, name, truth, row, jpeg):
+    best = np.argsort(-row)[:5]
+    top = [[names[i], float(row[i])] for i in best]
+    return {"name": name, "label": names[truth], "top": top, "jpeg": base64.b64encode(jpeg).decode()}
+
+
+def examples(names, probabilities, labels, pictures):
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    wrong = wrong[np.argsort(-probabilities.max(axis=1)[wrong])][:12]
+    draw = np.random.default_rng(3).permutation(len(labels))[:8]
+    return {
+        part: [
+            example(names, f"test/{names[labels[i]]}/{i}.jpg", labels[i], probabilities[i], pictures(labels[i], k))
+            for k, i in enumerate(chosen)
+        ]
+        for part, chosen in (("sample", draw), ("mistakes", wrong))
+    }
+
+
+def configuration(names, epochs=12):
+    return {
+        "variant": "alexnet-two-tower",
+        "recipe": "modern",
+        "input_size": 227,
+        "parameters": 56_909_354,
+        "train": {
+            "epochs": epochs, "batch_size": 128, "lr": 0.03, "momentum": 0.9, "weight_decay": 5e-4,
+            "schedule": "one-cycle", "label_smoothing": 0.1, "colour_noise": True, "seed": 0,
+        },
+        "classes": names,
+        "preprocessing": {"size": 256, "crop": 227, "mean_rgb": [152.1, 144.875, 139.25], "order": "RGB"},
+        "data": {
+            "name": "clothing",
+            "hash": "sha256:4be1c0de77",
+            "counts": {"train": 3068, "val": 351, "test": 384},
+            "licence": "CC0 1.0",
+            "quarantine": [
+                {"name": "train/hat/broken.jpg", "reason": "truncated after 4,096 bytes"},
+                {"name": "train/shoes/page.jpg", "reason": "is HTML, not a picture"},
+            ],
+        },
+        "versions": {"alexnet": "0.1.0", "python": "3.11.9", "torch": "2.13.0+cpu", "numpy": "2.4.6"},
+        "started": "2025-11-20T09:15:00+00:00",
+        "seconds": 6423.0,
+    }  # fmt: skip
+
+
+def fabricate(folder, names=tuple(CLOTHES), *, pictures=None, kernels=None, epochs=12):
+    """Writes every file of a finished run into ``folder`` and gives it back."""
+    names, folder = list(names), folder / "clothing-modern"
+    folder.mkdir(parents=True)
+    probabilities, labels = predictions(len(names))
+    tally = Tally(names)
+    tally.add(probabilities, labels)
+    found = tally.summary(views=10, models=1, split="test", seconds=41.5)
+    pictures = pictures or (lambda label, k: photograph(10 * int(label) + k))
+    shown = examples(names, probabilities, labels, pictures)
+    for file, content in (
+        ("config.json", configuration(names, epochs)),
+        ("evaluation.json", found),
+        ("examples.json", shown),
+    ):
+        (folder / file).write_text(json.dumps(content))
+    lines = [json.dumps(line) for line in metrics(epochs, classes=len(names))]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    if kernels is None:
+        kernels = np.random.default_rng(0).normal(size=(96, 3, 11, 11))
+    weights = {"conv1.weight": kernels.astype("f4"), "conv2.weight": np.zeros((256, 48, 5, 5), "f4")}
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+class Outline(HTMLParser):
+    """What a browser would see: elements with attributes, the ids, and the text outside style and script."""
+
+    void = frozenset({"meta", "img", "circle", "line", "path", "rect", "br"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements, self.text, self.open = [], "", []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    @property
+    def sections(self):
+        return [attrs["id"] for attrs in self.all("section")]
+
+
+def outline(folder):
+    return Outline(write_report(folder).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return fabricate(tmp_path)
+
+
+def test_every_section_is_there_and_every_element_is_closed(run):
+    page = outline(run)
+    assert page.sections == SECTIONS
+    assert page.open == []
+    links = [a["href"] for a in page.all("a")]
+    assert links == ["#content", *(f"#{section}" for section in SECTIONS)]
+
+
+def test_the_page_lies_in_the_run_folder_with_nothing_beside(run):
+    before = {p.name for p in run.iterdir()}
+    assert write_report(run) == run / "report.html"
+    assert {p.name for p in run.iterdir()} == before | {"report.html"}
+    assert write_report(run).exists()
+
+
+def test_nothing_is_loaded_from_outside(run):
+    page = outline(run)
+    for tag, attrs in page.elements:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+        for key in ("src", "href", "srcset", "action", "data", "poster"):
+            assert (attrs.get(key) or "#").startswith(("#", "data:image/"))
+    text = (run / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", text)
+    assert re.findall(r"https?://[^\"' ]*", text) == ["http://www.w3.org/2000/svg"]
+    assert "default-src 'none'" in text
+
+
+def test_the_headline_says_what_was_measured(run):
+    page, found = outline(run), json.loads((run / "evaluation.json").read_text())
+    assert f"{found['top1_error'] * 100:.1f}" in page.text
+    low, high = (f"{end * 100:.1f}\u202f%" for end in found["top1_interval"])
+    assert f"{low} – {high}" in page.text
+    for fact in (
+        "620 pictures",
+        "mean of 10 views",
+        "56.9\u202fM",
+        "1\u202fh 47\u202fmin",
+        "modern",
+        "clothing",
+    ):
+        assert fact in page.text
+
+
+def test_every_picture_has_its_words(run):
+    images = outline(run).all("img")
+    assert len(images) == 2 + 8 + 12
+    assert all(image["alt"] for image in images)
+
+
+def test_the_true_class_is_marked_by_more_than_colour(run):
+    page = outline(run)
+    marked = [attrs for tag, attrs in page.elements if tag == "li" and attrs.get("class") == "true"]
+    assert len(marked) == 8
+    assert page.text.count("✓") == 8 + 12
+
+
+def test_hostile_names_stay_text(tmp_path):
+    names = [EVIL, '" onload="x', "'><img src=x>", "$style ${title} %s", "a\u202eb\x00\udcff"]
+    folder = fabricate(tmp_path, [*names, *CLOTHES])
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"variant": EVIL, "recipe": EVIL, "odd": {EVIL: [EVIL]}, "started": EVIL}
+    config["data"] |= {"name": EVIL, "quarantine": [{"name": EVIL, "reason": EVIL}]}
+    (folder / "config.json").write_text(json.dumps(config))
+    page = outline(folder)
+    assert len(page.all("script")) == 1
+    assert EVIL in page.text
+    assert "$style ${title}" in page.text
+    assert all("onload" not in attrs for _, attrs in page.elements)
+    assert all(image["src"].startswith("data:image/") for image in page.all("img"))
+    assert "\x00" not in page.text
+    assert page.open == []
+
+
+def test_a_picture_that_is_none_is_not_embedded(run):
+    shown = json.loads((run / "examples.json").read_text())
+    bad = ['"><script>', base64.b64encode(b"<svg onload=x>").decode(), None, 7, "ÿ"]
+    for entry, jpeg in zip(shown["sample"], bad, strict=False):
+        entry["jpeg"] = jpeg
+    (run / "examples.json").write_text(json.dumps(shown))
+    page = outline(run)
+    assert page.text.count("no picture") == len(bad)
+    assert len(page.all("script")) == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "gone"),
+    [
+        ("metrics.jsonl", {"learning"}),
+        ("model.safetensors", {"kernels"}),
+        ("examples.json", {"pictures", "mistakes"}),
+        ("evaluation.json", {"classes", "calibration"}),
+        ("config.json", {"quarantine"}),
+    ],
+)
+def test_a_missing_file_takes_only_its_sections_away(run, missing, gone):
+    (run / missing).unlink()
+    assert outline(run).sections == [section for section in SECTIONS if section not in gone]
+
+
+@pytest.mark.parametrize(
+    "file", ["metrics.jsonl", "model.safetensors", "examples.json", "evaluation.json", "config.json"]
+)
+@pytest.mark.parametrize("content", [b"", b"\xff\x00garbage", b"[1, 2]", b'{"loss": NaN', b"null"])
+def test_a_damaged_file_is_named_and_left_out(run, file, content):
+    (run / file).write_bytes(content)
+    page = outline(run)
+    is_empty_log = file == "metrics.jsonl" and not content
+    assert (file in page.text) != is_empty_log
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", [], {}, [None], {"a": None}, True, -1, 1e400])
+def test_values_of_a_wrong_kind_never_stop_the_page(run, junk):
+    (run / "model.safetensors").unlink()
+    for file in ("config.json", "evaluation.json", "examples.json"):
+        content = json.loads((run / file).read_text())
+        for key in content:
+            (run / file).write_text(json.dumps({**content, key: junk}))
+            assert "settings" in outline(run).sections
+        (run / file).write_text(json.dumps(content))
+    good = (run / "metrics.jsonl").read_text().splitlines()
+    keys = {key for line in good for key in json.loads(line)}
+    odd = [json.dumps({**json.loads(good[0]), key: junk}) for key in keys]
+    (run / "metrics.jsonl").write_text("\n".join([*odd, json.dumps(dict.fromkeys(keys, junk)), *good]))
+    assert outline(run).sections == [section for section in SECTIONS if section != "kernels"]
+
+
+def test_an_unevaluated_run_shows_its_best_validation(run):
+    (run / "evaluation.json").unlink()
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    best = min(line["val_top1_error"] for line in lines if "val_top1_error" in line)
+    text = outline(run).text
+    assert "Best top-1 error in validation" in text
+    assert f"{best * 100:.1f}" in text
+    assert "Not evaluated yet" in text
+
+
+def test_a_run_of_one_line_has_a_page(run):
+    for file in ("evaluation.json", "examples.json", "model.safetensors"):
+        (run / file).unlink()
+    first = (run / "metrics.jsonl").read_text().splitlines()[0]
+    (run / "metrics.jsonl").write_text(first)
+    page = outline(run)
+    assert page.sections == ["learning", "quarantine", "settings"]
+    assert "No error measured yet" in page.text
+
+
+def test_an_interrupted_run_says_where_it_stands(run):
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    (run / "metrics.jsonl").write_text("\n".join(lines[:100]) + '\n{"step": 101, "lo')
+    text = outline(run).text
+    assert "The training stands at epoch 3.88 of 12." in text
+    assert "1 damaged line of metrics.jsonl" in text
+
+
+def test_a_finished_run_says_nothing_of_where_it_stands(run):
+    assert "The training stands" not in outline(run).text
+
+
+def test_few_classes_have_no_top5_figure(tmp_path):
+    page = outline(fabricate(tmp_path, ["functional", "defective"]))
+    assert "Top-5 error" not in page.text
+    assert "five guesses are always enough" in page.text
+
+
+def test_a_thousand_classes_keep_the_page_small(tmp_path):
+    folder = fabricate(tmp_path, [f"class {i}" for i in range(1000)])
+    page = outline(folder)
+    assert "Most confused pairs" in page.text
+    assert "975 classes between" in page.text
+    assert (folder / "report.html").stat().st_size < 1_500_000
+
+
+def test_a_long_run_keeps_the_page_small(run):
+    rng = np.random.default_rng(0)
+    with (run / "metrics.jsonl").open("w") as file:
+        for step in range(50_000):
+            json.dump({"step": step, "epoch": step / 100, "loss": rng.random(), "lr": 0.01}, file)
+            file.write("\n")
+    write_report(run)
+    assert (run / "report.html").stat().st_size < 500_000
+
+
+def test_a_wrong_path_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no run folder at"):
+        write_report(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="is not a run folder"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_page(run, monkeypatch):
+    path = write_report(run)
+    before = path.read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_report(run)
+    assert path.read_bytes() == before
+    assert not list(run.glob(".report*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize(
+    "file", ["metrics.jsonl", "model.safetensors", "examples.json", "evaluation.json", "config.json"]
+)
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir()], ids=["pipe", "folder"])
+def test_what_is_no_file_is_named_and_left_out(run, file, make):
+    (run / file).unlink()
+    make(run / file)
+    assert f"{file} is no file and was left out." in outline(run).text
+
+
+def test_numbers_beyond_all_measure_never_stop_the_page(run):
+    content = json.loads((run / "config.json").read_text())
+    content["train"]["batch_size"] = 10**400
+    (run / "config.json").write_text(json.dumps({**content, "parameters": 10**400, "odd": -(10**400)}))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 10**17, "epoch": 1e17, "loss": 1e299, "lr": 5e-324, "val_loss": 5e-324}) + "\n")
+    assert outline(run).sections == SECTIONS
