@@ -1,0 +1,72 @@
+"""The records that travel between the rooms, and the one way in from JSON and out to it.
+
+A record is checked when it is read, and frozen afterwards, so whoever receives one checks nothing again.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, TypeVar, cast
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from alexnet.errors import AlexNetError
+
+Record = TypeVar("Record")
+
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+"""A number that is neither infinite nor NaN, both of which Python's JSON lets through."""
+
+_UNREAD_0_1 = "cannot be read"
+"""How version 0.1 began the reason of a picture that could not be read; it had no `was_unread`."""
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that a store left out.
+
+    Attributes:
+        split: The split it belongs to.
+        class_name: The name of its class; "class" in JSON.
+        name: Its name in the source.
+        reason: Why it was left out, in a few words.
+        was_unread: Whether it could not be read, as against decoded; that may pass, so it is worth trying again.
+    """
+
+    split: str
+    class_name: str = msgspec.field(name="class")
+    name: str
+    reason: str
+    was_unread: bool = cast(bool, UNSET)  # only files of version 0.1 leave it out, and get it below
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.was_unread, bool):
+            msgspec.structs.force_setattr(self, "was_unread", self.reason.startswith(_UNREAD_0_1))
+
+
+def read(kind: type[Record], data: bytes, path: str | Path, error: type[AlexNetError], remedy: str) -> Record:
+    """Reads a record from JSON.
+
+    Keys that the record does not have are ignored.
+
+    Args:
+        kind: The type of the record.
+        data: The JSON.
+        path: Where it came from, for the message.
+        error: The class of the error to raise.
+        remedy: What the user can do, for the end of the message.
+
+    Raises:
+        AlexNetError: The data is no JSON, or a value is missing, of a wrong type or out of range. The class is `error`.
+    """
+    try:
+        return msgspec.convert(json.loads(data), kind)
+    except RecursionError as fault:
+        raise error(f"{path} is incomplete or damaged (nested too deeply): {remedy}") from fault
+    except (ValueError, msgspec.ValidationError) as fault:
+        raise error(f"{path} is incomplete or damaged ({fault}): {remedy}") from fault
+
+
+def to_json(record: object, indent: int | None = 1) -> bytes:
+    """Returns a record as JSON in ASCII, its fields in the order of the class."""
+    return json.dumps(msgspec.to_builtins(record), indent=indent).encode()
