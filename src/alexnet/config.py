@@ -3,85 +3,115 @@
 import dataclasses
 import difflib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Literal, Self, get_args, get_origin
 
 from alexnet.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Train:
-    """All that decides what a training run computes; the defaults are the paper's.
+class Design:
+    """What makes a network; weight files hold it under `network`.
 
     Attributes:
-        recipe: Name of the row of `RECIPES` it started from.
-        variant: Network, a key of `models.variants.VARIANTS` or `models.cifar.CIFAR`.
-        input_size: Side of the crops the network sees, pixels; None takes the variant's own.
-        stored_size: Side of the pictures that crops are taken from, pixels; None takes 256 (CIFAR's networks:
-            32) where the input is the variant's own, and in proportion otherwise. Equal to `input_size`, every
-            picture is seen whole.
+        variant: Name of a row of `models.variants.VARIANTS` or `models.variants.CIFAR`.
+        input_size: Side of the square input, pixels; None takes the variant's own.
         activation: `relu` or `tanh`.
-        lrn: Whether local response normalisation is there.
-        alpha_factor: Of its alpha, which belongs to pixels of 0..255: where they are divided by d, a factor of d^2
-            gives the normalisation back its strength. At 1 and pixels divided by 64, it hardly does more than
-            multiply by k^-beta.
-        pooling: `overlapping` or `2x2`.
+        lrn: Whether the network has local response normalisation.
+        alpha_factor: Factor of the normalisation's alpha, which is meant for pixels of 0..255. Where pixels are divided
+            by d, a factor of d^2 gives the normalisation back its strength. At a factor of 1 and pixels divided by 64
+            it does hardly more than multiply by k^-beta.
+        pooling: `overlapping`, windows of 3 at stride 2, or `2x2`, windows of 2 at stride 2.
         without: A layer to leave out with its ReLU, `conv3` or `conv4`; or `none`.
-        dropout: Probability of silencing a unit after fc6 and fc7.
+        dropout: Probability of silencing a unit after fc6 and fc7; 0 leaves the dropout layers out.
+
+    Raises:
+        UsageError: A value is not one of its choices or lies outside of its range.
+    """
+
+    variant: str = "alexnet"
+    input_size: int | None = None
+    activation: Literal["relu", "tanh"] = "relu"
+    lrn: bool = True
+    alpha_factor: float = 1.0
+    pooling: Literal["overlapping", "2x2"] = "overlapping"
+    without: Literal["none", "conv3", "conv4"] = "none"
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if (choices := CHOICES.get(name)) and value not in choices:
+                raise UsageError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+            low, high = RANGES.get(name, (None, None))
+            if value is not None and low is not None and not low <= value <= high:
+                raise UsageError(f"{name} must lie between {low:g} and {high:g}, got {value!r}")
+
+    @classmethod
+    def of(cls, settings: "Design") -> Self:
+        """Returns the design alone of settings that hold more, such as those of a training."""
+        return cls(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(cls)})
+
+
+@dataclass(frozen=True)
+class Train(Design):
+    """A design and all that decides how it is trained; the defaults are the paper's.
+
+    Attributes:
+        recipe: Name of the row of `RECIPES` that the settings started from.
+        stored_size: Side of the pictures that crops are taken from, pixels; None takes 256 (CIFAR's networks: 32) where
+            the input is the variant's own, and in proportion otherwise. If it equals `input_size`, the network sees
+            every picture whole.
         initialisation: Row of `models.initialise.SCHEMES`; None takes the variant's own.
-        crops: Random crops in training; False takes the centre.
-        smallest_crop: Side of the smallest random crop over the side of the network's input; at 1, the paper's
-            pure translations; below 1, smaller crops are enlarged to the input.
-        flips: Random mirroring left to right.
-        turns: Random quarter turns and upside-down, for pictures without an upright side.
-        colour: Rule of the PCA colour noise: `lecture` (eigenvalues), `source` (their square roots, then a
-            division by 1.1, as the 2012 source computes it) or `none`.
+        crops: Whether training takes random crops; False takes the centre.
+        smallest_crop: Side of the smallest random crop over the side of the network's input. At 1 crops only move, as
+            in the paper; below 1 smaller crops are enlarged to the input.
+        flips: Whether pictures are mirrored left to right at random.
+        turns: Whether pictures are turned by quarters and upside-down, for pictures without an upright side.
+        colour: Rule of the PCA colour noise: `lecture` (eigenvalues), `source` (their square roots, then a division by
+            1.1, as the 2012 source computes it) or `none`.
         colour_strength: Standard deviation of the noise's factors.
         divide_pixels_by: What pixels (0..255, mean image subtracted) are divided by; the paper does not divide.
         batch_size: Images a step, over all processes.
         epochs: Passes over the training split.
         steps: Updates; None derives them from `epochs`.
-        learning_rate: At its highest.
-        rate_batch: Batch size that `learning_rate` is meant for; the rate used is in proportion to `batch_size`
-            (linear scaling). None takes `learning_rate` as it is.
-        schedule: `plateau` divides by 10 up to three times when validation stops improving (paper);
-            `one-cycle` warms up, then falls to zero along a cosine; `polynomial` along a parabola; `steps` divides
-            by 10 towards the end, `drops` times; `constant` stays.
-        patience: Evaluations without improvement before the plateau rule divides.
-        warm_up: Share of the steps that `one-cycle` and `polynomial` take to rise.
-        drops: How often `steps` divides.
-        drop_share: Share of the steps that `steps` stays at each of the lower rates, at the end of the run.
+        learning_rate: The highest rate of the schedule.
+        rate_batch: Batch size that `learning_rate` is meant for; the rate used is in proportion to `batch_size` (linear
+            scaling). None takes `learning_rate` as it is.
+        schedule: `plateau` divides the rate by 10 up to three times when validation stops improving (paper);
+            `one-cycle` warms up, then falls to zero along a cosine; `polynomial` falls along a parabola; `steps`
+            divides by 10 towards the end, `drops` times; `constant` stays.
+        patience: Evaluations without improvement after which the plateau rule divides.
+        warm_up: Fraction of the steps during which `one-cycle` and `polynomial` rise.
+        drops: How often `steps` divides the rate.
+        drop_share: Fraction of the steps that `steps` spends at each of the lower rates, at the end of the run.
         bias_rate: Learning rate of biases over that of weights; 2 in the 2012 source and Caffe.
-        bias_follows: Whether the schedule moves the rate of biases too; False leaves it at its highest.
+        bias_follows: Whether the schedule also moves the rate of biases; False leaves it at its highest.
         optimiser: `sgd` with momentum (paper), or `lars`, which scales the rate of each layer.
-        trust: Of `lars`: how far a layer moves in a step, over the norm of its weights, at a rate of 1.
-        momentum: Of either.
-        weight_decay: Of weights; times the learning rate inside the update, and times the factor that a layer of
-            CIFAR's networks has (`models.cifar.Cifar.decays`).
+        trust: How far `lars` moves a layer in a step, over the norm of its weights, at a rate of 1.
+        momentum: Momentum of either optimiser.
+        weight_decay: Decay of weights. The update multiplies it by the learning rate, and by the factor that a layer of
+            CIFAR's networks has (`models.variants.Cifar.decays`).
         bias_decay: Whether biases decay too.
-        label_smoothing: Share of the target spread over all classes.
+        label_smoothing: Fraction of the target that is spread over all classes.
         reduction: Numbers in which gradients travel between processes: `float32` or `bf16`.
         precision: `auto` takes bf16 where the processor has instructions for it, else float32.
         evaluate_every: Epochs between evaluations on the validation split.
-        seed: Of weights, order, crops, colour and dropout.
+        seed: Seed of weights, order, crops, colour and dropout.
+
+    Raises:
+        UsageError: A value is not one of its choices or lies outside of its range.
     """
 
     recipe: str = "paper"
-    variant: str = "alexnet"
-    input_size: int | None = None
     stored_size: int | None = None
-    activation: str = "relu"
-    lrn: bool = True
-    alpha_factor: float = 1.0
-    pooling: str = "overlapping"
-    without: str = "none"
-    dropout: float = 0.5
     initialisation: str | None = None
     crops: bool = True
     smallest_crop: float = 1.0
     flips: bool = True
     turns: bool = False
-    colour: str = "lecture"
+    colour: Literal["lecture", "source", "none"] = "lecture"
     colour_strength: float = 0.1
     divide_pixels_by: float = 1.0
     batch_size: int = 128
@@ -89,46 +119,35 @@ class Train:
     steps: int | None = None
     learning_rate: float = 0.01
     rate_batch: int | None = None
-    schedule: str = "plateau"
+    schedule: Literal["plateau", "one-cycle", "polynomial", "steps", "constant"] = "plateau"
     patience: int = 5
     warm_up: float = 0.25
     drops: int = 2
     drop_share: float = 0.1
     bias_rate: float = 1.0
     bias_follows: bool = True
-    optimiser: str = "sgd"
+    optimiser: Literal["sgd", "lars"] = "sgd"
     trust: float = 0.001
     momentum: float = 0.9
     weight_decay: float = 5e-4
     bias_decay: bool = False
     label_smoothing: float = 0.0
-    reduction: str = "float32"
-    precision: str = "auto"
+    reduction: Literal["float32", "bf16"] = "float32"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
     evaluate_every: float = 1
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise UsageError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"{name} must lie between {low:g} and {high:g}, got {value!r}")
 
+Value = bool | int | float | str | None
+"""What a setting can be."""
 
-CHOICES = {
-    "activation": ("relu", "tanh"),
-    "pooling": ("overlapping", "2x2"),
-    "without": ("none", "conv3", "conv4"),
-    "colour": ("lecture", "source", "none"),
-    "schedule": ("plateau", "one-cycle", "polynomial", "steps", "constant"),
-    "optimiser": ("sgd", "lars"),
-    "reduction": ("float32", "bf16"),
-    "precision": ("auto", "bf16", "float32"),
+FIELDS = {field.name: field.type for field in dataclasses.fields(Train)}
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    name: get_args(kind) for name, kind in FIELDS.items() if get_origin(kind) is Literal
 }
 
-RANGES = {
+RANGES: dict[str, tuple[float, float]] = {
     "input_size": (1, 4096),
     "stored_size": (1, 4096),
     "alpha_factor": (0, 1e12),
@@ -255,54 +274,66 @@ def recipe(name: str) -> Train:
     return RECIPES[name]
 
 
-def override(train: Train, assignments: list[str]) -> Train:
-    """Applies `name=value` assignments as typed on a command line.
+def override(train: Train, assignments: Sequence[str]) -> Train:
+    """Applies assignments as they are typed on a command line.
+
+    Args:
+        train: The settings to start from.
+        assignments: Texts `name=value`; a value is JSON or one of Python's constants, else plain text.
 
     Raises:
-        UsageError: A name is unknown or a value does not fit its type.
+        UsageError: A text is no assignment, a name is unknown, or a value does not fit its setting.
     """
-    changes = {}
+    changes: dict[str, Value] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"a setting is written name=value, got {assignment!r}")
-        changes[name] = text
-    return from_json({**to_json(train), **{name: _parse(text) for name, text in changes.items()}})
+        changes[name] = _parse(text)
+    return change(train, changes)
 
 
-def to_json(train: Train) -> dict[str, Any]:
-    """Gives the settings as a flat dictionary of JSON values."""
+def change(train: Train, changes: Mapping[str, Value]) -> Train:
+    """Returns the settings with some of them changed.
+
+    Raises:
+        UsageError: A name is unknown, or a value does not fit its setting.
+    """
+    for name, value in changes.items():
+        _check_type(name, value)
+    return replace(train, **changes)  # type: ignore[arg-type]  # each value has just been checked
+
+
+def to_json(train: Train) -> dict[str, Value]:
+    """Returns the settings as a flat dictionary of JSON values."""
     return dataclasses.asdict(train)
 
 
-def from_json(settings: dict[str, Any]) -> Train:
+def from_json(settings: object) -> Train:
     """Rebuilds the settings, strictly.
 
     Raises:
-        UsageError: A key is unknown or a value is of another type.
+        UsageError: The value is no JSON object, a key is unknown or a value does not fit its setting.
     """
     if not isinstance(settings, dict):
         raise UsageError(f"settings are a JSON object, got {settings!r}")
-    for name, value in settings.items():
-        _check_type(name, value)
-    return Train(**settings)
+    return change(PAPER, settings)
 
 
-_TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Train)}
-
-
-def _check_type(name: str, value: Any) -> None:
-    if name not in _TYPES:
-        close = difflib.get_close_matches(name, _TYPES, 1)
+def _check_type(name: str, value: object) -> None:
+    if name not in FIELDS:
+        close = difflib.get_close_matches(name, FIELDS, 1)
         raise UsageError(f"no setting {name!r}" + (f"; perhaps {close[0]!r}" if close else ""))
-    wanted = (int, float) if _TYPES[name] is float else _TYPES[name]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and _TYPES[name] is not bool):
-        raise UsageError(f"{name} takes {getattr(_TYPES[name], '__name__', _TYPES[name])}, got {value!r}")
+    wanted = str if name in CHOICES else FIELDS[name]
+    is_number = wanted is float and isinstance(value, int)
+    if not (is_number or isinstance(value, wanted)) or (isinstance(value, bool) and wanted is not bool):  # type: ignore[arg-type]
+        raise UsageError(f"{name} takes {getattr(wanted, '__name__', wanted)}, got {value!r}")
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str) -> Value:
     """Reads a value as JSON or one of Python's constants, and as plain text where it is neither."""
     try:
-        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
-    except (ValueError, RecursionError):  # also of thousands of digits or brackets
+        value: Value = json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
+    except (ValueError, RecursionError):  # thousands of digits or brackets end here too
         return text
+    return value

@@ -7,7 +7,7 @@ from alexnet import machine
 from alexnet.benches import contestant, layers, limits, train
 from alexnet.cli import render
 from alexnet.errors import UsageError
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 
 LIMITS = (limits.multiply("bf16"), limits.multiply("float32"), limits.COPY, limits.READ)
 RATES = dict.fromkeys(LIMITS, 2e12)
@@ -126,6 +126,6 @@ def test_every_contestant_gives_positive_figures(tiny, function, arguments):
 
 
 def test_every_layer_but_the_fused_relus_is_in_the_table():
-    model = AlexNet("toy", input_size=67)
+    model = create("toy", input_size=67)
     names = [name for name, _, _ in layers.steps(model)]
     assert names == [name for name in model.order if name not in ("relu1", "relu2")]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from alexnet.benches import peers
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def images():
 
 
 def test_the_plain_network_computes_what_ours_does(images):
-    model = AlexNet("alexnet-two-tower", input_size=67, dropout=0).eval()
+    model = create("alexnet-two-tower", input_size=67, dropout=0).eval()
     plain = peers.two_tower(67).eval()
     with torch.no_grad():
         for theirs, ours in zip(plain.parameters(), model.parameters(), strict=True):
@@ -20,6 +20,6 @@ def test_the_plain_network_computes_what_ours_does(images):
 
 
 def test_the_simplified_network_has_the_parameters_of_ours():
-    ours = AlexNet("one-weird-trick", initialisation="none")
+    ours = create("one-weird-trick", initialisation="none")
     theirs = peers.torchvision_style(224)
     assert [p.shape for p in theirs.parameters()] == [p.shape for p in ours.parameters()]

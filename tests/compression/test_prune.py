@@ -7,7 +7,7 @@ import torch
 
 from alexnet.compression.prune import SHARES, hold_zeros, prune, soften_dropout, weights_of
 from alexnet.config import PAPER
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.training.step import Step
 
 TRAIN = replace(PAPER, variant="toy", weight_decay=0.1, batch_size=4)
@@ -15,7 +15,7 @@ TRAIN = replace(PAPER, variant="toy", weight_decay=0.1, batch_size=4)
 
 @pytest.fixture
 def model():
-    return AlexNet("toy", classes=3, input_size=67, initialisation="he")
+    return create("toy", classes=3, input_size=67, initialisation="he")
 
 
 def batch(seed):
@@ -43,13 +43,13 @@ def test_a_layer_of_equal_weights_still_keeps_its_share(model):
 @pytest.mark.parametrize("name", ["alexnet", "one-weird-trick"])
 def test_dropout_becomes_milder_and_the_answers_stay(name):
     """Of a network that is scaled at test time, and of one that is scaled in training and drops before its layers."""
-    model = AlexNet(name, classes=3, input_size=67, initialisation="he").eval()
+    model = create(name, classes=3, input_size=67, initialisation="he").eval()
     images = batch(0)[0]
     before = model(images)
     soften_dropout(model, 0.04)
     torch.testing.assert_close(model(images), before, rtol=1e-4, atol=1e-5)
     assert [layer.rate for layer in model.dropouts()] == [pytest.approx(0.1)] * 2
-    assert model.settings["dropout"] == pytest.approx(0.1)
+    assert model.design.dropout == pytest.approx(0.1)
 
 
 def test_training_moves_what_is_left_and_nothing_else(model):

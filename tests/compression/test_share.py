@@ -9,7 +9,7 @@ import torch
 from alexnet.compression.prune import prune, weights_of
 from alexnet.compression.share import VALUES, Shared, cluster, hold_values, share
 from alexnet.config import PAPER
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.training.step import Step
 
 TRAIN = replace(PAPER, variant="toy", weight_decay=0.1, batch_size=4)
@@ -17,7 +17,7 @@ TRAIN = replace(PAPER, variant="toy", weight_decay=0.1, batch_size=4)
 
 @pytest.fixture
 def model():
-    made = AlexNet("toy", classes=3, input_size=67, initialisation="he")
+    made = create("toy", classes=3, input_size=67, initialisation="he")
     prune(made, 0.1)
     return made
 

@@ -11,7 +11,7 @@ from alexnet.data.store import pack
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.predict import predict
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 
 SEEN = ("n01751748", "n09193705", "n02105855", "n04263257")
 """Of the first four pictures of the validation split."""
@@ -32,7 +32,7 @@ def store(tmp_path_factory):
 
 def network(classes, mean):
     """The same toy for any order: the output of a class has the weights that its name gives."""
-    model = AlexNet("toy", classes=1000, input_size=67, initialisation="he").eval()
+    model = create("toy", classes=1000, input_size=67, initialisation="he").eval()
     own = sorted(classes)
     rows = torch.randn(1000, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -5,7 +5,7 @@ import torch
 
 from alexnet import machine, native
 from alexnet.evaluation.quantise import Linear8, prepare
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 
 
 @pytest.mark.parametrize("has_kernels", [True, False])
@@ -30,7 +30,7 @@ def test_an_8_bit_layer_is_its_rounded_weights(inputs, count, has_kernels, monke
 
 def test_bf16_halves_every_weight_and_leaves_the_network_alone(monkeypatch):
     monkeypatch.setattr(machine, "has_bf16", lambda: True)
-    model = AlexNet("toy", classes=3, input_size=67, initialisation="he")
+    model = create("toy", classes=3, input_size=67, initialisation="he")
     smaller, dtype = prepare(model, "auto")
     assert dtype == torch.bfloat16
     assert {parameter.dtype for parameter in smaller.parameters()} == {torch.bfloat16}

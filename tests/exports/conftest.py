@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.models.variants import VARIANTS
 
 
@@ -16,7 +16,7 @@ def network(monkeypatch):
     def make(name, classes=10, input_size=67, hidden=48, **settings):
         if hidden:
             monkeypatch.setitem(VARIANTS, name, replace(VARIANTS[name], hidden=hidden))
-        model = AlexNet(name, classes=classes, input_size=input_size, seed=1, **settings).eval()
+        model = create(name, classes=classes, input_size=input_size, seed=1, **settings).eval()
         dice = torch.Generator().manual_seed(2)
         for parameter in model.parameters():
             if parameter.dim() == 1:

@@ -9,7 +9,7 @@ from foreign import CHANNELS, CLASSES, HIDDEN
 from alexnet.errors import AlexNetError, CheckpointError, UsageError
 from alexnet.foreign import wire
 from alexnet.foreign.convert import read
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.weights import checkpoint
 
 ROWS = {"caffenet": foreign.CAFFENET, "caffe-alexnet": foreign.CAFFE_ALEXNET}
@@ -25,7 +25,7 @@ def toy_weights(**more):
 def network(path, name):
     found = read(path)
     assert found.variant == name
-    model = AlexNet(name, classes=len(found.tensors["fc8.weight"]), initialisation="none").eval()
+    model = create(name, classes=len(found.tensors["fc8.weight"]), initialisation="none").eval()
     checkpoint.fill(model, found.tensors, path)
     return model
 

@@ -37,7 +37,7 @@ if __name__ == "__main__":
 from alexnet import pickles
 from alexnet.errors import AlexNetError
 from alexnet.foreign import caffe, convert, convnet, torchvision
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.models.variants import VARIANTS, Variant
 from alexnet.weights import checkpoint, compressed
 
@@ -128,7 +128,7 @@ def _saved(value: object, **how: object) -> bytes:
 
 @cache
 def _ours(reader: str) -> bytes:
-    model = AlexNet("fuzz-caffenet", classes=2, input_size=67, seed=1)
+    model = create("fuzz-caffenet", classes=2, input_size=67, seed=1)
     with torch.no_grad():
         for weights in (p for p in model.parameters() if p.dim() > 1):
             weights.copy_((weights > weights.mean() + 2 * weights.std()).float())

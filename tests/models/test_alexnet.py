@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 import alexnet
 from alexnet.errors import UsageError
-from alexnet.models.alexnet import AlexNet, Dropout, PadEnd
-from alexnet.models.create import stored_size
+from alexnet.models.alexnet import Dropout, PadEnd
+from alexnet.models.create import create
 from alexnet.models.summary import summarise
-from alexnet.models.variants import VARIANTS
+from alexnet.models.variants import VARIANTS, stored_size
 
 MATRIX = torch.tensor([[12.0, 20, 30, 0], [8, 12, 2, 0], [34, 70, 37, 4], [112, 100, 25, 12]])[None, None]
 
@@ -58,7 +58,7 @@ PUBLISHED = sorted(TABLE)
 def blueprint(name="alexnet", **settings):
     """A network without weights: shapes only."""
     with torch.device("meta"):
-        return AlexNet(name, initialisation="none", **settings)
+        return create(name, initialisation="none", **settings)
 
 
 @functools.cache
@@ -69,7 +69,7 @@ def rows(name="alexnet", **settings):
 @functools.cache
 def small(name="alexnet", size=67, seed=1, **settings):
     """A network of the real widths with weights of which every bias counts, in evaluation mode; only to be read."""
-    model = AlexNet(name, classes=7, input_size=size, initialisation="he", seed=seed, **settings)
+    model = create(name, classes=7, input_size=size, initialisation="he", seed=seed, **settings)
     for parameter in model.parameters():
         if parameter.dim() == 1:
             torch.nn.init.normal_(parameter, 0, 0.3, generator=torch.Generator().manual_seed(len(parameter)))
@@ -312,9 +312,9 @@ def test_the_smallest_input_is_stated_and_works(name, pooling):
     smallest = SMALLEST[name][pooling == "2x2"]
     assert rows(name, input_size=smallest, pooling=pooling)["pool5"].output_shape[1:] == (1, 1)
     with pytest.raises(UsageError, match=rf"the smallest (input )?is {smallest}$"):
-        AlexNet(name, input_size=smallest - 1, pooling=pooling)
+        create(name, input_size=smallest - 1, pooling=pooling)
     with pytest.raises(UsageError, match=rf"the smallest (input )?is {smallest}$"):
-        AlexNet(name, input_size=1, pooling=pooling)
+        create(name, input_size=1, pooling=pooling)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 68, 68), (1, 1, 67, 67), (1, 3, 67, 66), (3, 67, 67)])
@@ -329,16 +329,16 @@ def test_another_shape_is_refused(shape):
     [
         ({"name": "alexnett"}, "no variant 'alexnett'; there are alexnet"),
         ({"classes": 0}, "at least one class, got 0"),
-        ({"activation": "gelu"}, "no activation 'gelu'; there are relu, tanh"),
-        ({"pooling": "3x3"}, "no pooling '3x3'; there are overlapping and 2x2"),
+        ({"activation": "gelu"}, "activation must be one of relu, tanh, got 'gelu'"),
+        ({"pooling": "3x3"}, "pooling must be one of overlapping, 2x2, got '3x3'"),
         ({"dropout": 1.0}, "got 1.0"),
         ({"initialisation": "xavier"}, "no initialisation 'xavier'; there are paper"),
-        ({"input_size": -5}, "smallest"),
+        ({"input_size": -5}, "input_size must lie between 1 and 4096, got -5$"),
     ],
 )
 def test_a_wrong_wish_is_named(wrong, told):
     with pytest.raises(UsageError, match=told):
-        AlexNet(**{"input_size": 67, **wrong})
+        create(**{"input_size": 67, **wrong})
 
 
 def test_stored_pictures_are_as_much_larger_as_the_papers():

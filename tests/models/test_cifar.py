@@ -5,10 +5,11 @@ import torch
 
 import alexnet
 from alexnet.errors import UsageError
-from alexnet.models.cifar import CIFAR, CifarNet
-from alexnet.models.create import create, stored_size
+from alexnet.models.cifar import CifarNet
+from alexnet.models.create import create
 from alexnet.models.local import LocallyConnected
 from alexnet.models.summary import summarise
+from alexnet.models.variants import CIFAR, stored_size
 
 TABLE = {
     "cifar-80sec": (145_578, 12_354_176),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.models.variants import VARIANTS, Variant
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -24,7 +24,7 @@ def narrow(monkeypatch):
 
 
 def make(scheme, seed=0, **settings):
-    return AlexNet("narrow", classes=100, input_size=67, initialisation=scheme, seed=seed, **settings)
+    return create("narrow", classes=100, input_size=67, initialisation=scheme, seed=seed, **settings)
 
 
 @pytest.mark.parametrize("scheme", PUBLISHED)
@@ -82,7 +82,7 @@ def test_he_is_what_its_paper_says_where_nothing_stands_between():
 def test_the_seed_decides_the_weights_whatever_was_drawn_before(scheme):
     def weights(seed):
         torch.rand(5)
-        return AlexNet("toy", classes=3, input_size=67, initialisation=scheme, seed=seed).state_dict()
+        return create("toy", classes=3, input_size=67, initialisation=scheme, seed=seed).state_dict()
 
     one, again, other = weights(1), weights(1), weights(2)
     assert all(torch.equal(one[name], again[name]) for name in one)
@@ -90,6 +90,6 @@ def test_the_seed_decides_the_weights_whatever_was_drawn_before(scheme):
 
 
 def test_no_two_layers_start_from_the_same_numbers():
-    model = AlexNet("toy", classes=3, input_size=67, initialisation="paper")
+    model = create("toy", classes=3, input_size=67, initialisation="paper")
     starts = {tuple(getattr(model, name).weight.flatten()[:4].tolist()) for name in LAYERS}
     assert len(starts) == len(LAYERS)

@@ -12,7 +12,7 @@ from torch.autograd import gradcheck
 
 from alexnet import native
 from alexnet.errors import UsageError
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm, decomposed, local_response_norm, reference
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -287,7 +287,7 @@ def test_the_same_map_norm_divides_by_a_square_of_positions():
 def test_alphas_factor_makes_up_for_divided_pixels(name):
     """A network without biases that sees a d-th answers a d-th, if alpha grows by d^2: it is homogeneous."""
     images = 64 * torch.randn(1, 3, 67, 67, generator=torch.Generator().manual_seed(0))
-    raw, divided, unaware = (AlexNet(name, input_size=67, initialisation="he", alpha_factor=f) for f in (1, 64**2, 1))
+    raw, divided, unaware = (create(name, input_size=67, initialisation="he", alpha_factor=f) for f in (1, 64**2, 1))
     with torch.no_grad():
         expected = raw.eval()(images)
         torch.testing.assert_close(64 * divided.eval()(images / 64), expected, rtol=1e-3, atol=1e-3)

@@ -12,8 +12,8 @@ from alexnet import config
 from alexnet.cli import main
 from alexnet.data.sources import open_source
 from alexnet.data.store import pack
-from alexnet.models.cifar import CIFAR
 from alexnet.models.create import create
+from alexnet.models.variants import CIFAR
 from alexnet.training import loop
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from alexnet.config import RECIPES
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.training.lars import Lars
 from alexnet.training.step import Step
 
@@ -17,7 +17,7 @@ RATES = (0.5, 1.0, 1.0, 0.3)
 
 
 def make():
-    return Step(AlexNet("toy", classes=3, input_size=67, initialisation="he"), TRAIN, torch.float32)
+    return Step(create("toy", classes=3, input_size=67, initialisation="he"), TRAIN, torch.float32)
 
 
 def batch(step):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from alexnet import config
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.team import Group, Team
 from alexnet.training.parallel import Part
 from alexnet.weights import checkpoint
@@ -154,7 +154,7 @@ def bytes_sent(variant, mode, count, each):
     """Gives the bytes of one step with `each` images a process."""
     team = member(mode, count)
     with torch.device("meta"):
-        model = AlexNet(variant, initialisation="none").train()
+        model = create(variant, initialisation="none").train()
         part = Part(model, team)
         size = model.input_size
         seen = each * count // team.data.count
@@ -168,7 +168,7 @@ def bytes_sent(variant, mode, count, each):
 def test_a_tower_holds_half_of_the_weights(variant):
     for index in range(2):
         with torch.device("meta"):
-            model = AlexNet(variant, initialisation="none")
+            model = create(variant, initialisation="none")
             part = Part(model, Team("towers", Group(index, 2), Group(), Group(index, 2)))
         assert part.share <= 0.52
         assert sum(p.numel() for p in model.parameters()) == pytest.approx(part.parameters / 2, rel=1e-4)

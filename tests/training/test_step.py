@@ -9,14 +9,14 @@ from torch.nn import functional as F
 
 from alexnet import native
 from alexnet.config import MODERN, PAPER
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.training.step import Step, dead_units
 
 BASE = replace(PAPER, variant="toy", input_size=67, initialisation="he", batch_size=8, weight_decay=0.01)
 
 
 def make(train, dtype=torch.float32):
-    model = AlexNet(
+    model = create(
         "toy", classes=3, input_size=67, initialisation=train.initialisation, dropout=train.dropout, seed=train.seed
     )
     return Step(model, train, dtype)
@@ -108,7 +108,7 @@ def reference_losses(steps, train, monkeypatch):
     """The plain path: float32, contiguous, no kernels, torch's own optimiser."""
     with monkeypatch.context() as patch:
         patch.setattr(native, "library", lambda: None)
-        model = AlexNet("toy", classes=3, input_size=67, initialisation="he", dropout=0.0).train()
+        model = create("toy", classes=3, input_size=67, initialisation="he", dropout=0.0).train()
         groups = [
             {"params": [p], "weight_decay": 0.0 if name.endswith("bias") else train.weight_decay}
             for name, p in model.named_parameters()

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from alexnet.errors import AlexNetError, CheckpointError, DataError
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.weights import checkpoint
 
 MEAN = (np.random.default_rng(0).random((76, 76, 3)) * 255).astype(np.float32)
@@ -20,7 +20,7 @@ HEADER = {"classes": CLASSES, "preprocessing": {"divide_pixels_by": 64.0}, "note
 
 
 def make(classes=3, seed=0, **settings):
-    return AlexNet("toy", classes=classes, **{"input_size": 67, "initialisation": "he", "seed": seed, **settings})
+    return create("toy", classes=classes, **{"input_size": 67, "initialisation": "he", "seed": seed, **settings})
 
 
 @pytest.fixture
@@ -157,8 +157,14 @@ def test_tensors_of_another_network_are_noticed(path, change, told):
     ("change", "told"),
     [
         (lambda h: h["network"].update(input_size=4096, variant="alexnet"), "does not hold a alexnet"),
-        (lambda h: h["network"].update(input_size=-(10**12)), "pixels are too few"),
-        (lambda h: h["network"].update(input_size=10**30), "cannot build: a network sees at most 4,096 pixels"),
+        (
+            lambda h: h["network"].update(input_size=-(10**12)),
+            "cannot build: input_size must lie between 1 and 4096, got -1000000000000;",
+        ),
+        (
+            lambda h: h["network"].update(input_size=10**30),
+            "cannot build: input_size must lie between 1 and 4096, got 10{30};",
+        ),
         (lambda h: h.update(classes=[str(i) for i in range(300_000)]), r"fc8\.bias should be \(300000,\)"),
         (lambda h: h.update(classes=[1, 2, 3]), "its classes are no list of names"),
         (lambda h: h.update(classes=["a", "b", "a"]), "it names the class 'a' twice"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet.errors import CheckpointError
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.weights import compressed, sparse
 
 MEAN = (np.random.default_rng(0).integers(0, 256, (76, 76, 3))).astype(np.float32)
@@ -23,7 +23,7 @@ HEADER = {
 def sparse_model(seed=0):
     """The toy with one weight in ten, of 30 values a layer; fc7 has one weight, fc8 has its last place taken."""
     dice = np.random.default_rng(seed)
-    model = AlexNet("toy", classes=3, input_size=67, seed=seed)
+    model = create("toy", classes=3, input_size=67, seed=seed)
     with torch.no_grad():
         for weights in (p for p in model.parameters() if p.dim() > 1):
             values = dice.normal(size=30).astype(np.float32)[dice.integers(0, 30, weights.shape)]
@@ -195,7 +195,7 @@ def test_a_network_too_large_for_the_format_is_refused_before_it_is_made(path):
     def claim(header):
         header["network"].update(variant="alexnet", input_size=4000)
         with torch.device("meta"):
-            model = AlexNet("alexnet", classes=3, input_size=4000, initialisation="none")
+            model = create("alexnet", classes=3, input_size=4000, initialisation="none")
         for name, tensor in model.state_dict().items():
             part_of(header, name)["shape"] = list(tensor.shape)
 

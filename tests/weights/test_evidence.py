@@ -14,11 +14,9 @@ from torch.nn import functional as F
 from alexnet import native
 from alexnet.errors import CheckpointError
 from alexnet.evaluation.classifier import load
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.cifar import CIFAR
 from alexnet.models.create import create
 from alexnet.models.initialise import SCHEMES
-from alexnet.models.variants import VARIANTS, Variant
+from alexnet.models.variants import CIFAR, VARIANTS, Variant
 from alexnet.weights import checkpoint, compressed, evidence
 
 MEAN = (np.random.default_rng(0).random((76, 76, 3)) * 255).astype(np.float32)
@@ -26,7 +24,7 @@ HEADER = {"classes": ["blue", "green", "red"], "preprocessing": {"stored_size": 
 
 
 def make(scheme="he", **settings):
-    return AlexNet("toy", classes=3, input_size=67, initialisation=scheme, seed=3, **settings).eval()
+    return create("toy", classes=3, input_size=67, initialisation=scheme, seed=3, **settings).eval()
 
 
 def step(model, rate=0.05):

@@ -27,7 +27,7 @@ from alexnet.data.pictures import MEMORY_BUDGET, Pictures
 from alexnet.data.shards import EXAMPLES_PER_SHARD
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, pack
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.seeds import generator
 from alexnet.training.step import Step
 
@@ -106,7 +106,7 @@ def training(size: Size, store: str | None, memory_budget: int = 0) -> dict[str,
     As in `training.loop`, a thread makes batches in advance.
     """
     dtype = machine.dtype("auto")
-    model = AlexNet(TWO_TOWER, input_size=size.input_size).to(machine.device())
+    model = create(TWO_TOWER, input_size=size.input_size).to(machine.device())
     step = Step(model, _settings(size), dtype)
     if store is None:
         images, labels = made_up_batch(size.batch, model.input_size)

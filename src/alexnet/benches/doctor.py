@@ -23,7 +23,7 @@ from alexnet.data.pictures import MEMORY_BUDGET, Pictures
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, pack
 from alexnet.errors import AlexNetError
-from alexnet.models.create import row, stored_size
+from alexnet.models.variants import row, stored_size
 
 STAGES = ("disk", "decoding", "augmentation", "transfer", "step")
 READ_AT_MOST = 256 << 20

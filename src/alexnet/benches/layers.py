@@ -14,7 +14,8 @@ from alexnet.benches.clock import typical
 from alexnet.benches.rounds import Contestant, Failed, Notice, launch
 from alexnet.benches.size import Size
 from alexnet.config import Train
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
+from alexnet.models.network import Network
 from alexnet.training.step import Step
 
 SELF = Contestant("each layer", "benches.layers.measure", keeps_memory=True)
@@ -43,7 +44,7 @@ def table(size: Size, found: dict[str, float], notice: Notice) -> list[dict[str,
 def measure(size: Size) -> dict[str, float]:
     """Measures each layer on what the layer before it gives, in the numbers that training takes."""
     dtype, device = machine.dtype("auto"), machine.device()
-    model = AlexNet("alexnet-two-tower", input_size=size.input_size).to(device)
+    model = create("alexnet-two-tower", input_size=size.input_size).to(device)
     model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     side = model.input_size
     units = 60 * torch.randn(size.batch, 3, side, side, device=device)
@@ -59,7 +60,7 @@ def measure(size: Size) -> dict[str, float]:
     return figures | {f"update {figure}": value for figure, value in zip(FIGURES, update, strict=True)}
 
 
-def steps(model: AlexNet) -> Iterator[tuple[str, nn.Module, Callable[[Tensor], Tensor]]]:
+def steps(model: Network) -> Iterator[tuple[str, nn.Module, Callable[[Tensor], Tensor]]]:
     """Gives name, layer and function of each step of the network; a ReLU before a normalisation is part of it."""
     for name, following in zip(model.order, [*model.order[1:], ""], strict=True):
         layer = getattr(model, name)
@@ -73,7 +74,7 @@ def steps(model: AlexNet) -> Iterator[tuple[str, nn.Module, Callable[[Tensor], T
             yield name, layer, layer
 
 
-def _update_s(model: AlexNet, size: Size) -> float:
+def _update_s(model: Network, size: Size) -> float:
     """Gives the seconds of changing all weights, by the optimiser of our training step."""
     optimiser = Step(model, Train(), torch.float32).optimiser
     for parameter in model.parameters():

@@ -17,7 +17,7 @@ from alexnet.benches.size import Size
 from alexnet.benches.train import TWO_TOWER, made_up_batch
 from alexnet.config import Train
 from alexnet.meeting import assemble
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.training.parallel import CUT, Part
 from alexnet.training.step import Step
 
@@ -79,7 +79,7 @@ def main(turn: str) -> None:
     torch.set_num_threads(asked["threads"])
     train, dtype = Train(variant=asked["variant"], batch_size=size.batch), machine.dtype(asked["numbers"])
     with assemble(asked["mode"], TIMEOUT_S) as team:
-        model = AlexNet(train.variant, input_size=size.input_size).to(machine.device())
+        model = create(train.variant, input_size=size.input_size).to(machine.device())
         step = Step(model, train, dtype, Part(model, team))
         images, _ = made_up_batch(size.batch // team.images.count, model.input_size)
         _, labels = made_up_batch(size.batch // team.data.count, 1)

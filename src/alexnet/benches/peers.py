@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from alexnet.benches.size import Size
 from alexnet.exports.onnx import graph
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 
 
 class TowerNorm(nn.LocalResponseNorm):
@@ -62,6 +62,6 @@ def write_onnx(size: Size, path: str) -> dict[str, float]:
     """Writes the two-tower network as an ONNX file, normalisation as ONNX's own operator; gives its bytes."""
     import onnx
 
-    model = AlexNet("alexnet-two-tower", input_size=size.input_size).eval()
+    model = create("alexnet-two-tower", input_size=size.input_size).eval()
     onnx.save(graph(model), path)
     return {"bytes": Path(path).stat().st_size}

@@ -15,7 +15,7 @@ from alexnet.benches.rounds import Contest, Contestant, Failed, Notice, Result, 
 from alexnet.benches.size import Size
 from alexnet.benches.train import BF16, FLOAT32, TWO_TOWER, made_up_batch
 from alexnet.evaluation.quantise import prepare, weight_bytes
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.models.summary import summarise
 
 LIMITS = (limits.READ, BF16, FLOAT32)
@@ -48,7 +48,7 @@ def bench(size: Size, notice: Notice) -> Result:
 
 def ours(size: Size, numbers: str) -> dict[str, float]:
     """Measures our prediction in some numbers."""
-    whole = AlexNet(TWO_TOWER, input_size=size.input_size).to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    whole = create(TWO_TOWER, input_size=size.input_size).to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, dtype = prepare(whole, numbers)
 
     def take(images: Tensor) -> Callable[[], object]:

@@ -17,7 +17,6 @@ from alexnet.benches.peers import NETWORKS
 from alexnet.benches.rounds import Contest, Contestant, Notice, Result
 from alexnet.benches.size import Size
 from alexnet.config import Train
-from alexnet.models.alexnet import AlexNet
 from alexnet.models.create import create
 from alexnet.models.network import Network
 from alexnet.models.summary import summarise
@@ -113,7 +112,7 @@ def peer(size: Size, network: str, numbers: str) -> dict[str, float]:
 
     variant = {"two-tower": TWO_TOWER, "torchvision-style": "one-weird-trick"}[network]
     rate = size.batch / median(laps(step, size.seconds, size.warm_up + 3)[1 + size.warm_up :])
-    return {"images/s": rate, "flop/image": flop(AlexNet(variant, input_size=side, initialisation="none"))}
+    return {"images/s": rate, "flop/image": flop(create(variant, input_size=side, initialisation="none"))}
 
 
 def flop(model: Network) -> float:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from alexnet.claims.statistics import CONFIRMED, OPPOSITE
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.create import create
 from alexnet.models.summary import summarise
 
 CLAIMED = {
@@ -19,7 +19,7 @@ LAST_DIGIT = {"parameters": 1e5, "multiply-adds": 1e8, "parameters in convolutio
 
 def measure() -> dict[str, Any]:
     """Counts, and compares with the lecture: the keys of `answer.measure`, without differences."""
-    layers = summarise(AlexNet("alexnet", initialisation="none"))
+    layers = summarise(create("alexnet", initialisation="none"))
     convolutions = [row for row in layers if row.name.startswith("conv")]
     parameters, macs = sum(row.parameters for row in layers), sum(row.macs for row in layers)
     found = {

@@ -15,8 +15,8 @@ from alexnet.config import Train
 from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import TOP
-from alexnet.models.create import row, stored_size
 from alexnet.models.network import Network
+from alexnet.models.variants import row, stored_size
 from alexnet.training.loop import make_model, total_steps
 from alexnet.training.step import Step
 

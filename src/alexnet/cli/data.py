@@ -63,7 +63,7 @@ def open_data(source: str, settings: Train, on_bad_image: Any, size: int | None 
     from alexnet.data.sources import open_source
     from alexnet.data.squares import warped
     from alexnet.data.store import cache_directory, is_store, open_store, pack
-    from alexnet.models.create import stored_size
+    from alexnet.models.variants import stored_size
 
     side = size or settings.stored_size or stored_size(settings.variant, settings.input_size)
     with render.Bar("packing") as bar:

@@ -31,8 +31,8 @@ from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import alone_in, plain_errors, write
-from alexnet.models.cifar import CIFAR
 from alexnet.models.network import Network
+from alexnet.models.variants import CIFAR
 from alexnet.training import run
 from alexnet.training.loop import Job, Progress, read_progress
 from alexnet.training.observer import Observer

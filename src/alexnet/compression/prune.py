@@ -1,6 +1,7 @@
 """Most weights are not needed: the smallest become zero and stay zero."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -44,7 +45,8 @@ def soften_dropout(model: Network, keep: float) -> None:
         if not layer.rescale:
             with torch.no_grad():
                 fc.weight.mul_((1 - layer.rate) / (1 - rate))
-        layer.rate = model.settings["dropout"] = rate
+        layer.rate = rate
+        model.design = replace(model.design, dropout=rate)
 
 
 def hold_zeros(model: Network) -> None:

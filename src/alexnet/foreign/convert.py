@@ -29,9 +29,9 @@ from alexnet.files import plain_errors, write
 from alexnet.foreign import caffe, convnet, torchvision
 from alexnet.foreign.imported import MAX_BYTES, Imported
 from alexnet.foreign.mean import read_mean
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.create import stored_size
-from alexnet.models.variants import variant
+from alexnet.models.create import create
+from alexnet.models.network import Network
+from alexnet.models.variants import stored_size, variant
 from alexnet.weights import checkpoint, evidence, manifest
 
 KNOWN = "a .caffemodel of Caffe, a .pth or .safetensors of torchvision, or a checkpoint of cuda-convnet"
@@ -186,14 +186,14 @@ def _newest(folder: Path) -> Path:
     return max(found, key=lambda path: tuple(map(int, path.name.split("."))))
 
 
-def _build(path: Path, wanted: Wanted) -> tuple[AlexNet, NDArray[np.float32], dict[str, Any]]:
+def _build(path: Path, wanted: Wanted) -> tuple[Network, NDArray[np.float32], dict[str, Any]]:
     """Gives the network, its mean image and its description."""
     found = read(path, wanted.variant)
-    row = variant(found.variant)
+    own = variant(found.variant)
     said, unknown = list(found.translated), list(found.unknown)
     tensors = dict(found.tensors)
     rate = 0.5 if found.dropout is None else found.dropout
-    if found.rescale_dropout != row.rescale_dropout:
+    if found.rescale_dropout != own.rescale_dropout:
         factor = 1 / (1 - rate) if found.rescale_dropout else 1 - rate
         for layer in ("fc7", "fc8"):
             tensors[f"{layer}.weight"] = tensors[f"{layer}.weight"] * factor
@@ -203,7 +203,7 @@ def _build(path: Path, wanted: Wanted) -> tuple[AlexNet, NDArray[np.float32], di
         )
     classes = _classes(found, wanted, len(tensors["fc8.weight"]), unknown)
     with torch.device("meta"):  # it takes the tensors as they are: most lie in the file
-        model = AlexNet(
+        model = create(
             found.variant, classes=len(classes), input_size=found.input_size, dropout=rate, initialisation="none"
         )
     tensors = {name: tensor.float().contiguous() for name, tensor in tensors.items()}
@@ -225,7 +225,7 @@ def _classes(found: Imported, wanted: Wanted, count: int, unknown: list[str]) ->
     return tuple(f"output-{i:04d}" for i in range(count))
 
 
-def _mean(found: Imported, wanted: Wanted, model: AlexNet, unknown: list[str]) -> NDArray[np.float32]:
+def _mean(found: Imported, wanted: Wanted, model: Network, unknown: list[str]) -> NDArray[np.float32]:
     """Gives the mean image, (S, S, 3) with S the side of stored pictures."""
     mean = found.mean if wanted.mean is None else read_mean(wanted.mean, found.dialect.startswith("Caffe"))
     if mean is None:
@@ -243,7 +243,7 @@ def _mean(found: Imported, wanted: Wanted, model: AlexNet, unknown: list[str]) -
 def _describe(
     path: Path,
     found: Imported,
-    model: AlexNet,
+    model: Network,
     classes: tuple[str, ...],
     mean: NDArray[np.float32],
     said: list[str],

@@ -10,11 +10,11 @@ conv4 and conv5, and conv3, fc6, fc7 and fc8 read both (facts: paper figure 2).
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from alexnet.config import Design
 from alexnet.errors import UsageError
 from alexnet.models.dropout import Dropout
 from alexnet.models.initialise import initialise
@@ -34,7 +34,7 @@ class PadEnd(nn.Module):
         self.kernel, self.stride = kernel, stride
 
     def forward(self, images: Tensor) -> Tensor:
-        """Gives (N, C, H + h, W + w)."""
+        """Returns (N, C, H + h, W + w)."""
         height, width = (-(side - self.kernel) % self.stride for side in images.shape[-2:])
         return F.pad(images, (0, width, 0, height)) if height or width else images
 
@@ -43,55 +43,37 @@ class AlexNet(Network):
     """The network.
 
     Args:
-        name: A key of `VARIANTS`.
+        design: What it consists of.
         classes: Outputs of fc8, 1 or more.
-        input_size: Side of the square input in pixels; the variant's own by default.
-        activation: `relu` or `tanh`.
-        lrn: False leaves local response normalisation out.
-        alpha_factor: What the normalisation's alpha is multiplied by.
-        pooling: `overlapping`, windows of 3 at stride 2; or `2x2`, net 147's geometry of windows of 2 at stride 2.
-        without: `conv3` or `conv4`, a layer to leave out with its ReLU; or `none`.
-        dropout: Probability of silencing a unit after fc6 and fc7; 0 leaves the layers out.
         initialisation: A key of `SCHEMES`; the variant's own by default.
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Raises:
-        UsageError: A name is unknown, or `input_size` or `classes` is none that the network can take.
+        UsageError: There is no such variant, or the input is smaller than its layers need.
 
     Source: Krizhevsky, Sutskever, Hinton 2012, section 3; the variants' own sources are in `variants.py`.
     """
 
     def __init__(
-        self,
-        name: str = "alexnet",
-        *,
-        classes: int = 1000,
-        input_size: int | None = None,
-        activation: str = "relu",
-        lrn: bool = True,
-        alpha_factor: float = 1.0,
-        pooling: str = "overlapping",
-        without: str = "none",
-        dropout: float = 0.5,
-        initialisation: str | None = None,
-        seed: int = 0,
+        self, design: Design, *, classes: int = 1000, initialisation: str | None = None, seed: int = 0
     ) -> None:
-        row = variant(name)
-        settings: dict[str, Any] = {"activation": activation, "lrn": lrn, "alpha_factor": alpha_factor}
-        settings |= {"pooling": pooling, "without": without, "dropout": dropout}
-        super().__init__(name, classes, row.input_size if input_size is None else input_size, settings)
-        self._build_convolutions(row, activation, lrn, pooling, without)
+        row = variant(design.variant)
+        super().__init__(design, classes, row.input_size)
+        self._build_convolutions(row)
         side = self._side_of_pool5(self.input_size)
         if side < 1:
-            smallest = next(s for s in range(max(1, self.input_size), 1000) if self._side_of_pool5(s) >= 1)
-            raise UsageError(f"{self.input_size} pixels are too few for {name}; the smallest input is {smallest}")
-        self._build_head(row, row.channels[4] * side * side, activation, dropout)
+            smallest = next(s for s in range(self.input_size, 1000) if self._side_of_pool5(s) >= 1)
+            raise UsageError(
+                f"{self.input_size} pixels are too few for {design.variant}; the smallest input is {smallest}"
+            )
+        self._build_head(row, row.channels[4] * side * side)
         initialise(self, initialisation or row.initialisation, self.order, seed)
 
-    def _build_convolutions(self, row: Variant, activation: str, lrn: bool, pooling: str, without: str) -> None:
-        plain = pooling == "2x2"
+    def _build_convolutions(self, row: Variant) -> None:
+        design = self.design
+        plain = design.pooling == "2x2"
         c1, c2, c3, c4, c5 = row.channels
-        c3, c4 = c2 if without == "conv3" else c3, c3 if without == "conv4" else c4
+        c3, c4 = c2 if design.without == "conv3" else c3, c3 if design.without == "conv4" else c4
         convolutions = {
             "1": nn.Conv2d(3, c1, 11, 4, 2 if row.conv1_padding == "both" else 0),
             "2": nn.Conv2d(c1, c2, 5, padding=1 if plain else 2, groups=row.groups),
@@ -100,7 +82,7 @@ class AlexNet(Network):
             "5": nn.Conv2d(c4, c5, 3, padding=0 if plain else 1, groups=row.groups),
         }
         make: dict[str, Callable[[], nn.Module]] = {
-            "relu": ACTIVATIONS[activation],
+            "relu": ACTIVATIONS[design.activation],
             "norm": lambda: LocalResponseNorm(row.size, row.alpha, row.beta, row.k, row.towers),
             "same": SameMapNorm,
             "pool": lambda: nn.MaxPool2d(2, 2, ceil_mode=True) if plain else nn.MaxPool2d(3, 2),
@@ -108,23 +90,23 @@ class AlexNet(Network):
         blocks = {"1": row.block1, "2": row.block2, "3": "conv relu", "4": "conv relu", "5": row.block5}
         if row.conv1_padding == "end":
             self._add("pad1", PadEnd(11, 4))
-        blocks.pop(without.removeprefix("conv"), None)
+        blocks.pop(design.without.removeprefix("conv"), None)
         for number, block in blocks.items():
             for kind in block.split():
                 if kind == "conv":
                     self._add("conv" + number, convolutions[number])
-                elif lrn or kind not in ("norm", "same"):
+                elif design.lrn or kind not in ("norm", "same"):
                     self._add(kind + number, make[kind]())
 
-    def _build_head(self, row: Variant, inputs: int, activation: str, dropout: float) -> None:
+    def _build_head(self, row: Variant, inputs: int) -> None:
         for number in "67":
             for kind in row.head.split():
                 if kind == "fc":
                     self._add("fc" + number, nn.Linear(inputs if number == "6" else row.hidden, row.hidden))
                 elif kind == "relu":
-                    self._add("relu" + number, ACTIVATIONS[activation]())
-                elif dropout:
-                    self._add("drop" + number, Dropout(dropout, row.rescale_dropout))
+                    self._add("relu" + number, ACTIVATIONS[self.design.activation]())
+                elif self.design.dropout:
+                    self._add("drop" + number, Dropout(self.design.dropout, row.rescale_dropout))
         self._add("fc8", nn.Linear(row.hidden, self.classes))
 
     def _side_of_pool5(self, side: int) -> int:

@@ -1,56 +1,59 @@
-"""Every network by the name of its variant."""
+"""Every network by its design, or by the name of its variant."""
 
+import dataclasses
 from difflib import get_close_matches
-from inspect import signature
-from typing import Any
 
+from alexnet.config import Design, Value
 from alexnet.errors import UsageError
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.cifar import CIFAR, Cifar, CifarNet
+from alexnet.models.cifar import CifarNet
 from alexnet.models.network import Network
-from alexnet.models.variants import VARIANTS, Variant
+from alexnet.models.variants import Cifar, row
 
 
-def create(name: str = "alexnet", **settings: Any) -> Network:
-    """Makes a network.
+def create(
+    name: str = "alexnet",
+    *,
+    classes: int | None = None,
+    initialisation: str | None = None,
+    seed: int = 0,
+    **settings: Value,
+) -> Network:
+    """Makes a network by the name of its variant.
 
     Args:
         name: A key of `VARIANTS` or of `CIFAR`.
-        **settings: As `AlexNet` and `CifarNet` take them: `classes`, `input_size`, `activation`, `lrn`,
-            `alpha_factor`, `pooling`, `without`, `dropout`, `initialisation`, `seed`.
+        classes: Outputs of the last layer; None takes the variant's own, 1000 or 10.
+        initialisation: A key of `models.initialise.SCHEMES`; None takes the variant's own.
+        seed: Seed of the weights.
+        **settings: Fields of `Design`: `input_size`, `activation`, `lrn`, `alpha_factor`, `pooling`, `without`,
+            `dropout`.
 
     Raises:
-        UsageError: There is no such variant, or a setting is none that it can have.
+        UsageError: There is no such variant or setting, or the network cannot have a value.
     """
-    kind: type[AlexNet] | type[CifarNet] = CifarNet if isinstance(row(name), Cifar) else AlexNet
-    known = list(signature(kind).parameters)[1:]
+    known = ["classes", *(field.name for field in dataclasses.fields(Design)), "initialisation", "seed"]
     for setting in settings:
         if setting not in known:
             close = get_close_matches(setting, known, 1)
             hint = f"perhaps {close[0]!r}" if close else f"there are {', '.join(known)}"
             raise UsageError(f"no setting {setting!r}; {hint}")
-    return kind(name, **settings)
+    own = row(name)
+    design = Design(variant=name, **{"dropout": own.dropout, **settings})  # type: ignore[arg-type]  # checked inside
+    return build(design, own.classes if classes is None else classes, initialisation, seed)
 
 
-def row(name: str) -> Variant | Cifar:
-    """Looks a variant up by name.
+def build(design: Design, classes: int, initialisation: str | None = None, seed: int = 0) -> Network:
+    """Makes the network of a design.
 
-    Raises:
-        UsageError: There is no such variant.
-    """
-    rows: dict[str, Variant | Cifar] = {**VARIANTS, **CIFAR}
-    if name not in rows:
-        raise UsageError(f"no variant {name!r}; there are {', '.join(rows)}")
-    return rows[name]
-
-
-def stored_size(name: str, input_size: int | None) -> int:
-    """Gives the side of stored pictures that suits an input: 256 at an AlexNet's own, in proportion otherwise.
+    Args:
+        design: What it consists of.
+        classes: Outputs of the last layer.
+        initialisation: A key of `models.initialise.SCHEMES`; None takes the variant's own.
+        seed: Seed of the weights.
 
     Raises:
-        UsageError: There is no such variant.
-
-    Source: paper section 2 (256) and section 4.1 (crops of 224); cuda-convnet crops 24 of CIFAR's 32.
+        UsageError: There is no such variant, or it cannot have one of the settings.
     """
-    found = row(name)
-    return found.stored_size if input_size is None else round(found.stored_size * input_size / found.input_size)
+    kind = CifarNet if isinstance(row(design.variant), Cifar) else AlexNet
+    return kind(design, classes=classes, initialisation=initialisation, seed=seed)

@@ -25,7 +25,7 @@ class Dropout(nn.Module):
         self.rows = self.columns = (0, 1)
 
     def forward(self, units: Tensor) -> Tensor:
-        """Gives the units (N, ...) with some silenced, or scaled; same shape."""
+        """Returns the units (N, ...) with some silenced, or scaled; same shape."""
         keep = 1 - self.rate
         if not self.training:
             return units if self.rescale else units * keep

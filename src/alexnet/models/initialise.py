@@ -77,8 +77,9 @@ def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -
 
 
 def _gains(model: nn.Module, order: list[str]) -> dict[str, float]:
-    """Gives for each layer with weights what undoes the layers before it: normalisation divides by k^beta at least, and
-    dropout without rescaling silences a share of the squares.
+    """Returns, for each layer with weights, the factor that undoes the layers before it.
+
+    Normalisation divides by k^beta at least, and dropout without rescaling silences a part of the squares.
 
     Source: He et al. 2015 (sqrt(2 / inputs) for a layer behind a ReLU); these two factors are ours.
     """

@@ -26,7 +26,7 @@ class LocallyConnected(nn.Module):
         self.bias = nn.Parameter(torch.empty(side * side * outputs))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Gives (N, outputs, side, side) from (N, inputs, side, side): one matrix product for each place."""
+        """Returns (N, outputs, side, side) from (N, inputs, side, side): one matrix product for each place."""
         side, places = self.side, self.side**2
         padded = F.pad(images, (1, 1, 1, 1)).permute(2, 3, 0, 1)
         seen = torch.cat([padded[y : y + side, x : x + side] for y in range(3) for x in range(3)], -1)

@@ -145,7 +145,7 @@ class LocalResponseNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k, self.towers = size, alpha, beta, k, towers
 
     def forward(self, images: Tensor, rectify: bool = False) -> Tensor:
-        """Gives the normalised images, of max(images, 0) where `rectify` is set; same shape."""
+        """Returns the normalised images, of max(images, 0) where `rectify` is set; same shape."""
         return local_response_norm(images, self.size, self.alpha, self.beta, self.k, self.towers, rectify)
 
     def extra_repr(self) -> str:
@@ -166,7 +166,7 @@ class SameMapNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, images: Tensor) -> Tensor:
-        """Gives the normalised images; same shape."""
+        """Returns the normalised images; same shape."""
         wide = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
         mean = F.avg_pool2d(wide * wide, self.size, 1, self.size // 2)
         scale = (self.k + self.alpha * self.size**2 * mean) ** -self.beta

@@ -1,13 +1,12 @@
 """What the networks have in common: layers with names, called one after the other."""
 
-import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import RANGES
+from alexnet.config import Design
 from alexnet.errors import UsageError
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
@@ -21,26 +20,38 @@ class Network(nn.Module):
     """A network without its layers; `AlexNet` and `CifarNet` add them.
 
     Attributes:
-        variant: Name of its row.
+        design: What it consists of; its `input_size` is never None.
         classes: Outputs of the last layer.
-        input_size: Side of the square input, pixels.
-        settings: `activation`, `lrn`, `alpha_factor`, `pooling`, `without` and `dropout`, as they were asked for.
         order: Names of the layers, in the order they are called.
         decays: Layer -> factor of its weight decay, where that is not 1.
 
+    Args:
+        design: What it consists of.
+        classes: Outputs of the last layer.
+        input_size: Side of the square input where the design gives none, pixels.
+
     Raises:
-        UsageError: A setting is none that a network can have.
+        UsageError: There is no class, or there are more than a network can have.
     """
 
-    def __init__(self, name: str, classes: int, input_size: int, settings: dict[str, Any]) -> None:
+    def __init__(self, design: Design, classes: int, input_size: int) -> None:
         super().__init__()
-        _check(classes, input_size, **settings)
-        self.variant, self.classes, self.input_size, self.settings = name, classes, input_size, settings
+        if classes < 1:
+            raise UsageError(f"a network needs at least one class, got {classes}")
+        if classes > MAX_CLASSES:
+            raise UsageError(f"a network has at most {MAX_CLASSES:,} classes, got {classes:,}")
+        self.input_size = input_size if design.input_size is None else design.input_size
+        self.design, self.classes = replace(Design.of(design), input_size=self.input_size), classes
         self.order: list[str] = []
         self.decays: dict[str, float] = {}
 
+    @property
+    def variant(self) -> str:
+        """Name of its row."""
+        return self.design.variant
+
     def forward(self, images: Tensor) -> Tensor:
-        """Gives the logits.
+        """Returns the logits.
 
         Args:
             images: (N, 3, S, S) with S = `input_size`, preprocessed.
@@ -51,7 +62,7 @@ class Network(nn.Module):
         return self._run(images, self.order)
 
     def features(self, images: Tensor) -> Tensor:
-        """Gives the features a picture is known by, which the last layer reads: AlexNet's 4096 of fc7 after its ReLU.
+        """Returns the features a picture is known by, which the last layer reads: AlexNet's 4096 of fc7 after its ReLU.
 
         Args:
             images: (N, 3, S, S), preprocessed.
@@ -65,7 +76,7 @@ class Network(nn.Module):
         return self._run(images, before[:-1] if before[-1].startswith("drop") else before).flatten(1)
 
     def activations(self, images: Tensor, *names: str) -> dict[str, Tensor]:
-        """Gives the outputs of the named layers, untouched by later ones.
+        """Returns the outputs of the named layers, untouched by later ones.
 
         Args:
             images: (N, 3, S, S), preprocessed.
@@ -89,7 +100,7 @@ class Network(nn.Module):
         return taken
 
     def dropouts(self) -> Iterator[Dropout]:
-        """Gives the dropout layers, in order."""
+        """Returns the dropout layers, in order."""
         return (layer for layer in self.children() if isinstance(layer, Dropout))
 
     def _run(self, images: Tensor, order: list[str]) -> Tensor:
@@ -100,7 +111,7 @@ class Network(nn.Module):
             if skip:
                 skip = False
                 continue
-            skip = name.startswith("relu") and following.startswith("norm") and self.settings["activation"] == "relu"
+            skip = name.startswith("relu") and following.startswith("norm") and self.design.activation == "relu"
             images = getattr(self, following)(images, rectify=True) if skip else self._call_layer(name, images)
         return images
 
@@ -117,34 +128,6 @@ class Network(nn.Module):
 
     def _add(self, name: str, layer: nn.Module) -> None:
         if isinstance(layer, LocalResponseNorm | SameMapNorm):
-            layer.alpha *= self.settings["alpha_factor"]
+            layer.alpha *= self.design.alpha_factor
         self.add_module(name, layer)
         self.order.append(name)
-
-
-def _check(
-    classes: int,
-    input_size: int,
-    activation: str,
-    lrn: bool,
-    alpha_factor: float,
-    pooling: str,
-    without: str,
-    dropout: float,
-) -> None:
-    if classes < 1:
-        raise UsageError(f"a network needs at least one class, got {classes}")
-    if classes > MAX_CLASSES:
-        raise UsageError(f"a network has at most {MAX_CLASSES:,} classes, got {classes:,}")
-    if input_size > (largest := RANGES["input_size"][1]):
-        raise UsageError(f"a network sees at most {largest:,} pixels a side, got input_size {input_size:,}")
-    if activation not in ACTIVATIONS:
-        raise UsageError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
-    if not 0 <= alpha_factor < math.inf:
-        raise UsageError(f"the factor of alpha must be 0 or more, got {alpha_factor}")
-    if pooling not in ("overlapping", "2x2"):
-        raise UsageError(f"no pooling {pooling!r}; there are overlapping and 2x2")
-    if without not in ("none", "conv3", "conv4"):
-        raise UsageError(f"no layer {without!r} to leave out; there are conv3 and conv4, or none")
-    if not 0 <= dropout < 1:
-        raise UsageError(f"the dropout rate must lie in [0, 1), got {dropout}")

@@ -26,7 +26,7 @@ class Row:
 
 
 def summarise(model: Network) -> list[Row]:
-    """Gives the table of a network, in the order of its layers.
+    """Returns the table of a network, in the order of its layers.
 
     Source: facts of the paper's figure 2; 62,378,344 parameters and 1,135,256,096 multiply-adds for `alexnet`.
     """

@@ -1,4 +1,4 @@
-"""The published AlexNets, each a row of differences from the lecture's."""
+"""The published networks: AlexNets, each a row of differences from the lecture's, and cuda-convnet's for CIFAR-10."""
 
 from dataclasses import dataclass, replace
 
@@ -28,6 +28,8 @@ class Variant:
             plain *sum* of squares, not their mean.
         rescale_dropout: Divide by the keep probability in training, instead of multiplying by it at test time.
         initialisation: Row of `models.initialise.SCHEMES` that the authors used.
+        dropout: Rate of dropout in fc6 and fc7.
+        classes: Outputs of fc8.
     """
 
     about: str
@@ -48,6 +50,8 @@ class Variant:
     size: int = 5
     rescale_dropout: bool = False
     initialisation: str = "paper"
+    dropout: float = 0.5
+    classes: int = 1000
 
 
 _AS_RUN = Variant(
@@ -103,12 +107,103 @@ VARIANTS = {
 }
 
 
+@dataclass(frozen=True)
+class Cifar:
+    """One of cuda-convnet's networks for CIFAR-10, which came before AlexNet.
+
+    Attributes:
+        about: One line on it.
+        layers: The layers in the order they are called, a block for each layer with weights: `conv` is 5 x 5, `local`
+            3 x 3 with filters of its own at every place, `fc` fully connected, each with the number of its outputs (the
+            last has the classes); `max` and `avg` pool windows of 3 at stride 2; `norm` normalises across 9 channels,
+            `same` over 3 x 3 places of one channel.
+        decays: Factor of the weight decay of each layer with weights.
+        initialisation: Row of `models.initialise.SCHEMES`.
+        input_size: Side of the square input, pixels.
+        stored_size: Side of the pictures that crops are taken from, pixels.
+        dropout: These networks have none.
+        classes: Outputs of the last layer.
+    """
+
+    about: str
+    layers: str
+    decays: tuple[float, ...]
+    initialisation: str
+    input_size: int = 32
+    stored_size: int = 32
+    dropout: float = 0.0
+    classes: int = 10
+
+
+_18PCT = Cifar(
+    "18 % error without augmentation: 3 convolutions, normalisation within channels",
+    "conv32 max relu same, conv32 relu avg same, conv64 relu avg, fc",
+    (1, 1, 1, 250),
+    "cifar-18pct",
+)
+
+_13PCT = Cifar(
+    "13 % error with crops and reflections: 2 convolutions, 2 locally connected layers",
+    "conv64 relu max, conv64 relu max, local32 relu, local32 relu, fc",
+    (0, 0, 1, 1, 1),
+    "cifar-13pct",
+    input_size=24,
+)
+
+CIFAR = {
+    "cifar-80sec": Cifar(
+        "26 % error in 80 seconds of 2011: 3 convolutions, 2 fully connected layers",
+        "conv32 max relu, conv32 relu avg, conv64 relu avg, fc64 relu, fc",
+        (1, 1, 1, 7.5, 7.5),
+        "cifar-80sec",
+    ),
+    "cifar-19pct": replace(
+        _18PCT,
+        about="the same without normalisation",
+        layers="conv32 max relu, conv32 relu avg, conv64 relu avg, fc",
+        decays=(1, 1, 1, 750),
+    ),
+    "cifar-18pct": _18PCT,
+    "cifar-13pct": _13PCT,
+    "cifar-11pct": replace(
+        _13PCT,
+        about="11 % error with crops and reflections: normalisation across channels",
+        layers="conv64 relu max norm, conv64 relu norm max, local64 relu, local32 relu, fc",
+        decays=(0, 0, 1, 1, 2.5),
+    ),
+}
+
+
 def variant(name: str) -> Variant:
+    """Looks an AlexNet up by the name of its variant.
+
+    Raises:
+        UsageError: There is no such AlexNet.
+    """
+    if name not in VARIANTS:
+        raise UsageError(f"no variant {name!r}; there are {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def row(name: str) -> Variant | Cifar:
     """Looks a variant up by name.
 
     Raises:
         UsageError: There is no such variant.
     """
-    if name not in VARIANTS:
-        raise UsageError(f"no variant {name!r}; there are {', '.join(VARIANTS)}")
-    return VARIANTS[name]
+    rows: dict[str, Variant | Cifar] = {**VARIANTS, **CIFAR}
+    if name not in rows:
+        raise UsageError(f"no variant {name!r}; there are {', '.join(rows)}")
+    return rows[name]
+
+
+def stored_size(name: str, input_size: int | None) -> int:
+    """Returns the side of stored pictures that suits an input: 256 at an AlexNet's own, in proportion otherwise.
+
+    Raises:
+        UsageError: There is no such variant.
+
+    Source: paper section 2 (256) and section 4.1 (crops of 224); cuda-convnet crops 24 of CIFAR's 32.
+    """
+    own = row(name)
+    return own.stored_size if input_size is None else round(own.stored_size * input_size / own.input_size)

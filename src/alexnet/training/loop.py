@@ -31,7 +31,7 @@ from alexnet.errors import CheckpointError, DataError, UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import write
-from alexnet.models.create import create
+from alexnet.models.create import build
 from alexnet.models.network import Network
 from alexnet.team import ALONE, Team
 from alexnet.training import memory, run
@@ -170,19 +170,7 @@ def check(settings: Train) -> None:
 
 def make_model(settings: Train, classes: int) -> Network:
     """Makes the network that the settings describe, freshly initialised."""
-    return create(
-        settings.variant,
-        classes=classes,
-        input_size=settings.input_size,
-        activation=settings.activation,
-        lrn=settings.lrn,
-        alpha_factor=settings.alpha_factor,
-        pooling=settings.pooling,
-        without=settings.without,
-        dropout=settings.dropout,
-        initialisation=settings.initialisation,
-        seed=settings.seed,
-    )
+    return build(settings, classes, settings.initialisation, settings.seed)
 
 
 def total_steps(settings: Train, count: int) -> int:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from alexnet.errors import UsageError
 from alexnet.models.lrn import LocalResponseNorm
 from alexnet.models.network import Network
-from alexnet.models.variants import VARIANTS, variant
+from alexnet.models.variants import VARIANTS
 from alexnet.team import ALONE, Group, Team
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -132,13 +132,13 @@ def _check(model: Network, team: Team) -> None:
         return
     if model.variant not in VARIANTS:
         raise UsageError(f"{model.variant} is too small to cut: --parallel data")
-    row = variant(model.variant)
-    if team.mode == "towers" and (absent := model.settings["without"]) != "none":
+    own = VARIANTS[model.variant]
+    if team.mode == "towers" and (absent := model.design.without) != "none":
         raise UsageError(f"--parallel towers needs every layer, this network is without {absent}: --parallel data")
-    if team.mode == "towers" and row.towers != 2:
+    if team.mode == "towers" and own.towers != 2:
         raise UsageError(f"{model.variant} has one tower; --parallel towers takes two: --variant alexnet-two-tower")
-    if team.mode == "hybrid" and row.hidden % team.model.count:
-        raise UsageError(f"--parallel hybrid cannot share {row.hidden} units evenly among {team.model.count} processes")
+    if team.mode == "hybrid" and own.hidden % team.model.count:
+        raise UsageError(f"--parallel hybrid cannot share {own.hidden} units evenly among {team.model.count} processes")
 
 
 def _join(model: Network, team: Team) -> None:

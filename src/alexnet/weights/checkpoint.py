@@ -9,7 +9,7 @@ import json
 import math
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,7 +56,7 @@ class Checkpoint:
 
 def network(model: Network) -> dict[str, Any]:
     """Describes a network so that `load` can rebuild it."""
-    return {"variant": model.variant, "input_size": model.input_size, **model.settings}
+    return asdict(model.design)
 
 
 def save(

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from alexnet.errors import CheckpointError, UsageError, printable
 from alexnet.files import plain_errors, write
-from alexnet.models.create import row
 from alexnet.models.network import Network
+from alexnet.models.variants import row
 from alexnet.weights import checkpoint, manifest
 
 WEIGHTS = "model.safetensors"
