@@ -1,6 +1,9 @@
 """Compressed files: bit for bit, and every kind of damage one clear line."""
 
 import json
+import tracemalloc
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,8 +36,14 @@ def sparse_model(seed=0):
     return model
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+OLD = Path(__file__).with_name("version-0.1.compressed")
+"""What version 0.1 saved of `sparse_model()`, `MEAN` and `HEADER`, in format 1."""
+
+
+@pytest.fixture(scope="module", params=["format 2", "format 1"])
+def saved(request, tmp_path_factory):
+    if request.param == "format 1":
+        return OLD
     path = tmp_path_factory.mktemp("compressed") / "a.compressed"
     compressed.save(path, sparse_model(), MEAN, HEADER)
     return path
@@ -72,7 +81,7 @@ def test_a_round_trip_keeps_every_bit(saved):
 
 
 def test_the_document_is_enough_to_read_one_tensor(saved):
-    """conv2 by hand, bit by bit, as docs/compressed-format.md says."""
+    """conv2 by hand, as docs/compressed-format.md says."""
     data = saved.read_bytes()
     at = 12 + int.from_bytes(data[8:12], "little")
     parts = json.loads(data[12:at])["parts"]
@@ -83,30 +92,20 @@ def test_the_document_is_enough_to_read_one_tensor(saved):
         at += count
         return data[at - count : at]
 
-    def stream(count, alphabet):
-        lengths = take(alphabet)
-        order = sorted((length, symbol) for symbol, length in enumerate(lengths) if length)
-        codes, code, last = {}, 0, order[0][0]
-        for length, symbol in order:
-            code <<= length - last
-            codes[f"{code:0{length}b}"] = symbol
-            code, last = code + 1, length
-        bits = sum(np.frombuffer(take(2 * -(-count // 2048)), "<u2").tolist())
-        text = "".join(f"{byte:08b}" for byte in take(-(-bits // 8)))
-        found, word = [], ""
-        for bit in text[:bits]:
-            word += bit
-            if word in codes:
-                found, word = [*found, codes[word]], ""
-        assert len(found) == count
-        return found
+    def codes_and_gaps(part):
+        if part["coding"] == "shared":
+            return huffman_stream(take, part["kept"], part["values"]), huffman_stream(take, part["gaps"], 256)
+        assert part["coding"] == "deflate"
+        symbols = zlib.decompress(take(part["bytes"]))
+        return symbols[: part["kept"]], symbols[part["kept"] :]
 
     for part in parts[:3]:
         if part["coding"] == "float32":
             take(4 * part["shape"][0])
             continue
         codebook = np.frombuffer(take(4 * part["values"]), "<f4")
-        values, gaps = stream(part["kept"], part["values"]), stream(part["gaps"], 256)
+        values, gaps = codes_and_gaps(part)
+        assert (len(values), len(gaps)) == (part["kept"], part["gaps"])
         place, tensor, following = -1, np.zeros(part["shape"], np.float32), iter(values)
         for gap in gaps:
             place += 255 if gap == 255 else gap + 1
@@ -115,13 +114,36 @@ def test_the_document_is_enough_to_read_one_tensor(saved):
     np.testing.assert_array_equal(tensor, sparse_model().conv2.weight.detach().numpy())
 
 
+def huffman_stream(take, count, alphabet):
+    """The symbols of a stream of format 1, bit by bit; `take(n)` gives the next n bytes."""
+    lengths = take(alphabet)
+    order = sorted((length, symbol) for symbol, length in enumerate(lengths) if length)
+    codes, code, last = {}, 0, order[0][0]
+    for length, symbol in order:
+        code <<= length - last
+        codes[f"{code:0{length}b}"] = symbol
+        code, last = code + 1, length
+    bits = sum(np.frombuffer(take(2 * -(-count // 2048)), "<u2").tolist())
+    text = "".join(f"{byte:08b}" for byte in take(-(-bits // 8)))
+    symbols, word = [], ""
+    for bit in text[:bits]:
+        word += bit
+        if word in codes:
+            symbols, word = [*symbols, codes[word]], ""
+    return symbols
+
+
+def unpack(data):
+    return sparse.unpack(data, sparse.read_parts(sparse.read_header(data)))
+
+
 @given(st.sets(st.integers(0, 3000), min_size=1, max_size=60))
 @settings(max_examples=10, deadline=None)
 def test_any_pattern_of_weights_makes_the_round_trip(places):
     tensor = np.zeros((3, 1001), np.float32)
     tensor.reshape(-1)[sorted(places)] = np.arange(1, len(places) + 1)
     data = sparse.pack({}, {"a": tensor}, np.zeros((2, 2, 3), np.uint8))
-    np.testing.assert_array_equal(sparse.unpack(data, sparse.read_header(data)["parts"])["a"], tensor)
+    np.testing.assert_array_equal(unpack(data)["a"], tensor)
 
 
 def test_more_values_than_a_byte_counts_are_refused():
@@ -182,6 +204,16 @@ HUGE = 1 << 40
         (lambda h: h.pop("classes") and None, "was not written by alexnet"),
         (lambda h: h.update(parts={}), "lists no parts"),
         (lambda h: [1], "lists no parts"),
+        (lambda h: h.update(format=3), "its format is 3, this version of alexnet reads 1 to 2"),
+        (lambda h: h.update(format="2"), "its format is '2'"),
+        (lambda h: h.update(format=[]), r"its format is \[\]"),
+        (lambda h: part_of(h, "conv1.weight").pop("kept") and None, "damaged.*missing required field `kept`"),
+        (lambda h: part_of(h, "conv1.weight").update(kept=True), "damaged"),
+        (lambda h: part_of(h, "conv1.weight").update(shape=[0]), "damaged"),
+        (lambda h: part_of(h, "conv1.weight").update(shape=[]), "damaged"),
+        (lambda h: part_of(h, "conv1.weight").update(name=["conv1.weight"]), "damaged"),
+        (lambda h: part_of(h, "mean_image").update(bytes=0), "damaged"),
+        (lambda h: part_of(h, "mean_image").update(bytes=part_of(h, "mean_image")["bytes"] - 1), "another size"),
     ],
 )
 def test_a_header_that_lies_is_refused(path, change, told):
@@ -221,3 +253,69 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
         model.fc7.weight[5, 7] = float("inf")
     compressed.save(tmp_path / "a.compressed", model, MEAN, HEADER)
     refused(tmp_path / "a.compressed", r"not finite in fc7\.weight")
+
+
+# zlib streams of format 2
+
+
+def one_stream(tensor, change=lambda codes, gaps: zlib.compress(codes + gaps), **facts):
+    """A file of one tensor whose zlib stream is `change(codes, gaps)`, with other facts in its entry."""
+    data = sparse.pack({}, {"a": tensor}, np.zeros((2, 2, 3), np.uint8))
+    at = 12 + int.from_bytes(data[8:12], "little")
+    header = json.loads(data[12:at])
+    part = header["parts"][0]
+    start = at + 4 * part["values"]
+    symbols = zlib.decompress(data[start : start + part["bytes"]])
+    stream = change(symbols[: part["kept"]], symbols[part["kept"] :])
+    rest = data[start + part["bytes"] :]
+    part.update({"bytes": len(stream), **facts})
+    text = json.dumps(header).encode()
+    return b"".join([data[:8], len(text).to_bytes(4, "little"), text, data[at:start], stream, rest])
+
+
+TENSOR = np.arange(600, dtype=np.float32).reshape(3, 200) // 5
+
+
+def test_any_deflate_stream_of_the_symbols_is_read():
+    np.testing.assert_array_equal(unpack(one_stream(TENSOR))["a"], TENSOR)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda codes, gaps: zlib.compress(codes + gaps) + b"more", "another size"),
+        (lambda codes, gaps: zlib.compress(codes + gaps)[:-1], "another size"),
+        (lambda codes, gaps: zlib.compress(codes + gaps)[:-5], "another size|incomplete"),
+        (lambda codes, gaps: zlib.compress(codes + gaps)[:-1] + b"?", "incorrect data check"),
+        (lambda codes, gaps: b"?" + zlib.compress(codes + gaps)[1:], "incorrect header check"),
+        (lambda codes, gaps: zlib.compress(codes + gaps + b"?"), "another size"),
+        (lambda codes, gaps: zlib.compress((codes + gaps)[:-1]), "another size"),
+        (lambda codes, gaps: zlib.compress(codes + gaps[:-1] + b"\xff"), "weights outside its shape"),
+        (lambda codes, gaps: zlib.compress(codes + gaps[:-1] + b"\x09"), "weights outside its shape"),
+        (lambda codes, gaps: zlib.compress(b"\xff" + codes[1:] + gaps), "values outside its codebook"),
+    ],
+)
+def test_a_stream_that_is_not_what_its_entry_says_is_refused(change, told):
+    with pytest.raises(ValueError, match=told):
+        unpack(one_stream(TENSOR, change))
+
+
+def test_a_stream_that_grows_a_thousandfold_is_refused_before_it_is_inflated(monkeypatch):
+    """64 MB of zeros in 64 kB, for a tensor that large, whose entry admits it."""
+    data = one_stream(
+        TENSOR, lambda codes, gaps: zlib.compress(bytes(1 << 26)), shape=[1 << 26], kept=1 << 25, gaps=1 << 25
+    )
+    monkeypatch.setattr(zlib, "decompressobj", None)
+    with pytest.raises(ValueError, match="more symbols than bits"):
+        unpack(data)
+
+
+def test_a_stream_that_grows_beyond_its_entry_is_not_inflated_to_the_end():
+    data = one_stream(TENSOR, lambda codes, gaps: zlib.compress(bytes(1 << 26)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="another size"):
+            unpack(data)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Huffman codes: whole, shortest, and refused where they are not."""
+"""Huffman codes of compressed files of format 1: decoded whole, and refused where they are not."""
 
 import heapq
 
@@ -12,83 +12,57 @@ from alexnet.weights import huffman
 COUNTS = st.lists(st.integers(0, 10**6), min_size=2, max_size=256).map(np.array)
 
 
-def bits_by_tree(counts):
-    """The bits of the whole text in Huffman's own tree: the sum over its inner nodes."""
-    heap = [count for count in counts.tolist() if count]
+def code_lengths(counts):
+    """The code lengths by Huffman's own tree, of counts that need no limit; two symbols have one at least."""
+    lengths = np.zeros(len(counts), np.uint8)
+    heap = [(count, [symbol]) for symbol, count in enumerate(counts.tolist()) if count]
+    heap += [(0, [symbol]) for symbol in range(2) if not counts[symbol]][: max(0, 2 - len(heap))]
     heapq.heapify(heap)
-    total = 0
     while len(heap) > 1:
-        both = heapq.heappop(heap) + heapq.heappop(heap)
-        total += both
-        heapq.heappush(heap, both)
-    return total
+        (less, left), (more, right) = heapq.heappop(heap), heapq.heappop(heap)
+        lengths[left + right] += 1
+        heapq.heappush(heap, (less + more, left + right))
+    return lengths
 
 
-def best_limited(counts, longest):
-    """The least bits of any prefix code of three to five symbols with no code above `longest`, by trying all."""
-    best = [np.inf]
-
-    def go(i, room, bits):
-        if i == len(counts):
-            best[0] = min(best[0], bits)
-            return
-        for length in range(1, longest + 1):
-            if room >= 2.0**-length:
-                go(i + 1, room - 2.0**-length, bits + counts[i] * length)
-
-    go(0, 1.0, 0)
-    return best[0]
-
-
-@given(COUNTS)
-@settings(max_examples=50, deadline=None)
-def test_codes_are_as_short_as_huffmans_tree(counts):
-    lengths = huffman.code_lengths(counts)
-    if (counts > 0).sum() > 1 and lengths.max() < huffman.LONGEST:
-        assert (lengths * counts).sum() == bits_by_tree(counts)
-        assert ((lengths > 0) == (counts > 0)).all()
-    assert (2.0 ** -lengths[lengths > 0].astype(float)).sum() == 1
-
-
-def test_a_limit_costs_as_little_as_it_can(monkeypatch):
-    monkeypatch.setattr(huffman, "LONGEST", 3)
-    for counts in ([1, 1, 2, 5, 40], [1, 2, 4, 8, 16], [7, 7, 7, 7, 7]):
-        lengths = huffman.code_lengths(np.array(counts))
-        assert lengths.max() <= 3
-        assert (lengths * counts).sum() == best_limited(counts, 3)
-
-
-def test_steep_counts_stay_within_the_limit():
-    lengths = huffman.code_lengths(np.array([2**i for i in range(40)]))
-    assert lengths.max() == huffman.LONGEST
-    assert (2.0 ** -lengths.astype(float)).sum() == 1
-
-
-def test_codes_are_counted_upwards_by_length_then_symbol():
-    assert huffman.codes(np.array([3, 1, 0, 3, 2], np.uint8)).tolist() == [0b110, 0b0, 0, 0b111, 0b10]
+def codes(lengths):
+    """Symbol -> its code, counted upwards by (length, symbol), as text of 0 and 1."""
+    order = sorted((length, symbol) for symbol, length in enumerate(lengths.tolist()) if length)
+    texts, code, last = {}, 0, order[0][0]
+    for length, symbol in order:
+        code <<= length - last
+        texts[symbol] = f"{code:0{length}b}"
+        code, last = code + 1, length
+    return texts
 
 
 def coded(symbols, alphabet=256):
-    lengths = huffman.code_lengths(np.bincount(symbols, minlength=alphabet))
-    return *huffman.encode(symbols, lengths), lengths
+    """The stream of the symbols, the bits of its chunks, and the code lengths."""
+    lengths = code_lengths(np.bincount(symbols, minlength=alphabet))
+    words = codes(lengths)
+    text = "".join(words[symbol] for symbol in symbols.tolist())
+    chunks = np.add.reduceat(lengths[symbols], np.arange(0, len(symbols), huffman.CHUNK), dtype=np.uint16)
+    stream = int(text.ljust(-len(text) % 8 + len(text), "0"), 2).to_bytes((len(text) + 7) // 8, "big")
+    return np.frombuffer(stream, np.uint8), chunks, lengths
 
 
-def test_a_stream_is_its_codes_end_to_end():
-    symbols = np.random.default_rng(0).geometric(0.3, 500).astype(np.uint8)
-    stream, chunks, lengths = coded(symbols)
-    codes = huffman.codes(lengths)
-    text = "".join(f"{codes[s]:0{lengths[s]}b}" for s in symbols)
-    assert chunks.tolist() == [len(text)]
-    assert stream.tobytes() == int(text.ljust(-len(text) % 8 + len(text), "0"), 2).to_bytes(len(stream), "big")
+def test_codes_are_counted_upwards_by_length_then_symbol():
+    lengths, stream = np.array([3, 1, 0, 3, 2], np.uint8), np.array([0b110_0_111_1, 0b0_0000000], np.uint8)
+    assert huffman.decode(stream, np.array([9], np.uint16), 4, lengths).tolist() == [0, 1, 3, 4]
 
 
 @pytest.mark.parametrize("count", [1, 2, huffman.CHUNK - 1, huffman.CHUNK, huffman.CHUNK + 1, 5000])
 @pytest.mark.parametrize("spread", [0, 3, 255])
-def test_what_is_coded_is_decoded(count, spread, monkeypatch):
-    monkeypatch.setattr(huffman, "_BLOCK", 2 * huffman.CHUNK)
+def test_what_is_coded_is_decoded(count, spread):
     symbols = np.random.default_rng(count).integers(0, spread + 1, count).astype(np.uint8)
     stream, chunks, lengths = coded(symbols)
     np.testing.assert_array_equal(huffman.decode(stream, chunks, count, lengths), symbols)
+
+
+def test_a_code_of_the_longest_length_is_decoded():
+    lengths = np.array([*range(1, 17), 16], np.uint8)
+    stream = np.full(4, 255, np.uint8)  # the last symbol twice
+    assert huffman.decode(stream, np.array([32], np.uint16), 2, lengths).tolist() == [16, 16]
 
 
 @given(st.binary(min_size=1, max_size=300))
@@ -104,10 +78,24 @@ def test_any_bytes_make_the_round_trip(content):
 def test_any_stream_is_decoded_or_refused(content, bits, count, counts):
     chunks = np.full(-(-count // huffman.CHUNK), bits, np.uint16)
     try:
-        found = huffman.decode(np.frombuffer(content, np.uint8), chunks, count, huffman.code_lengths(counts))
+        decoded = huffman.decode(np.frombuffer(content, np.uint8), chunks, count, code_lengths(counts))
     except ValueError:
         return
-    assert len(found) == count
+    assert len(decoded) == count
+
+
+@pytest.mark.parametrize("change", [lambda c: [c[0] + 1, c[1] - 1], lambda c: [c[0] - 1, c[1] + 1]])
+def test_chunks_that_end_elsewhere_are_refused(change):
+    stream, chunks, lengths = coded(np.random.default_rng(0).integers(0, 7, 4000).astype(np.uint8))
+    with pytest.raises(ValueError, match="does not end with its chunk"):
+        huffman.decode(stream, np.array(change(chunks.astype(int)), np.uint16), 4000, lengths)
+
+
+@pytest.mark.parametrize("count", [3999, 4001, 2048, 4097, 1])
+def test_a_count_of_other_symbols_is_refused(count):
+    stream, chunks, lengths = coded(np.random.default_rng(0).integers(0, 7, 4000).astype(np.uint8))
+    with pytest.raises(ValueError, match=r"a stream (is not as long as its chunks|does not end with its chunk)"):
+        huffman.decode(stream, chunks, count, lengths)
 
 
 @pytest.mark.parametrize("lengths", [[0, 0], [1, 0], [1, 1, 1], [2, 2, 2], [17, 1], [255, 1]])

@@ -1,6 +1,5 @@
 """Compressed weight files: `sparse` with a network around it."""
 
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ NAME = f"model{SUFFIX}"
 
 
 def is_compressed(path: Path) -> bool:
-    """Says whether a file begins as a compressed one."""
+    """Returns whether a file begins as a compressed one."""
     with path.open("rb") as file:
         return file.read(len(sparse.MAGIC)) == sparse.MAGIC
 
@@ -28,14 +27,14 @@ def save(path: Path, model: Network, mean: NDArray[np.float32], header: dict[str
     """Writes a compressed file, whole or not at all.
 
     Args:
-        path: Where to.
-        model: Its weights have at most 256 different values a tensor besides zero.
+        path: The file.
+        model: The network. Each of its weight tensors has at most 256 different values besides zero.
         mean: (S, S, 3) mean image, 0..255, whole numbers.
         header: JSON values to keep: classes, preprocessing, ...
 
     Raises:
         DataError: The disk is full.
-        ValueError: A tensor has more values.
+        ValueError: A weight tensor has more than 256 values besides zero.
     """
     weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in model.state_dict().items()}
     tensors = {name: array + np.float32(0) for name, array in weights.items()}  # -0 becomes 0
@@ -48,10 +47,10 @@ def save(path: Path, model: Network, mean: NDArray[np.float32], header: dict[str
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Gives what a compressed file says of itself.
+    """Returns the header of a compressed file.
 
     Raises:
-        CheckpointError: It is missing or damaged, or no compressed file.
+        CheckpointError: The file is missing or damaged, or it is no compressed file.
     """
     return _read(path)[1]
 
@@ -60,20 +59,21 @@ def load(path: Path) -> Checkpoint:
     """Reads a compressed file and rebuilds its network.
 
     Raises:
-        CheckpointError: The file is missing, damaged, of another program, or of another network.
+        CheckpointError: The file is missing or damaged, another program wrote it, or its parts are not those of the
+            network that its header names.
     """
     data, header = _read(path)
     model = checkpoint.blank(header, path)
-    parts = header["parts"]
     try:
         size = header["preprocessing"]["stored_size"]
-        expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()} | {MEAN: [size, size, 3]}
-        found = {part["name"]: part["shape"] for part in parts}
-        if found != expected or len(found) != len(parts):
-            wrong = next((name for name in expected if expected[name] != found.get(name)), "another part")
+        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} | {MEAN: (size, size, 3)}
+        parts = sparse.read_parts(header)
+        listed = {part.name: part.shape for part in parts}
+        if listed != expected or len(listed) != len(parts):
+            wrong = next((name for name in expected if expected[name] != listed.get(name)), "another part")
             raise ValueError(f"{wrong} is not as a {model.variant} has it")
         arrays = sparse.unpack(data, parts)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore it from a copy") from error
     if header["crc32"] != _checksum(arrays):
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
@@ -98,8 +98,4 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
 
 
 def _checksum(arrays: dict[str, NDArray[Any]]) -> int:
-    """Gives the CRC-32 of the arrays' bytes, in the order of their names."""
-    crc = 0
-    for name in sorted(arrays):
-        crc = zlib.crc32(arrays[name].reshape(-1).view(np.uint8), crc)  # type: ignore[arg-type]
-    return crc
+    return checkpoint.checksum({name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -1,25 +1,31 @@
-"""Few weights with few values, in few bytes: the compressed format, in numpy alone (docs/compressed-format.md).
+"""Few weights with few values, in few bytes: the compressed format, in numpy and msgspec alone.
 
 8 bytes          b"ALEXNETC"
 4 bytes          length of the header, little-endian
 header           a JSON object; `parts` lists what follows
 parts            one after the other, each coded as its entry says
+
+Described in docs/compressed-format.md.
 """
 
 import json
 import zlib
-from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
 from alexnet.weights import huffman
 
 MAGIC = b"ALEXNETC"
+FORMAT = 2
+"""What `pack` writes; `unpack` reads this and all earlier ones. Files of format 1 do not state it."""
+
 VALUES = 256
-"""A shared tensor has at most so many different values besides zero."""
+"""Most different values besides zero that a tensor may have."""
 
 SKIP = 255
 """The gap symbol that passes SKIP zeros and no weight; any smaller one passes as many zeros and then a weight."""
@@ -28,46 +34,188 @@ LARGEST = 1 << 28
 """Elements of all parts together: 1 GiB as float32."""
 
 Floats = NDArray[np.float32]
+Symbols = NDArray[np.uint8]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class _Reader:
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data, self.at = data, at
+
+    def take(self, count: int, kind: str) -> NDArray[Any]:
+        """Returns the next `count` numbers.
+
+        Raises:
+            ValueError: The data end before.
+        """
+        start, self.at = self.at, self.at + count * np.dtype(kind).itemsize
+        if self.at > len(self.data):
+            raise ValueError("it is cut off")
+        return np.frombuffer(self.data[start : self.at], kind)
+
+    def inflate(self, length: int, size: int) -> Symbols:
+        """Returns the `size` bytes that zlib has packed into the next `length`.
+
+        Raises:
+            ValueError: The data end before, or the stream is damaged, cut off or of another size.
+        """
+        stream, packed = zlib.decompressobj(), self.take(length, "u1").tobytes()
+        try:
+            content = stream.decompress(packed, size + 1)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        if len(content) != size or not stream.eof or stream.unused_data:
+            raise ValueError(f"a stream of {length:,} bytes has another size than {size:,} bytes")
+        return np.frombuffer(content, np.uint8)
+
+
+class _Tensor(Struct, frozen=True, tag_field="coding"):
+    name: str
+    shape: Annotated[tuple[Positive, ...], Meta(min_length=1)]
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+class Plain(_Tensor, frozen=True, tag="float32"):
+    """Numbers as they are."""
+
+    def read(self, reader: _Reader) -> Floats:
+        """Returns the numbers, flat."""
+        return reader.take(self.size, "<f4").astype(np.float32)
+
+
+class Rows(_Tensor, frozen=True, tag="rows"):
+    """A picture, each row as its difference from the row above.
+
+    Attributes:
+        length: Bytes of the zlib stream.
+    """
+
+    length: Positive = field(name="bytes")
+
+    def read(self, reader: _Reader) -> NDArray[np.uint8]:
+        """Returns the picture."""
+        return np.cumsum(reader.inflate(self.length, self.size).reshape(self.shape), 0, np.uint8)
+
+
+class _Sparse(_Tensor, frozen=True):
+    """Weights of which few are not zero, and these have few values.
+
+    Attributes:
+        values: Entries of the codebook, 1 to `VALUES`.
+        kept: Weights that are not zero, 1 to `gaps`.
+        gaps: Gap symbols, `kept` to the elements of the tensor.
+    """
+
+    values: int
+    kept: int
+    gaps: int
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.values <= VALUES and 1 <= self.kept <= self.gaps <= self.size):
+            raise ValueError(f"{self.name} has more weights or values than places")
+
+    def _spread(self, codebook: Floats, codes: Symbols, gaps: Symbols) -> Floats:
+        """Returns the weights, flat, of a place in the codebook for each that is kept and the gaps before them."""
+        steps = gaps.astype(np.uint16)  # SKIP passes SKIP places, any other symbol one more than it says
+        steps += gaps != SKIP
+        ends = np.cumsum(steps, dtype=np.int64)
+        places = ends[gaps != SKIP] - 1
+        if len(places) != len(codes) or ends[-1] > self.size or int(codes.max()) >= len(codebook):
+            raise ValueError(f"{self.name} has weights outside its shape or values outside its codebook")
+        flat = np.zeros(self.size, np.float32)
+        flat[places] = codebook[codes]
+        return flat
+
+
+class Deflated(_Sparse, frozen=True, tag="deflate"):
+    """Few weights of few values: their codebook, then codes and gaps in one zlib stream of Huffman codes alone.
+
+    Attributes:
+        length: Bytes of the zlib stream. Each symbol takes at least one bit.
+    """
+
+    length: Positive = field(name="bytes")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kept + self.gaps > 8 * self.length:
+            raise ValueError(f"{self.name} has more symbols than bits")
+
+    def read(self, reader: _Reader) -> Floats:
+        """Returns the weights, flat."""
+        codebook, symbols = reader.take(self.values, "<f4"), reader.inflate(self.length, self.kept + self.gaps)
+        return self._spread(codebook, symbols[: self.kept], symbols[self.kept :])
+
+
+class HuffmanCoded(_Sparse, frozen=True, tag="shared"):
+    """Few weights of few values as format 1 has them: their codebook, then codes and gaps in two streams of its own."""
+
+    def read(self, reader: _Reader) -> Floats:
+        """Returns the weights, flat."""
+        codebook, codes = reader.take(self.values, "<f4"), _stream(reader, self.kept, max(2, self.values))
+        return self._spread(codebook, codes, _stream(reader, self.gaps, 256))
+
+
+def _stream(reader: _Reader, count: int, alphabet: int) -> Symbols:
+    lengths = reader.take(alphabet, "u1")
+    chunks = reader.take(-(-count // huffman.CHUNK), "<u2")
+    stream = reader.take((int(chunks.sum(dtype=np.int64)) + 7) // 8, "u1")
+    return huffman.decode(stream, chunks, count, lengths)
+
+
+Part = Plain | Rows | Deflated | HuffmanCoded
+"""How one tensor is stored: an entry of the header's `parts`."""
 
 
 def pack(header: dict[str, Any], tensors: dict[str, Floats], image: NDArray[np.uint8]) -> bytes:
-    """Codes tensors and a picture.
+    """Returns tensors and a picture as a compressed file.
 
     Args:
-        header: JSON values to keep.
+        header: JSON values to keep, whatever they are.
         tensors: Name -> values; a tensor of two dimensions or more has at most `VALUES` different ones besides zero.
         image: (S, S, 3).
 
     Raises:
         ValueError: A tensor has more values.
     """
-    parts, content = [], []
-    for name, tensor in tensors.items():
-        facts, data = _shared(tensor) if tensor.ndim > 1 else ({"coding": "float32"}, _bytes(tensor, "<f4"))
-        parts.append({"name": name, "shape": list(tensor.shape), **facts})
-        content.append(data)
+    coded: list[tuple[Part, bytes]] = [_coded(name, tensor) for name, tensor in tensors.items()]
     rows = zlib.compress(np.diff(image, axis=0, prepend=np.uint8(0)).tobytes(), 9)
-    parts.append({"name": "mean_image", "shape": list(image.shape), "coding": "rows", "bytes": len(rows)})
-    text = json.dumps({**header, "parts": parts}).encode()
-    return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *content, rows])
+    coded.append((Rows("mean_image", image.shape, len(rows)), rows))
+    parts = [msgspec.to_builtins(part) for part, _ in coded]
+    text = json.dumps({**header, "format": FORMAT, "parts": parts}).encode()
+    return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *(content for _, content in coded)])
 
 
 def read_header(data: bytes) -> dict[str, Any]:
-    """Gives the header of a compressed file.
+    """Returns the header of a compressed file, as JSON has it.
 
     Raises:
-        ValueError: It is none, or it is cut off.
+        ValueError: The file is no compressed one, is cut off, or has a later format.
     """
     if data[:8] != MAGIC:
         raise ValueError("it does not begin as one")
     header = json.loads(data[12 : _start(data)])
     if not isinstance(header, dict) or not isinstance(header.get("parts"), list):
         raise ValueError("its header lists no parts")
+    if header.get("format", 1) not in range(1, FORMAT + 1):
+        raise ValueError(f"its format is {header['format']!r}, this version of alexnet reads 1 to {FORMAT}")
     return header
 
 
-def unpack(data: bytes, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Decodes the parts of a compressed file.
+def read_parts(header: dict[str, Any]) -> tuple[Part, ...]:
+    """Returns the parts that the header of `read_header` lists.
+
+    Raises:
+        ValueError: An entry lacks a field, or has one of another type or outside its range.
+    """
+    return msgspec.convert(header["parts"], tuple[Part, ...])
+
+
+def unpack(data: bytes, parts: tuple[Part, ...]) -> dict[str, NDArray[Any]]:
+    """Returns the tensors of a compressed file.
 
     Args:
         data: The whole file.
@@ -77,20 +225,20 @@ def unpack(data: bytes, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
         Name -> float32 values; `mean_image` uint8 (S, S, 3).
 
     Raises:
-        ValueError, KeyError, TypeError: The file is damaged. What it makes us allocate is bounded by its length and by
-            its shapes, together at most `LARGEST`.
+        ValueError: The file is damaged. What it makes us allocate is bounded by its length and by its shapes, together
+            at most `LARGEST`.
     """
-    if sum(_elements(part) for part in parts) > LARGEST:
+    if sum(part.size for part in parts) > LARGEST:
         raise ValueError(f"it claims more than {LARGEST:,} numbers")
     reader = _Reader(data, _start(data))
-    arrays = {part["name"]: _DECODERS[part["coding"]](reader, part).reshape(part["shape"]) for part in parts}
+    arrays = {part.name: part.read(reader).reshape(part.shape) for part in parts}
     if reader.at != len(data):
         raise ValueError(f"{len(data) - reader.at} bytes are left over")
     return arrays
 
 
-def gap_symbols(places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Codes ascending places as the gaps between them."""
+def gap_symbols(places: NDArray[np.int64]) -> Symbols:
+    """Returns ascending places coded as the gaps between them."""
     gaps = np.diff(places, prepend=-1) - 1
     ends = np.cumsum(gaps // SKIP + 1)
     symbols = np.full(ends[-1], SKIP, np.uint8)
@@ -98,93 +246,22 @@ def gap_symbols(places: NDArray[np.int64]) -> NDArray[np.uint8]:
     return symbols
 
 
-def _shared(tensor: Floats) -> tuple[dict[str, Any], bytes]:
+def _coded(name: str, tensor: Floats) -> tuple[Part, bytes]:
+    if tensor.ndim == 1:
+        return Plain(name, tensor.shape), tensor.astype("<f4").tobytes()
     flat = tensor.reshape(-1)
     places = np.flatnonzero(flat)
-    codebook, values = np.unique(flat[places], return_inverse=True)
+    codebook, codes = np.unique(flat[places], return_inverse=True)
     if not 1 <= len(codebook) <= VALUES:
         raise ValueError(f"a tensor of {len(codebook)} values besides zero; it may have 1 to {VALUES}")
     gaps = gap_symbols(places)
-    streams = []
-    for symbols, alphabet in ((values.astype(np.uint8), max(2, len(codebook))), (gaps, 256)):
-        lengths = huffman.code_lengths(np.bincount(symbols, minlength=alphabet))
-        stream, chunks = huffman.encode(symbols, lengths)
-        streams += [lengths.tobytes(), _bytes(chunks, "<u2"), stream.tobytes()]
-    facts = {"coding": "shared", "values": len(codebook), "kept": len(places), "gaps": len(gaps)}
-    return facts, b"".join([_bytes(codebook, "<f4"), *streams])
-
-
-def _bytes(array: NDArray[Any], kind: str) -> bytes:
-    return array.astype(kind).tobytes()
+    coder = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+    stream = coder.compress(codes.astype(np.uint8).tobytes())
+    stream += coder.flush(zlib.Z_BLOCK)  # so that the gaps get a Huffman code of their own
+    stream += coder.compress(gaps.tobytes()) + coder.flush()
+    part = Deflated(name, tensor.shape, len(codebook), len(places), len(gaps), len(stream))
+    return part, codebook.astype("<f4").tobytes() + stream
 
 
 def _start(data: bytes) -> int:
     return 12 + int.from_bytes(data[8:12], "little")
-
-
-def _elements(part: dict[str, Any]) -> int:
-    shape = part["shape"]
-    if not shape or not all(isinstance(side, int) and side > 0 for side in shape):
-        raise ValueError(f"it claims a shape of {shape!r}")
-    return prod(shape)
-
-
-class _Reader:
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at = data, at
-
-    def take(self, count: int, kind: str) -> NDArray[Any]:
-        """Gives the next `count` numbers."""
-        end = self.at + count * np.dtype(kind).itemsize
-        if not isinstance(count, int) or count < 0 or end > len(self.data):
-            raise ValueError("it is cut off")
-        found = np.frombuffer(self.data[self.at : end], kind)
-        self.at = end
-        return found
-
-
-def _read_plain(reader: _Reader, part: dict[str, Any]) -> Floats:
-    return reader.take(_elements(part), "<f4").astype(np.float32)
-
-
-def _read_rows(reader: _Reader, part: dict[str, Any]) -> NDArray[np.uint8]:
-    size, inflate = _elements(part), zlib.decompressobj()
-    try:
-        rows = inflate.decompress(reader.take(part["bytes"], "u1").tobytes(), size + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
-    if len(rows) != size or not inflate.eof:
-        raise ValueError("the mean image has another size")
-    return np.cumsum(np.frombuffer(rows, np.uint8).reshape(part["shape"]), 0, np.uint8)
-
-
-def _read_shared(reader: _Reader, part: dict[str, Any]) -> Floats:
-    size = _elements(part)
-    if not (1 <= part["values"] <= VALUES and 1 <= part["kept"] <= part["gaps"] <= size):
-        raise ValueError(f"{part['name']} has more weights or values than places")
-    codebook = reader.take(part["values"], "<f4")
-    values = _read_stream(reader, part["kept"], max(2, part["values"]))
-    gaps = _read_stream(reader, part["gaps"], 256)
-    steps = gaps.astype(np.uint16)  # SKIP passes SKIP places, any other symbol one more than it says
-    steps += gaps != SKIP
-    ends = np.cumsum(steps, dtype=np.int64)
-    places = ends[gaps != SKIP] - 1
-    if len(places) != len(values) or ends[-1] > size or int(values.max()) >= len(codebook):
-        raise ValueError(f"{part['name']} has weights outside its shape or values outside its codebook")
-    flat = np.zeros(size, np.float32)
-    flat[places] = codebook[values]
-    return flat
-
-
-def _read_stream(reader: _Reader, count: int, alphabet: int) -> NDArray[np.uint8]:
-    lengths = reader.take(alphabet, "u1")
-    chunks = reader.take(-(-count // huffman.CHUNK), "<u2")
-    stream = reader.take((int(chunks.sum(dtype=np.int64)) + 7) // 8, "u1")
-    return huffman.decode(stream, chunks, count, lengths)
-
-
-_DECODERS: dict[str, Callable[[_Reader, dict[str, Any]], NDArray[Any]]] = {
-    "float32": _read_plain,
-    "shared": _read_shared,
-    "rows": _read_rows,
-}
