@@ -1,28 +1,41 @@
-"""The records that travel between the rooms, and the one way in from JSON and out to it.
-
-A record is checked when it is read, and frozen afterwards, so whoever receives one checks nothing again.
-"""
+"""What all records have in common: strict types, ranges, and the one way in from JSON and out to it."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Meta
 
 from alexnet.errors import AlexNetError
 
-Record = TypeVar("Record")
+Kind = TypeVar("Kind")
 
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 """A number that is neither infinite nor NaN, both of which Python's JSON lets through."""
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0)]
+Size = Annotated[int, Meta(ge=1, le=4096)]
+"""Side of a picture, pixels."""
+
+Square = Literal["centre", "warp"]
+"""How pictures become square: their centre, or the whole picture stretched."""
 
 _UNREAD_0_1 = "cannot be read"
 """How version 0.1 began the reason of a picture that could not be read; it had no `was_unread`."""
 
 
-class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What has a JSON form."""
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """Returns the record as a JSON object in ASCII, its fields in the order of the class."""
+        return json.dumps(msgspec.to_builtins(self), indent=indent)
+
+
+class Quarantined(Record, frozen=True, kw_only=True):
     """A picture that a store left out.
 
     Attributes:
@@ -44,7 +57,7 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "was_unread", self.reason.startswith(_UNREAD_0_1))
 
 
-def read(kind: type[Record], data: bytes, path: str | Path, error: type[AlexNetError], remedy: str) -> Record:
+def read(kind: type[Kind], data: bytes, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
     """Reads a record from JSON.
 
     Keys that the record does not have are ignored.
@@ -63,7 +76,7 @@ def read(kind: type[Record], data: bytes, path: str | Path, error: type[AlexNetE
         return msgspec.convert(json.loads(data), kind)
     except RecursionError as fault:
         raise error(f"{path} is incomplete or damaged (nested too deeply): {remedy}") from fault
-    except (ValueError, msgspec.ValidationError) as fault:
+    except (ValueError, msgspec.ValidationError, AlexNetError) as fault:
         raise error(f"{path} is incomplete or damaged ({fault}): {remedy}") from fault
 
 

@@ -1,0 +1,41 @@
+"""Whoever wants to know how a long piece of work goes, and may stop it."""
+
+from typing import Protocol
+
+
+class Measured(Protocol):
+    """What an observer is told of an evaluation; `records.Evaluation` has more."""
+
+    @property
+    def top1_error(self) -> float:
+        """Fraction of pictures whose first guess is wrong."""
+
+    @property
+    def top5_error(self) -> float:
+        """Fraction of pictures that five guesses miss."""
+
+
+class Observer:
+    """Is told how a piece of work goes; this one ignores everything and never stops it.
+
+    Packing, training, evaluation, compression and claims all call the same methods, each those that it has a use for.
+    """
+
+    def began(self, what: str) -> None:
+        """A part of the work began, such as "packing" or "training again, pruned"."""
+
+    def advanced(self, done: int, total: int) -> None:
+        """`done` of `total` units (pictures; bytes of a download) of the present part are finished."""
+
+    def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
+        """Training made update `step` of `total`; `loss` is the batch's mean before it, in nats."""
+
+    def evaluated(self, epoch: float, evaluation: Measured) -> None:
+        """The validation split was measured after `epoch` passes over the training pictures."""
+
+    def notice(self, text: str) -> None:
+        """A person should know this sentence."""
+
+    def should_stop(self) -> bool:
+        """Asked after every step; True saves the work and ends it early."""
+        return False

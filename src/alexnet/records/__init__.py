@@ -1,0 +1,54 @@
+"""The records that travel between the rooms.
+
+A record is checked when it is read, and frozen afterwards, so whoever receives one checks nothing again. Errors are
+fractions in [0, 1].
+"""
+
+from alexnet.records.evaluation import Bin, Calibration, ClassErrors, Evaluation, Example, Examples, Guess, Prediction
+from alexnet.records.header import (
+    Compression,
+    CompressionRequest,
+    CompressionStep,
+    Conversion,
+    Dataset,
+    Description,
+    Header,
+    Machine,
+    Metrics,
+    Preprocessing,
+    Probe,
+    Progress,
+)
+from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record, Size, Square, read, to_json
+
+__all__ = [
+    "Bin",
+    "Calibration",
+    "ClassErrors",
+    "Compression",
+    "CompressionRequest",
+    "CompressionStep",
+    "Conversion",
+    "Count",
+    "Dataset",
+    "Description",
+    "Evaluation",
+    "Example",
+    "Examples",
+    "Finite",
+    "Fraction",
+    "Guess",
+    "Header",
+    "Machine",
+    "Metrics",
+    "Prediction",
+    "Preprocessing",
+    "Probe",
+    "Progress",
+    "Quarantined",
+    "Record",
+    "Size",
+    "Square",
+    "read",
+    "to_json",
+]
