@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import simplejpeg
@@ -132,6 +133,59 @@ def test_finished_shards_are_kept_and_a_damaged_one_is_redone(source, tmp_path, 
     assert files(tmp_path / "store") == files(tmp_path / "fresh")
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"PK\3\4 rubbish"),
+        lambda path: path.write_bytes(path.read_bytes()[:-30]),
+        lambda path: rewrite(path, rest=b"{"),
+        lambda path: rewrite(path, rest=b"[[], {}]"),
+        lambda path: rewrite(path, rest=b'[[{"split": 1}], {"bytes": 1, "blake2b": ""}]'),
+        lambda path: rewrite(path, rest=b"[" * 100_000),
+        lambda path: rewrite(path, sums=np.zeros((8, 8, 3), np.uint32)),
+        lambda path: rewrite(path, index=np.zeros(3)),
+        lambda path: rewrite(path, products=np.array([{}])),
+        lambda path: rewrite(path, names=None),
+    ],
+)
+def test_a_damaged_part_is_redone(source, tmp_path, monkeypatch, harm):
+    with pytest.raises(KeyboardInterrupt):
+        pack(source, tmp_path / "store", size=16, progress=Stopper(11))
+    harm(tmp_path / "store/.pack/train-000001.tar.npz")
+    pack(source, tmp_path / "store", size=16)
+    pack(source, tmp_path / "fresh", size=16)
+    assert files(tmp_path / "store") == files(tmp_path / "fresh")
+
+
+def test_a_part_that_is_damaged_before_the_commit_is_one_line(source, tmp_path):
+    def damage(done, total):
+        if done == total:
+            (tmp_path / "store/.pack/train-000001.tar.npz").write_bytes(b"rubbish")
+
+    with pytest.raises(DataError, match=r"train-000001\.tar\.npz is damaged \(.*\): run it again$"):
+        pack(source, tmp_path / "store", size=16, progress=damage)
+
+
+def rewrite(path, **changes):
+    """Puts other arrays, or bytes, into a part; None leaves one out."""
+    arrays = dict(np.load(path)) | changes
+    arrays = {name: np.frombuffer(each, np.uint8) if isinstance(each, bytes) else each for name, each in arrays.items()}
+    np.savez(path, **{name: each for name, each in arrays.items() if each is not None})
+
+
+def test_a_store_of_version_0_1_knows_which_pictures_could_not_be_read(source, tmp_path, broken):
+    broken.add("train/cat/0001.jpg")
+    path = pack(source, tmp_path / "store", size=16).directory / "dataset.json"
+    manifest = json.loads(path.read_text())
+    del manifest["quarantine"][0]["was_unread"]
+    path.write_text(json.dumps(manifest, indent=1))
+    assert is_store(tmp_path / "store")
+    broken.clear()
+    assert pack(source, tmp_path / "store", size=16).quarantine[0].was_unread
+    assert pack(source, tmp_path / "store", size=16, retry=True).quarantine == ()
+
+
 def test_a_killed_packing_is_resumed_to_the_same_bytes(small, tmp_path):
     code = (
         "import os, sys; from alexnet.data import commit, pack; from alexnet.data.sources import open_source\n"
@@ -170,12 +224,8 @@ def test_every_bad_picture_is_named_and_skipped(small, tmp_path):
     assert len(packed.splits["train"]) == 9
     assert len(packed.splits["val"]) == 3
     assert len(packed.quarantine) == len(DAMAGED) + 1
-    assert packed.quarantine[-1] == {
-        "split": "val",
-        "class": "dog",
-        "name": "val/dog/0001.jpg",
-        "reason": "the file is empty",
-    }
+    bad = {"split": "val", "class": "dog", "name": "val/dog/0001.jpg", "reason": "the file is empty"}
+    assert msgspec.to_builtins(packed.quarantine[-1]) == bad | {"was_unread": False}
     assert [packed.splits["train"].name(i) for i in (4, 5)] == ["train/cat/0004.jpg", "train/dog/0000.jpg"]
     assert packed.splits["train"].labels.tolist() == [0] * 5 + [1] * 4
 
@@ -183,7 +233,7 @@ def test_every_bad_picture_is_named_and_skipped(small, tmp_path):
 def test_a_vanished_file_is_quarantined(small, tmp_path):
     source = open_source(small)
     (small / "train/cat/0001.jpg").unlink()
-    assert "No such file" in pack(source, tmp_path / "store", size=16).quarantine[0]["reason"]
+    assert "No such file" in pack(source, tmp_path / "store", size=16).quarantine[0].reason
 
 
 @pytest.fixture
@@ -205,14 +255,15 @@ def test_a_picture_that_could_not_be_read_comes_in_once_it_can_and_a_person_asks
     broken.add("train/cat/0001.jpg")
     for _ in range(2):
         packed = pack(source, tmp_path / "store", size=16, retry=True)
-        assert [bad["name"] for bad in packed.quarantine] == ["train/cat/0001.jpg"]
-        assert packed.quarantine[0]["reason"] == "cannot be read: Permission denied"
+        assert [bad.name for bad in packed.quarantine] == ["train/cat/0001.jpg"]
+        assert packed.quarantine[0].reason == "cannot be read: Permission denied"
+        assert packed.quarantine[0].was_unread
         assert len(packed.splits["train"]) == 8
     broken.clear()
     before = files(tmp_path / "store")
     pack(source, tmp_path / "store", size=16)
     assert files(tmp_path / "store") == before
-    assert pack(source, tmp_path / "store", size=16, retry=True).quarantine == []
+    assert pack(source, tmp_path / "store", size=16, retry=True).quarantine == ()
     assert files(tmp_path / "store") == files(tmp_path / "whole")
 
 
@@ -229,7 +280,7 @@ def test_an_interrupted_packing_tries_again_what_it_could_not_read(source, tmp_p
     with pytest.raises(KeyboardInterrupt):
         pack(source, tmp_path / "store", size=16, progress=Stopper(9))
     broken.clear()
-    assert pack(source, tmp_path / "store", size=16).quarantine == []
+    assert pack(source, tmp_path / "store", size=16).quarantine == ()
 
 
 def test_an_interrupted_second_packing_leaves_no_store_and_can_be_resumed(source, tmp_path, broken):
@@ -239,7 +290,7 @@ def test_an_interrupted_second_packing_leaves_no_store_and_can_be_resumed(source
     with pytest.raises(KeyboardInterrupt):
         pack(source, tmp_path / "store", size=16, progress=Stopper(2), retry=True)
     assert not is_store(tmp_path / "store")
-    assert pack(source, tmp_path / "store", size=16).quarantine == []
+    assert pack(source, tmp_path / "store", size=16).quarantine == ()
 
 
 def test_a_picture_that_can_be_read_but_not_decoded_now_is_bad(source, small, tmp_path, broken):
@@ -247,7 +298,7 @@ def test_a_picture_that_can_be_read_but_not_decoded_now_is_bad(source, small, tm
     pack(source, tmp_path / "store", size=16)
     broken.clear()
     (small / "train/cat/0001.jpg").write_bytes(b"")
-    assert pack(source, tmp_path / "store", size=16, retry=True).quarantine[0]["reason"] == "the file is empty"
+    assert pack(source, tmp_path / "store", size=16, retry=True).quarantine[0].reason == "the file is empty"
 
 
 def test_stop_leaves_a_store_whole_that_has_another_bad_picture(source, small, tmp_path, broken):
@@ -458,5 +509,5 @@ def test_clothing_photographs_are_packed_from_their_tar_file(shared, tmp_path, m
     source.splits.update(few)
     packed = pack(source, tmp_path / "store")
     assert packed.splits["train"].read(5).shape == (256, 256, 3)
-    assert packed.quarantine == []
+    assert packed.quarantine == ()
     assert np.linalg.eigvalsh(packed.covariance).min() > 0

@@ -60,7 +60,7 @@ def cached(folder):
 
 
 def shards(store):
-    return {name for name in store._files if name.endswith(".tar")}
+    return {name for name in store.files if name.endswith(".tar")}
 
 
 def wait_for(condition):
@@ -107,7 +107,7 @@ def test_an_object_store_gives_the_pictures_of_the_folder(local, own_cache):
 
 
 def test_the_cache_keeps_to_its_budget_and_exchanges_nothing(local, server, own_cache, monkeypatch):
-    sizes = [facts["bytes"] for name, facts in local._files.items() if name.endswith(".tar")]
+    sizes = [file.length for name, file in local.files.items() if name.endswith(".tar")]
     monkeypatch.setenv("ALEXNET_CACHE_GB", str((sum(sizes[:3]) + 10) / 1e9))
     store = open_store(server.address)
     for _ in range(3):
@@ -118,7 +118,7 @@ def test_the_cache_keeps_to_its_budget_and_exchanges_nothing(local, server, own_
 
 
 def test_shards_of_other_stores_make_room_the_longest_unused_first(local, server, own_cache, monkeypatch):
-    sizes = [facts["bytes"] for name, facts in local._files.items() if name.endswith(".tar")]
+    sizes = [file.length for name, file in local.files.items() if name.endswith(".tar")]
     (own_cache / "other").mkdir(parents=True)
     for age, name in ((500, "b"), (1000, "a"), (-1000, "used")):
         path = own_cache / "other" / f"{name}.tar"

@@ -1,7 +1,6 @@
 """Pictures to measure loading with: some that a user names, or made-up photographs; and stores of any length."""
 
 import io
-import json
 import os
 import shutil
 import tarfile
@@ -11,11 +10,12 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image
 
 from alexnet.data.folders import PICTURES
-from alexnet.data.manifest import MANIFEST, MEAN_IMAGE, is_store
-from alexnet.data.shards import EXAMPLES_PER_SHARD, Store, digest, shard_name
+from alexnet.data.manifest import MANIFEST, MEAN_IMAGE, File, is_store, read_manifest, shard_name
+from alexnet.data.shards import EXAMPLES_PER_SHARD, Store
 from alexnet.data.sources import open_source
 from alexnet.files import from_home
 from alexnet.seeds import generator
@@ -90,7 +90,6 @@ def grow(store: Store, place: Path, count: int) -> Path:
     The shards are links to one file, so that a million pictures take the disk no more than their index.
     """
     place.mkdir()
-    manifest = json.loads((store.directory / MANIFEST).read_text())
     whole = np.load(store.directory / "train.index.npy")
     first = whole[whole["shard"] == 0]
     names = (store.directory / "train.names").read_bytes()[: int(first["name_end"][-1])]
@@ -104,13 +103,10 @@ def grow(store: Store, place: Path, count: int) -> Path:
     tars = [shard_name("train", shard) for shard in range(int(index["shard"][-1]) + 1)]
     for tar in tars:
         _link(store.directory / tars[0], place / tar)
-    others = {
-        name: {"bytes": (place / name).stat().st_size, "blake2b": digest(place / name)}
-        for name in ("train.index.npy", "train.names", MEAN_IMAGE)
-    }
-    files = dict.fromkeys(tars, manifest["files"][tars[0]]) | others
-    changed = {"splits": {"train": count}, "files": files}
-    (place / MANIFEST).write_text(json.dumps({**manifest, **changed}))
+    others = {name: File.at(place / name) for name in ("train.index.npy", "train.names", MEAN_IMAGE)}
+    files = dict.fromkeys(tars, store.files[tars[0]]) | others
+    manifest = replace(read_manifest(store.directory), splits={"train": count}, files=files)
+    (place / MANIFEST).write_text(manifest.to_json())
     return place
 
 

@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from alexnet import config
 from alexnet.cli import render
 from alexnet.cli.claim import claim
@@ -72,7 +74,7 @@ def pack(asked: Namespace) -> None:
         "classes": list(store.classes),
         "counts": counts,
         "ignored": store.ignored,
-        "quarantine": store.quarantine,
+        "quarantine": msgspec.to_builtins(store.quarantine),
         "hash": store.content_hash,
     }
     render.answer(asked, facts, render.packed(facts))

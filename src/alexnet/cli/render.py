@@ -8,11 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from tqdm import tqdm
 
 from alexnet.config import MODERN
 from alexnet.errors import printable
 from alexnet.pages.markup import duration
+from alexnet.records import Quarantined
 from alexnet.training.observer import Observer
 
 BAR_WIDTH = 30
@@ -111,17 +113,15 @@ def packed(facts: dict[str, Any]) -> str:
     lines = [f"{facts['store']}: {len(facts['classes'])} classes; {counts}"]
     if facts["ignored"]:
         lines.append(f"{facts['ignored']} files ignored: hidden, or no pictures")
-    lines += left_out(facts["quarantine"])
+    lines += left_out(msgspec.convert(facts["quarantine"], list[Quarantined]))
     return "\n".join(lines)
 
 
-def left_out(quarantine: Sequence[dict[str, str]]) -> list[str]:
+def left_out(quarantine: Sequence[Quarantined]) -> list[str]:
     """The first pictures that could not be read, and how many more there are."""
-    from alexnet.data.commit import was_unread
-
-    lines = [printable(f"left out {entry['name']}: {entry['reason']}") for entry in quarantine[:NAMED]]
+    lines = [printable(f"left out {bad.name}: {bad.reason}") for bad in quarantine[:NAMED]]
     lines += [f"left out {len(quarantine) - NAMED:,} more"] * (len(quarantine) > NAMED)
-    if any(map(was_unread, quarantine)):
+    if any(bad.was_unread for bad in quarantine):
         lines.append("what could not be read is tried again by alexnet pack SOURCE STORE")
     return lines
 
@@ -154,7 +154,7 @@ def evaluation(result: dict[str, Any]) -> str:
             for name, row in zip(names, result["per_class"], strict=True)
             if row["n"]
         ]
-    lines += left_out(result["quarantined"])
+    lines += left_out(msgspec.convert(result["quarantined"], list[Quarantined]))
     return "\n".join(lines)
 
 

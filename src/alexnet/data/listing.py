@@ -6,7 +6,7 @@ A listing of 1.3 million pictures is a handful of arrays, never 1.3 million Pyth
 import tarfile
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,7 +114,7 @@ class Source:
     is_split_drawn: bool = False
     ignored: list[str] = field(default_factory=list)
     licence: str | None = None
-    details: dict[str, list[int] | list[str]] = field(default_factory=dict)
+    details: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     decoding: str = SPEC
 
 

@@ -1,63 +1,175 @@
-"""What a packed store says of itself, `dataset.json`, which is written last.
+"""What a packed store says about itself, `dataset.json`, which is written last.
 
-Stores come from other people and from servers, so nothing in them is taken on trust.
+Stores come from other people and from servers, so nothing in them is trusted before it is checked here.
 """
 
-import json
 import re
-from math import isfinite
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b, file_digest
 from pathlib import Path
-from types import UnionType
-from typing import Any
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 from alexnet.data.decode import SPEC
 from alexnet.errors import DataError
 from alexnet.files import from_home
+from alexnet.records import Finite, Quarantined, Record, read
 
 MANIFEST = "dataset.json"
 MEAN_IMAGE = "mean_image.npy"
 FORMAT = "alexnet packed store"
 VERSION = 1
 
-_KINDS: dict[str, type | UnionType] = {
-    "name": str, "classes": list, "splits": dict, "size": int, "covariance": list, "content_hash": str,
-    "fingerprint": str, "quarantine": list, "ignored": int, "is_split_drawn": bool, "licence": str | None,
-    "details": dict, "decoding": str, "files": dict,
-}  # fmt: skip
-_DEFAULTS = {"is_split_drawn": False, "decoding": SPEC}
 _OURS = re.compile(rb'"format"\s*:\s*"%s"' % FORMAT.encode())
+_REMEDY = "delete the store and pack it again"
+
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")]
+"""The name of a file in the store's own folder: never a path."""
+
+Row = tuple[Finite, Finite, Finite]
+
+
+def shard_name(split: str, shard: int) -> str:
+    """Returns the file name of a shard."""
+    return f"{split}-{shard:06d}.tar"
+
+
+def is_shard(name: str) -> bool:
+    """Tells a shard by its file name."""
+    return name.endswith(".tar")
+
+
+def index_name(split: str) -> str:
+    """Returns the file name of a split's index."""
+    return f"{split}.index.npy"
+
+
+def names_name(split: str) -> str:
+    """Returns the file name of the names of a split's examples."""
+    return f"{split}.names"
+
+
+class File(Record, frozen=True):
+    """A file of a store.
+
+    Attributes:
+        length: In bytes; "bytes" in JSON.
+        blake2b: The hash of its content, 16 bytes in hexadecimal.
+    """
+
+    length: Annotated[int, Meta(gt=0, le=(1 << 63) - 1)] = msgspec.field(name="bytes")
+    blake2b: str
+
+    @classmethod
+    def at(cls, path: Path) -> "File":
+        """Measures the file at `path`."""
+        with path.open("rb") as file:
+            hashed = file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
+        return cls(path.stat().st_size, hashed)
+
+    def holds(self, content: bytes) -> bool:
+        """Tells whether this is the whole and undamaged content of the file."""
+        return len(content) == self.length and blake2b(content, digest_size=16).hexdigest() == self.blake2b
+
+
+class Jpeg(Record, frozen=True):
+    """How the pictures of a store were compressed.
+
+    Attributes:
+        quality: 1..100.
+        subsampling: Of the chroma, as in "420".
+    """
+
+    quality: int = 90
+    subsampling: str = "420"
+
+
+class StoreManifest(Record, frozen=True, kw_only=True):
+    """The content of `dataset.json`, in its order.
+
+    Attributes:
+        format: `FORMAT`; other programs use the same file name.
+        version: `VERSION`.
+        name: The name of the source.
+        kind: The kind of the source, as in `Source`.
+        licence: The licence of the source, where it states one.
+        size: Side of the pictures in pixels.
+        decoding: What the pictures went through, in words.
+        jpeg: How they were compressed.
+        splits: The number of examples of each split.
+        is_split_drawn: Whether "val" was held out of "train", because the source has no split of its own.
+        covariance: 3 x 3, of the training pixels, RGB in [0, 1].
+        content_hash: The hash of everything a training run can see: classes, pictures, labels, names.
+        fingerprint: The hash of everything that decides what the store holds.
+        ignored: The number of files of the source that are no pictures of a class.
+        classes: The class names.
+        details: What else is known of the classes, a list as long as `classes` for each kind ("devkit_ids", "words").
+        files: Every other file of the store.
+        quarantine: The pictures that were left out.
+    """
+
+    format: str = FORMAT
+    version: int = VERSION
+    name: str
+    kind: str = ""
+    licence: str | None
+    size: Annotated[int, Meta(gt=0)]
+    decoding: str = SPEC
+    jpeg: Jpeg = Jpeg()
+    splits: dict[FileName, int]
+    is_split_drawn: bool = False
+    covariance: tuple[Row, Row, Row]
+    content_hash: str
+    fingerprint: str
+    ignored: int
+    classes: tuple[str, ...]
+    details: Mapping[str, Sequence[int | str]]
+    files: dict[FileName, File]
+    quarantine: tuple[Quarantined, ...]
+
+    def __post_init__(self) -> None:
+        if "train" not in self.splits:
+            raise ValueError("`splits` without `train`")
+        needed = [MEAN_IMAGE, *(name(split) for split in self.splits for name in (index_name, names_name))]
+        missing = [name for name in needed if name not in self.files]
+        if missing:
+            raise ValueError(f"`files` lacks `{missing[0]}`, which `splits` calls for")
+        if any(len(values) != len(self.classes) for values in self.details.values()):
+            raise ValueError("`details` of another length than `classes`")
+
+
+class _Stamp(msgspec.Struct):
+    version: int
 
 
 def is_store(path: str | Path) -> bool:
-    """Tells whether a finished packed store lies at `path`, if only a damaged one."""
+    """Tells whether a finished packed store lies at `path`, even a damaged one."""
     return _is_ours(from_home(path) / MANIFEST)
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """Reads `dataset.json`.
+def read_manifest(directory: Path) -> StoreManifest:
+    """Reads the `dataset.json` of a store.
 
     Raises:
-        DataError: It is missing or another program's, damaged, of another version, or names a class twice.
+        DataError: The file is missing, another program's, damaged or of another version, or names a class twice.
     """
     path = directory / MANIFEST
     if not _is_ours(path):
         raise DataError(f"{directory} is no packed store (no {MANIFEST} of one in it): pack it or finish packing")
-    try:
-        manifest: dict[str, Any] = _DEFAULTS | json.loads(path.read_bytes())
-        version = manifest["version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: delete the store and pack it again") from error
+    data = path.read_bytes()
+    version = read(_Stamp, data, path, DataError, _REMEDY).version
     if version != VERSION:
         raise DataError(f"{path} is of version {version}, this program reads {VERSION}: pack the store again")
-    if not _is_whole(manifest):
-        raise DataError(f"{path} is incomplete or damaged: delete the store and pack it again")
-    if len(set(manifest["classes"])) < len(manifest["classes"]):
-        raise DataError(f"{path} names a class twice: rename one in the source, delete the store and pack it again")
+    manifest = read(StoreManifest, data, path, DataError, _REMEDY)
+    if len(set(manifest.classes)) < len(manifest.classes):
+        raise DataError(f"{path} names a class twice: rename one in the source, {_REMEDY}")
     return manifest
 
 
 def _is_ours(manifest: Path) -> bool:
-    """Says whether a manifest is a store's, by its first megabyte; other programs give theirs the same name."""
+    """Tells whether a manifest is a store's by its first megabyte, since other programs use the same file name."""
     if not manifest.is_file():
         return False
     try:
@@ -65,43 +177,3 @@ def _is_ours(manifest: Path) -> bool:
             return _OURS.search(file.read(1 << 20)) is not None
     except OSError as error:
         raise DataError(f"{manifest} cannot be read ({error.strerror}): change its permissions") from error
-
-
-def _is_whole(manifest: dict[str, Any]) -> bool:
-    """Says whether all is there, and of the right kind: servers send manifests too."""
-    if not manifest.keys() >= _KINDS.keys() or not all(isinstance(manifest[name], _KINDS[name]) for name in _KINDS):
-        return False
-    classes, details = manifest["classes"], manifest["details"].values()
-    return (
-        manifest["size"] > 0
-        and _are_files(manifest["files"], manifest["splits"])
-        and all(isinstance(name, str) for name in classes)
-        and all(isinstance(each, list) and len(each) == len(classes) for each in details)
-        and all(isinstance(one, int | str) for each in details for one in each)
-        and all(_is_told(bad) for bad in manifest["quarantine"])
-        and _is_matrix(manifest["covariance"])
-    )
-
-
-def _are_files(files: dict[str, Any], splits: dict[str, Any]) -> bool:
-    """Says whether all files of the splits are named, and lie in the store's own folder."""
-    needed = {MEAN_IMAGE, *(f"{split}{end}" for split in ("train", *splits) for end in (".index.npy", ".names"))}
-    are_plain = all(re.fullmatch(r"\w[\w.-]*", name, re.ASCII) for name in (*files, *splits))
-    return "train" in splits and needed <= files.keys() and are_plain and all(map(_is_file, files.values()))
-
-
-def _is_file(facts: Any) -> bool:
-    if not isinstance(facts, dict) or type(facts.get("bytes")) is not int:
-        return False
-    return 0 < facts["bytes"] < 1 << 63 and isinstance(facts.get("blake2b"), str)
-
-
-def _is_told(bad: Any) -> bool:
-    return isinstance(bad, dict) and all(isinstance(bad.get(key), str) for key in ("split", "class", "name", "reason"))
-
-
-def _is_matrix(rows: list[Any]) -> bool:
-    """Says whether it is 3 x 3 numbers."""
-    if len(rows) != 3 or not all(isinstance(row, list) and len(row) == 3 for row in rows):
-        return False
-    return all(isinstance(number, float) and isfinite(number) for row in rows for number in row)

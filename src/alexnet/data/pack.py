@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Literal, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +26,13 @@ import simplejpeg
 from alexnet import machine
 from alexnet.config import RANGES
 from alexnet.data import decode
-from alexnet.data.commit import QUALITY, SUBSAMPLING, UNREAD, WORK, Job, Part, Progress, commit, facts_of, was_unread
+from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, Part, Progress, commit
 from alexnet.data.listing import Listing, Source
-from alexnet.data.manifest import MANIFEST, is_store
-from alexnet.data.shards import Pixels, Store, shard_name
-from alexnet.errors import BadImage, UsageError
+from alexnet.data.manifest import MANIFEST, File, is_store, shard_name
+from alexnet.data.shards import INDEX, Pixels, Store
+from alexnet.errors import BadImage, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, replacing, write
+from alexnet.records import Quarantined
 
 _IDENTITY = "identity"
 _END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
@@ -96,25 +96,28 @@ def _check_arguments(job: Job) -> None:
 
 
 def _is_finished(job: Job, retry: bool) -> bool:
-    """Tells whether the store is there; on `retry` one becomes half packed whose unread pictures can be read by now."""
+    """Tells whether the store is finished.
+
+    On `retry`, a store with unread pictures that can be read by now is made a half-packed one first.
+    """
     if not is_store(job.directory):
         return False
     store = Store(job.directory)
     if store.fingerprint != job.identity:
         raise UsageError(f"{job.directory} is a store of another source, size or seed: choose another folder")
-    tried_again = retry and _has_become_readable(job.source, store.quarantine)
-    left_out = [bad for bad in store.quarantine if not (tried_again and was_unread(bad))]
+    is_tried_again = retry and _has_become_readable(job.source, store.quarantine)
+    left_out = [bad for bad in store.quarantine if not (is_tried_again and bad.was_unread)]
     if job.on_bad_image == "stop" and left_out:
-        raise BadImage(left_out[0]["name"], left_out[0]["reason"])
-    if tried_again:
+        raise BadImage(left_out[0].name, left_out[0].reason)
+    if is_tried_again:
         _sign(job)
         (job.directory / MANIFEST).unlink()
-    return not tried_again
+    return not is_tried_again
 
 
-def _has_become_readable(source: Source, quarantine: list[dict[str, str]]) -> bool:
-    """Tells whether a picture can be read that could not be when the store was packed."""
-    unread = {(bad["split"], bad["name"]) for bad in quarantine if was_unread(bad)}
+def _has_become_readable(source: Source, quarantine: Iterable[Quarantined]) -> bool:
+    """Tells whether a picture can be read that could not be read when the store was packed."""
+    unread = {(bad.split, bad.name) for bad in quarantine if bad.was_unread}
     return bool(unread) and any(
         (split, listing.name(i)) in unread and _can_be_read(listing, i)
         for split, listing in source.splits.items()
@@ -169,41 +172,42 @@ def _tell(progress: Progress, before: int, total: int, done: int) -> None:
 
 
 def _is_kept(job: Job, shard: str) -> bool:
-    """Tells whether an earlier run finished the shard, it is still intact, and no picture is to be tried again."""
+    """Tells whether an earlier run finished the shard, it is still intact, and no picture of it has to be retried."""
     try:
-        part = Part.load(job.part(shard))
-        is_intact = part.file == facts_of(job.directory / shard)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        part = Part.load(job.part(shard), job.size)
+        is_intact = part.file == File.at(job.directory / shard)
+    except (OSError, DataError):
         return False
-    return is_intact and not any(job.on_bad_image == "stop" or was_unread(bad) for bad in part.bad)
+    return is_intact and not any(job.on_bad_image == "stop" or bad.was_unread for bad in part.bad)
 
 
 def _write_shard(
     job: Job, pool: ThreadPoolExecutor, split: str, shard: int, places: range, tell: Callable[[int], object]
 ) -> Part:
     listing = job.source.splits[split]
-    part = Part(np.zeros((job.size, job.size, 3), np.uint32), np.zeros((3, 3), np.int64))
+    image_sum, product_sum = np.zeros((job.size, job.size, 3), np.uint32), np.zeros((3, 3), np.int64)
+    index: list[tuple[int, ...]] = []
     names = bytearray()
+    bad: list[Quarantined] = []
     path = job.directory / shard_name(split, shard)
     with replacing(path, job.work) as file:
-        pictures = _in_order(pool, lambda i: _prepare(job, listing, i), places)
+        pictures = _in_order(pool, lambda i: _prepare(job, split, i), places)
         for n, (i, picture) in enumerate(zip(places, pictures, strict=True), start=1):
-            label = int(listing.labels[i])
-            facts = {"split": split, "class": job.source.classes[label], "name": listing.name(i)}
-            if isinstance(picture, BadImage):
-                part.bad.append(facts | {"reason": picture.reason})
+            if isinstance(picture, Quarantined):
+                bad.append(picture)
             else:
-                part.image_sum += picture.pixels
-                part.product_sum += picture.product
-                names += listing.name(i).encode()
+                label, name = int(listing.labels[i]), listing.name(i)
+                image_sum += picture.pixels
+                product_sum += picture.product
+                names += name.encode()
                 offset = _append(file, f"{i:09d}.jpg", picture.jpeg)
-                _append(file, f"{i:09d}.json", json.dumps({"label": label} | facts).encode())
-                part.index.append((shard, len(picture.jpeg), offset, label, len(names)))
+                facts = {"label": label, "split": split, "class": job.source.classes[label], "name": name}
+                _append(file, f"{i:09d}.json", json.dumps(facts).encode())
+                index.append((shard, len(picture.jpeg), offset, label, len(names)))
             tell(n)
         file.write(_END_OF_TAR)
-    part.names = bytes(names)
-    part.file = facts_of(path)
-    return part
+    written = np.array(index, dtype=INDEX)
+    return Part(image_sum, product_sum, written, np.frombuffer(bytes(names), np.uint8), tuple(bad), File.at(path))
 
 
 @dataclass(frozen=True)
@@ -213,23 +217,26 @@ class _Picture:
     product: npt.NDArray[np.int64]
 
 
-def _prepare(job: Job, listing: Listing, i: int) -> _Picture | BadImage:
+def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
     """Does the work of one picture; runs in a thread."""
+    listing = job.source.splits[split]
+    name = listing.name(i)
     try:
         data = listing.read(i)
-        pixels = decode.load(data, listing.name(i), job.size)
+        pixels = decode.load(data, name, job.size)
     except OSError as error:
-        bad = BadImage(listing.name(i), f"{UNREAD}: {error.strerror or error}")
+        reason, was_unread = f"cannot be read: {error.strerror or error}", True
     except BadImage as error:
-        bad = error
+        reason, was_unread = error.reason, False
     else:
         flat = pixels.reshape(-1, 3).astype(np.float64)  # exact: every sum stays far below 2**53
         if not _is_stored_form(data, pixels):
             data = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
         return _Picture(data, pixels, (flat.T @ flat).astype(np.int64))
     if job.on_bad_image == "stop":
-        raise bad
-    return bad
+        raise BadImage(name, reason)
+    class_name = job.source.classes[int(listing.labels[i])]
+    return Quarantined(split=split, class_name=class_name, name=name, reason=reason, was_unread=was_unread)
 
 
 def _is_stored_form(data: bytes, pixels: Pixels) -> bool:

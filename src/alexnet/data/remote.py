@@ -19,10 +19,10 @@ from contextlib import suppress
 from hashlib import blake2b
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
-from alexnet.data.manifest import MANIFEST, read_manifest
+from alexnet.data.manifest import MANIFEST, File, is_shard, read_manifest
 from alexnet.data.shards import Shards, Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
@@ -72,11 +72,11 @@ def open_remote(address: str, cache: Path) -> Store:
         directory.mkdir(parents=True, exist_ok=True)
         with alone_in(root):
             write(directory / MANIFEST, manifest)
-            files = read_manifest(directory)["files"]
-            for name, facts in files.items():
-                if not name.endswith(".tar") and not _is_there(directory / name, facts):
-                    write(directory / name, remote.read(name, _is_whole(facts)))
-    shards = {name: facts for name, facts in files.items() if name.endswith(".tar")}
+            files = read_manifest(directory).files
+            for name, file in files.items():
+                if not is_shard(name) and not _is_there(directory / name, file):
+                    write(directory / name, remote.read(name, file.holds))
+    shards = {name: file for name, file in files.items() if is_shard(name)}
     if not shards:
         raise DataError(f"{address} is a packed store without shards: pack it again")
     return Store(directory, RemoteShards(directory, remote, shards))
@@ -88,7 +88,7 @@ class RemoteShards(Shards):
     Args:
         directory: Where cached shards lie, beside the folders of other stores.
         remote: Where all shards lie.
-        files: "bytes" and "blake2b" of every shard.
+        files: Length and hash of every shard.
 
     Raises:
         DataError: Parts of shards cannot be had, and not all fit into the budget.
@@ -96,7 +96,7 @@ class RemoteShards(Shards):
 
     threads = READERS
 
-    def __init__(self, directory: Path, remote: "Remote", files: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, directory: Path, remote: "Remote", files: dict[str, File]) -> None:
         super().__init__(directory)
         self.remedy = f"delete {directory}; if it comes again, copy the store to {remote.address} again"
         self._remote, self._files = remote, files
@@ -104,7 +104,7 @@ class RemoteShards(Shards):
         self._fault: DataError | None = None
         self._filler: threading.Thread | None = None
         self._gives_parts = remote.gives_parts(next(iter(files)))
-        size, budget = sum(facts["bytes"] for facts in files.values()), _budget()
+        size, budget = sum(file.length for file in files.values()), _budget()
         if not self._gives_parts and size > budget:
             raise DataError(
                 f"{remote.address} gives no parts of files (HTTP Range), and its {size / 1e9:.1f} GB exceed "
@@ -154,14 +154,14 @@ class RemoteShards(Shards):
 
     def _fetch(self, name: str) -> bool:
         """Puts a shard into the cache; False if there is no room for it. One at a time, over all programs."""
-        facts = self._files[name]
+        file = self._files[name]
         with alone_in(self.directory.parent):
             path = self.directory / name
             if path.exists():
                 return True
-            if not self._make_room(facts["bytes"]):
+            if not self._make_room(file.length):
                 return False
-            write(path, self._remote.read(name, _is_whole(facts)))
+            write(path, self._remote.read(name, file.holds))
             return True
 
     def _make_room(self, size: int) -> bool:
@@ -330,13 +330,8 @@ def _close(connections: list[HTTPConnection]) -> None:
         connections.pop().close()
 
 
-def _is_whole(facts: dict[str, Any]) -> Callable[[bytes], bool]:
-    """Gives the judge of a whole file: its length and hash are those of the manifest."""
-    return lambda data: len(data) == facts["bytes"] and blake2b(data, digest_size=16).hexdigest() == facts["blake2b"]
-
-
-def _is_there(path: Path, facts: dict[str, Any]) -> bool:
-    return path.is_file() and _is_whole(facts)(path.read_bytes())
+def _is_there(path: Path, file: File) -> bool:
+    return path.is_file() and file.holds(path.read_bytes())
 
 
 def _budget() -> float:

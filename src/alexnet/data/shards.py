@@ -12,9 +12,9 @@ only adds random access. An example's number is its place in the source, so a ba
 
 import mmap
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from hashlib import blake2b, file_digest
 from itertools import count, takewhile
 from pathlib import Path
 from threading import Lock
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from alexnet.data.manifest import MEAN_IMAGE, read_manifest
+from alexnet.data.manifest import MEAN_IMAGE, File, index_name, is_shard, names_name, read_manifest, shard_name
 from alexnet.errors import DataError
 
 EXAMPLES_PER_SHARD = 1024
@@ -40,17 +40,6 @@ Pixels = npt.NDArray[np.uint8]
 _REMEDY = "copy it again, or delete the store and pack it again"
 
 
-def shard_name(split: str, shard: int) -> str:
-    """Gives the file name of a shard."""
-    return f"{split}-{shard:06d}.tar"
-
-
-def digest(path: Path) -> str:
-    """Gives the hash of a file's content."""
-    with path.open("rb") as file:
-        return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
-
-
 class Store:
     """A packed store, opened for reading; safe between threads.
 
@@ -63,13 +52,14 @@ class Store:
         mean_image: float32 (size, size, 3) in 0..255: the mean of the training pictures.
         covariance: float64 (3, 3): of the training pixels, RGB in [0, 1].
         content_hash: Of everything a training run can see: classes, pictures, labels, names.
-        quarantine: A dict ("split", "class", "name", "reason") for each picture that was left out.
+        quarantine: The pictures that were left out.
         ignored: How many files of the source were no pictures of a class.
         is_split_drawn: Whether "val" was held out of "train", because the source has no split of its own.
         licence: Of the source, where stated.
         fingerprint: Of the source it was packed from.
         details: What else is known of the classes, a list a kind ("devkit_ids", "words").
         decoding: What the pictures went through, in words.
+        files: Every file of the store but its manifest, by name.
 
     Args:
         directory: Where it lies.
@@ -82,26 +72,26 @@ class Store:
     def __init__(self, directory: str | Path, shards: "Shards | None" = None) -> None:
         self.directory = Path(directory)
         manifest = read_manifest(self.directory)
-        self.name: str = manifest["name"]
-        self.classes: tuple[str, ...] = tuple(manifest["classes"])
-        self.size: int = manifest["size"]
-        self.covariance: npt.NDArray[np.float64] = np.array(manifest["covariance"])
-        self.content_hash: str = manifest["content_hash"]
-        self.fingerprint: str = manifest["fingerprint"]
-        self.quarantine: list[dict[str, str]] = manifest["quarantine"]
-        self.ignored: int = manifest["ignored"]
-        self.is_split_drawn: bool = manifest["is_split_drawn"]
-        self.licence: str | None = manifest["licence"]
-        self.details: dict[str, list[int] | list[str]] = manifest["details"]
-        self.decoding: str = manifest["decoding"]
-        self._files: dict[str, dict[str, Any]] = manifest["files"]
+        self.name = manifest.name
+        self.classes = manifest.classes
+        self.size = manifest.size
+        self.covariance: npt.NDArray[np.float64] = np.array(manifest.covariance)
+        self.content_hash = manifest.content_hash
+        self.fingerprint = manifest.fingerprint
+        self.quarantine = manifest.quarantine
+        self.ignored = manifest.ignored
+        self.is_split_drawn = manifest.is_split_drawn
+        self.licence = manifest.licence
+        self.details = manifest.details
+        self.decoding = manifest.decoding
+        self.files = manifest.files
         if shards is None:
-            self._check(lambda name: name.endswith(".tar"), contents=False)
-        self._check(lambda name: not name.endswith(".tar"), contents=True)
+            self._check(is_shard, contents=False)
+        self._check(lambda name: not is_shard(name), contents=True)
         mean_image = _open_array(self.directory / MEAN_IMAGE, np.dtype(np.float32), (self.size, self.size, 3))
         self.mean_image: npt.NDArray[np.float32] = np.array(mean_image)
         shards = shards or Shards(self.directory)
-        self.splits = {name: self._split(name, shards) for name in manifest["splits"]}
+        self.splits = {name: self._split(name, shards) for name in manifest.splits}
 
     def verify(self) -> None:
         """Reads every byte of the store and compares it with the hashes taken when it was packed.
@@ -112,22 +102,23 @@ class Store:
         self._check(lambda name: True, contents=True)
 
     def _split(self, name: str, shards: "Shards") -> "Split":
-        path = self.directory / f"{name}.index.npy"
+        path = self.directory / index_name(name)
         index = _open_array(path, INDEX)
-        names = takewhile(self._files.__contains__, (shard_name(name, number) for number in count()))
-        lengths = np.array([self._files[shard]["bytes"] for shard in names], dtype=np.int64)
-        if not _is_sound(index, len(self.classes), lengths, self._files[f"{name}.names"]["bytes"]):
+        tars = takewhile(self.files.__contains__, (shard_name(name, number) for number in count()))
+        lengths = np.array([self.files[tar].length for tar in tars], dtype=np.int64)
+        if not _is_sound(index, len(self.classes), lengths, self.files[names_name(name)].length):
             raise DataError(f"{path} points beyond classes, shards or names: {_REMEDY}")
         return Split(self.directory, name, self.size, shards, index)
 
-    def _check(self, chosen: Any, contents: bool) -> None:
-        for name, facts in self._files.items():
+    def _check(self, is_chosen: Callable[[str], bool], contents: bool) -> None:
+        """Compares the chosen files with the manifest: their lengths, and their contents if asked."""
+        for name, file in self.files.items():
             path = self.directory / name
-            if not chosen(name):
+            if not is_chosen(name):
                 continue
             if not path.is_file():
                 raise DataError(f"{path} is missing: {_REMEDY}")
-            if path.stat().st_size != facts["bytes"] or (contents and digest(path) != facts["blake2b"]):
+            if path.stat().st_size != file.length or (contents and File.at(path) != file):
                 raise DataError(f"{path} is damaged: {_REMEDY}")
 
 
@@ -139,7 +130,7 @@ class Split:
         self._size = size
         self._shards = shards
         self._index = index
-        self._names = np.memmap(directory / f"{name}.names", np.uint8, "r")
+        self._names = np.memmap(directory / names_name(name), np.uint8, "r")
 
     def __len__(self) -> int:
         return len(self._index)

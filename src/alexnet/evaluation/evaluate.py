@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,7 +82,7 @@ def evaluate(
     summary = tally.summary(views=views, models=len(classifiers), split=split, seconds=time.monotonic() - start)
     summary["loss"] = loss / total
     summary["is_split_drawn"] = store.is_split_drawn
-    summary["quarantined"] = [entry for entry in store.quarantine if entry.get("split") in split.split("+")]
+    summary["quarantined"] = [msgspec.to_builtins(bad) for bad in store.quarantine if bad.split in split.split("+")]
     return summary, gallery.examples()
 
 

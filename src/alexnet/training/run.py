@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -90,7 +91,7 @@ def describe(train: Train, model: Network, store: Store, source: str) -> dict[st
             "hash": store.content_hash,
             "counts": {name: len(split) for name, split in store.splits.items()},
             "licence": store.licence,
-            "quarantine": store.quarantine,
+            "quarantine": msgspec.to_builtins(store.quarantine),
         },
         "versions": {
             "alexnet": __version__,
