@@ -166,7 +166,7 @@ def _stream(reader: _Reader, count: int, alphabet: int) -> Symbols:
     return huffman.decode(stream, chunks, count, lengths)
 
 
-Part = Plain | Rows | Deflated | HuffmanCoded
+Entry = Plain | Rows | Deflated | HuffmanCoded
 """How one tensor is stored: an entry of the header's `parts`."""
 
 
@@ -181,7 +181,7 @@ def pack(header: dict[str, Any], tensors: dict[str, Floats], image: NDArray[np.u
     Raises:
         ValueError: A tensor has more values.
     """
-    coded: list[tuple[Part, bytes]] = [_coded(name, tensor) for name, tensor in tensors.items()]
+    coded: list[tuple[Entry, bytes]] = [_coded(name, tensor) for name, tensor in tensors.items()]
     rows = zlib.compress(np.diff(image, axis=0, prepend=np.uint8(0)).tobytes(), 9)
     coded.append((Rows("mean_image", image.shape, len(rows)), rows))
     parts = [msgspec.to_builtins(part) for part, _ in coded]
@@ -205,16 +205,16 @@ def read_header(data: bytes) -> dict[str, Any]:
     return header
 
 
-def read_parts(header: dict[str, Any]) -> tuple[Part, ...]:
+def read_parts(header: dict[str, Any]) -> tuple[Entry, ...]:
     """Returns the parts that the header of `read_header` lists.
 
     Raises:
         ValueError: An entry lacks a field, or has one of another type or outside its range.
     """
-    return msgspec.convert(header["parts"], tuple[Part, ...])
+    return msgspec.convert(header["parts"], tuple[Entry, ...])
 
 
-def unpack(data: bytes, parts: tuple[Part, ...]) -> dict[str, NDArray[Any]]:
+def unpack(data: bytes, parts: tuple[Entry, ...]) -> dict[str, NDArray[Any]]:
     """Returns the tensors of a compressed file.
 
     Args:
@@ -246,7 +246,7 @@ def gap_symbols(places: NDArray[np.int64]) -> Symbols:
     return symbols
 
 
-def _coded(name: str, tensor: Floats) -> tuple[Part, bytes]:
+def _coded(name: str, tensor: Floats) -> tuple[Entry, bytes]:
     if tensor.ndim == 1:
         return Plain(name, tensor.shape), tensor.astype("<f4").tobytes()
     flat = tensor.reshape(-1)
