@@ -5,14 +5,15 @@ import json
 import shutil
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 import alexnet
 from alexnet import config
 from alexnet.compression.compress import Plan, compress
-from alexnet.compression.prune import SHARES, weights_of
-from alexnet.errors import UsageError
+from alexnet.compression.prune import KEPT, weights_of
+from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.training.observer import Observer
 from alexnet.weights import checkpoint, compressed
@@ -30,20 +31,20 @@ def result(run, store, tmp_path_factory):
 
 def test_the_table_tells_size_and_errors_of_every_step(result, run):
     table, out = result
-    assert [row["step"] for row in table] == STEPS
-    sizes = [row["bytes"] for row in table]
+    assert [row.step for row in table] == STEPS
+    sizes = [row.bytes for row in table]
     parameters = sum(p.numel() for p in alexnet.load(run).model.parameters())
     assert sizes[0] == 4 * parameters
     assert sizes[0] > sizes[1] == sizes[2] > sizes[3] == sizes[4]
-    assert all(0 <= row["top5_error"] <= row["top1_error"] <= 1 and row["n"] == 9 for row in table)
-    assert compressed.read_header(out)["compression"]["table"] == table
+    assert all(0 <= row.top5_error <= row.top1_error <= 1 and row.n == 9 for row in table)
+    assert compressed.read_header(out)["compression"]["table"] == msgspec.to_builtins(list(table))
     assert [entry.name for entry in out.parent.iterdir()] == [out.name]
 
 
 def test_the_file_holds_what_was_asked_for(result):
     for name, weights in weights_of(compressed.load(result[1]).model).items():
         kept = weights[weights != 0]
-        assert len(kept) == round(SHARES.get(name, 0.1) * weights.numel())
+        assert len(kept) == round(KEPT.get(name, 0.1) * weights.numel())
         assert len(kept.unique()) <= (256 if name.startswith("conv") else 32)
 
 
@@ -84,6 +85,40 @@ def test_work_of_another_request_is_not_continued(run, store, tmp_path):
     assert compress(run / "model.safetensors", store, out, PLAN, should_stop=lambda: True) is None
     with pytest.raises(UsageError, match="was begun with other weights, data or settings"):
         compress(run / "model.safetensors", store, out, replace(PLAN, keep=0.2))
+
+
+@pytest.mark.parametrize("name", ["table.json", "request.json"])
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "3", '{"step": 1}', "[{}]", "[[]]", "\xff", None])
+def test_a_damaged_work_folder_is_one_line(run, store, begun, tmp_path, name, text):
+    out = tmp_path / "toy.compressed"
+    work = shutil.copytree(begun, tmp_path / "toy.compressed.work")
+    if text is None and name == "table.json":
+        text = (work / name).read_text().replace('"n": 9', '"n": 9.5')
+    (work / name).unlink()
+    if text is not None:
+        (work / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(CheckpointError, match=r"is incomplete or damaged .*: delete .* to begin anew") as caught:
+        compress(run / "model.safetensors", store, out, PLAN)
+    assert "\n" not in str(caught.value)
+    assert str(work / name) in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def begun(run, store, tmp_path_factory):
+    """A work folder after one step of the first training."""
+    out = tmp_path_factory.mktemp("begun") / "toy.compressed"
+    assert compress(run / "model.safetensors", store, out, PLAN, should_stop=lambda: True) is None
+    return out.with_name("toy.compressed.work")
+
+
+@pytest.mark.parametrize("table", [3, [3], [{"step": "trained"}], {}])
+def test_a_finished_file_with_a_damaged_table_is_one_line(result, run, store, tmp_path, table):
+    loaded = compressed.load(result[1])
+    request = loaded.header["compression"]["request"]
+    header = {**loaded.header, "compression": {"request": request, "table": table}}
+    compressed.save(tmp_path / "toy.compressed", loaded.model, loaded.mean, header)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        compress(run / "model.safetensors", store, tmp_path / "toy.compressed", PLAN)
 
 
 def test_a_crash_leaves_no_file_and_loses_no_finished_step(run, store, tmp_path):
@@ -161,7 +196,7 @@ def test_what_cannot_be_compressed_is_one_line(result, run, tmp_path, alexnet):
     for arguments, told in (
         ((result[1],), "is compressed already"),
         ((tmp_path / "nothing",), "no trained network at"),
-        ((run, "--keep", 2), "the share of weights to keep"),
+        ((run, "--keep", 2), "the fraction of weights to keep"),
         ((run, "--split", "exam"), "no split 'exam'"),
     ):
         code, _, err = alexnet("compress", *arguments, "--out", tmp_path / "out.compressed")
@@ -193,7 +228,7 @@ def test_a_second_program_does_not_take_over_the_work_of_the_first(run, store, t
             compress(weights, store, out, replace(PLAN, keep=0.2))
         return evaluate(*asked)
 
-    monkeypatch.setattr("alexnet.compression.compress.evaluate", intrude)
+    monkeypatch.setattr("alexnet.compression.table.evaluate", intrude)
     assert compress(weights, store, out, PLAN, should_stop=lambda: True) is None
     assert compress(weights, store, out, PLAN, should_stop=lambda: True) is None
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alexnet.compression.prune import SHARES, hold_zeros, prune, soften_dropout, weights_of
+from alexnet.compression.prune import KEPT, hold_zeros, prune, soften_dropout, weights_of
 from alexnet.config import PAPER
 from alexnet.models.create import create
 from alexnet.training.step import Step
@@ -28,7 +28,7 @@ def test_each_layer_keeps_its_share_and_keeps_the_largest(model):
     prune(model, 0.07)
     for name, weights in weights_of(model).items():
         kept = weights != 0
-        assert kept.sum() == round(SHARES.get(name, 0.07) * weights.numel()), name
+        assert kept.sum() == round(KEPT.get(name, 0.07) * weights.numel()), name
         assert torch.equal(weights[kept], before[name][kept])
         assert before[name][kept].abs().min() >= before[name][~kept].abs().max()
 

@@ -197,6 +197,8 @@ def predict(asked: Namespace) -> None:
 
 def compress(asked: Namespace) -> None:
     """Makes a network smaller."""
+    from msgspec import to_builtins
+
     from alexnet import machine
 
     machine.keep_memory()
@@ -223,7 +225,8 @@ def compress(asked: Namespace) -> None:
     if table is None:
         render.answer(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")
         return
-    facts = {"file": str(out), "bytes": out.stat().st_size, "complete": True, "split": plan.split, "table": table}
+    facts = {"file": str(out), "bytes": out.stat().st_size, "complete": True, "split": plan.split}
+    facts["table"] = to_builtins(table)
     render.answer(asked, facts, render.compressed(facts))
 
 

@@ -9,51 +9,51 @@ Source: Han, Mao, Dally 2016, Deep Compression (AlexNet on ImageNet: 240 MB to 6
 """
 
 import copy
-import json
-import math
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-from torch import Tensor
 
-from alexnet import config, machine
+from alexnet import config, records
+from alexnet.compression import size
+from alexnet.compression import table as tables
 from alexnet.compression.prune import hold_zeros, prune, soften_dropout, weights_of
+from alexnet.compression.retrain import START, Stage, gentler, retrain
 from alexnet.compression.share import hold_values, share
+from alexnet.compression.table import Table
 from alexnet.config import Train
 from alexnet.data.store import Store
-from alexnet.errors import UsageError
-from alexnet.evaluation.classifier import load
-from alexnet.evaluation.evaluate import evaluate
+from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.network import Network
 from alexnet.models.variants import CIFAR
+from alexnet.records import Compression, CompressionRequest, CompressionStep
 from alexnet.training import run
-from alexnet.training.loop import Job, Progress, read_progress
 from alexnet.training.observer import Observer
-from alexnet.weights import checkpoint, compressed, manifest, sparse
-
-RATE = 0.25
-"""Highest learning rate of a retraining over that of the training."""
+from alexnet.weights import checkpoint, compressed, manifest
+from alexnet.weights.checkpoint import Checkpoint
 
 SHARE_EPOCHS = 1 / 3
 """Epochs of training codebooks over those of training what pruning left."""
 
-START, TABLE, REQUEST = "start.safetensors", "table.json", "request.json"
+REQUEST = "request.json"
+
+_OF_OTHER_FILES = ("progress", "metrics", "step")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked for.
+    """How to compress.
 
     Attributes:
-        keep: Share of the weights of fc6 and fc7 that stay, in (0, 1].
-        epochs: Passes over the training pictures after pruning; `SHARE_EPOCHS` of them after sharing.
+        keep: Fraction of the weights of fc6 and fc7 that stay, in (0, 1].
+        epochs: Passes over the training pictures after pruning, in (0, 1000]; `SHARE_EPOCHS` of them after sharing.
         split: What errors are measured on: `val`, `test`, ..., or several joined by `+`.
     """
 
@@ -63,7 +63,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not 0 < self.keep <= 1:
-            raise UsageError(f"the share of weights to keep lies above 0 and is at most 1, got {self.keep:g}")
+            raise UsageError(f"the fraction of weights to keep lies above 0 and is at most 1, got {self.keep:g}")
         if not 0 < self.epochs <= 1000:
             raise UsageError(f"the epochs of retraining lie above 0 and are at most 1000, got {self.epochs:g}")
 
@@ -73,9 +73,9 @@ def compress(
     store: Store,
     out: Path,
     plan: Plan,
-    follower: Observer | None = None,
+    observer: Observer | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> list[dict[str, Any]] | None:
+) -> tuple[CompressionStep, ...] | None:
     """Compresses a trained network, or goes on where an earlier call stopped; a finished result is only read.
 
     Args:
@@ -83,183 +83,86 @@ def compress(
         store: The data to train and to measure on.
         out: The compressed file to make. Until it is whole, a folder `OUT.work` beside it holds what is done.
         plan: How.
-        follower: Is told how it goes.
+        observer: Is told how it goes.
         should_stop: Asked after every step of training; True saves and stops.
 
     Returns:
-        The table, a row a step: `step`, `bytes`, `ratio` (of all weights and biases in float32 to `bytes`),
-        `top1_error`, `top5_error` and `n`, the pictures measured. None if it was stopped.
+        The table, a row a step; None if it was stopped.
 
     Raises:
-        UsageError: The file is there and another, the data have other classes, or it is no AlexNet.
-        CheckpointError: The weights are damaged.
-        TrainingError: The loss is not finite any more.
+        UsageError: The file or its work folder was made by another request, the data have other classes, the network
+            is no AlexNet, or another program works in the folder.
+        CheckpointError: The weights, the finished file or the work folder are damaged.
+        TrainingError: The loss is no longer finite.
     """
     trained = checkpoint.load(weights)
-    request = {**asdict(plan), "weights": trained.header["crc32"], "data": store.content_hash}
+    request = CompressionRequest(
+        keep=plan.keep, epochs=plan.epochs, split=plan.split, weights=trained.header["crc32"], data=store.content_hash
+    )
     if out.exists():
         return _finished(out, request)
-    if trained.model.variant in CIFAR:
-        raise UsageError(f"{trained.model.variant} is small already: compress takes AlexNets")
-    if (known := tuple(trained.header["classes"])) != store.classes:
-        how = "the classes in another order" if sorted(known) == sorted(store.classes) else "other classes"
-        raise UsageError(f"{weights} knows {how} than {store.name}; give the data that it was trained with")
+    _check(trained, weights, store, out)
     store = copy.copy(store)
     store.mean_image = np.rint(trained.mean).clip(0, 255)  # the file has a byte a number
-    if out.name == compressed.NAME and (out.parent / "model.safetensors").exists():
-        raise UsageError(f"{out.parent} holds a run, whose weights come first; give another --out")
-    work = out.with_name(f"{out.name}.work")
-    float32_bytes = 4 * sum(parameter.numel() for parameter in trained.model.parameters())
+    work, observer = out.with_name(f"{out.name}.work"), observer or Observer()
     with plain_errors(work.parent):
         work.mkdir(parents=True, exist_ok=True)
     with alone_in(work, "is being worked in by another program: wait for it, or stop it"):
         _claim(work, request)
-        table = _Table(work / TABLE, store, plan.split, float32_bytes)
-        retrain = _Retraining(trained.header, store, work, table, follower or Observer(), should_stop)
+        table, header = Table(work, store, plan.split, trained.model), trained.header
         del trained  # memory: every step reads what it needs
-
-        table.measure("trained", weights, float32_bytes)
-        cut = partial(_cut, keep=plan.keep)
-        pruned = retrain("pruned", weights, cut, hold_zeros, _bytes_pruned, plan.epochs)
-        if pruned is None:
-            return None
-        shared = retrain("shared", pruned, share, hold_values, _bytes_shared, SHARE_EPOCHS * plan.epochs)
-        if shared is None:
-            return None
-        retrain.follower.began("coding")
-        result, coded = checkpoint.load(shared), work / out.name
-        for name, group in hold_values(checkpoint.load(shared.parent / START).model).items():
-            group.average(weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
-        kept = {name: value for name, value in retrain.header.items() if name not in _OF_OTHER_FILES}
-        compressed.save(coded, result.model, result.mean, {**kept, "compression": {"request": request}})
-        table.measure("Huffman", coded, coded.stat().st_size)
-        compression = {"request": request, "table": table.rows}
-        with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
-            compressed.save(out, result.model, result.mean, {**kept, "compression": compression})
+        table.measure("trained", weights, table.float32_bytes)
+        latest = weights
+        for stage in _stages(plan):
+            retrained = retrain(stage, latest, _settings(header), table, observer, should_stop)
+            if retrained is None:
+                return None
+            latest = retrained
+        observer.began("coding")
+        _code(latest, header, request, table, out)
         shutil.rmtree(work)
         return table.rows
 
 
-_OF_OTHER_FILES = ("progress", "metrics", "step")
-
-
-def _finished(out: Path, request: dict[str, Any]) -> list[dict[str, Any]]:
-    compression = compressed.read_header(out).get("compression", {})
-    if compression.get("request") != request:
+def _finished(out: Path, request: CompressionRequest) -> tuple[CompressionStep, ...]:
+    compression = _made_by(out)
+    if compression is None or compression.request != request:
         raise UsageError(f"{out} was made of other weights, with other data or settings; give another --out")
-    table: list[dict[str, Any]] = compression["table"]
-    return table
+    return compression.table
 
 
-def _claim(work: Path, request: dict[str, Any]) -> None:
-    """Makes sure that the work folder is new, or an equal request's."""
+def _made_by(out: Path) -> Compression | None:
+    try:
+        return msgspec.convert(compressed.read_header(out).get("compression"), Compression | None)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{out} is damaged: {error}; restore it from a copy") from error
+
+
+def _check(trained: Checkpoint, weights: Path, store: Store, out: Path) -> None:
+    if trained.model.variant in CIFAR:
+        raise UsageError(f"{trained.model.variant} is small already: compress takes AlexNets")
+    if (classes := tuple(trained.header["classes"])) != store.classes:
+        how = "the classes in another order" if sorted(classes) == sorted(store.classes) else "other classes"
+        raise UsageError(f"{weights} knows {how} than {store.name}; give the data that it was trained with")
+    if out.name == compressed.NAME and (out.parent / run.BEST).exists():
+        raise UsageError(f"{out.parent} holds a run, whose weights come first; give another --out")
+
+
+def _claim(work: Path, request: CompressionRequest) -> None:
+    """Makes sure that the work folder is new, or was begun by an equal request."""
     note = work / REQUEST
-    if not (work / TABLE).exists():  # nothing worth keeping yet
-        write(note, json.dumps(request))
-    if json.loads(note.read_text(encoding="utf-8")) != request:
+    if not (work / tables.NAME).exists():  # nothing worth keeping yet
+        write(note, records.to_json(request))
+    text = note.read_bytes() if note.exists() else b""
+    if records.read(CompressionRequest, text, note, CheckpointError, f"delete {work} to begin anew") != request:
         raise UsageError(f"{work} was begun with other weights, data or settings; delete it or give another --out")
 
 
-@dataclass
-class _Table:
-    """What each step costs; kept in a file.
-
-    Attributes:
-        path: The file.
-        store: What to measure on.
-        split: Which part of it.
-        float32_bytes: All weights and biases.
-        rows: So far.
-    """
-
-    path: Path
-    store: Store
-    split: str
-    float32_bytes: int
-    rows: list[dict[str, Any]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.rows = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else []
-
-    def measure(self, step: str, weights: Path, size: int) -> None:
-        """Measures a weight file and adds a row, unless it is there."""
-        if any(row["step"] == step for row in self.rows):
-            return
-        summary, _ = evaluate([load(weights)], self.store, self.split)
-        figures = {name: summary[name] for name in ("top1_error", "top5_error", "n")}
-        self.rows.append({"step": step, "bytes": size, "ratio": self.float32_bytes / size, **figures})
-        write(self.path, json.dumps(self.rows))
-
-
-@dataclass
-class _Retraining:
-    """Changes a network and trains it again under what the change demands.
-
-    Attributes:
-        header: Of the trained network's weight file.
-        store: The data.
-        work: The folder for its own.
-        table: To which it adds two rows, before and after.
-        follower: Is told how it goes.
-        should_stop: Asked after every step of training.
-    """
-
-    header: dict[str, Any]
-    store: Store
-    work: Path
-    table: _Table
-    follower: Observer
-    should_stop: Callable[[], bool]
-
-    def __call__(
-        self,
-        name: str,
-        weights: Path,
-        change: Callable[[Network], None],
-        hold: Callable[[Network], object],
-        size: Callable[[Network], int],
-        epochs: float,
-    ) -> Path | None:
-        """Gives the weight file in the end; None if it was stopped."""
-        folder = self.work / name
-        settings = self.settings(epochs)
-        if not (folder / START).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            model = checkpoint.load(weights).model
-            change(model)
-            header = run.create(folder, settings, model, self.store, name)
-            checkpoint.save(folder / START, model, self.store.mean_image, header)
-        model = checkpoint.load(folder / START).model.to(machine.device())
-        bytes_now = size(model)
-        self.table.measure(name, folder / START, bytes_now)
-        if not (folder / run.BEST).exists():
-            self.follower.began(f"training again, {name}")
-            hold(model)
-            if not self.train(folder, model, settings):
-                return None
-        (folder / run.LAST).unlink(missing_ok=True)
-        self.table.measure(f"{name}, retrained", folder / run.BEST, bytes_now)
-        return folder / run.BEST
-
-    def train(self, folder: Path, model: Network, settings: Train) -> bool:
-        """Trains to the end, from the last save if there is one; False if it was stopped."""
-        progress, momentum = Progress(), {}
-        if (folder / run.LAST).exists():
-            saved = checkpoint.load(folder / run.LAST)
-            model.load_state_dict(saved.model.state_dict())
-            progress, momentum = read_progress(saved.header, folder / run.LAST), saved.momentum
-        job = Job(settings, self.store, folder, model, momentum, progress, self.follower)
-        return job.run(self.should_stop)
-
-    def settings(self, epochs: float) -> Train:
-        """Gives how to train again: as the network was trained, more gently, measured at the end alone."""
-        trained = replace(config.MODERN, divide_pixels_by=self.header["preprocessing"]["divide_pixels_by"])
-        if "train" in self.header:
-            trained = config.from_json(self.header["train"])
-        rate = RATE * trained.learning_rate
-        once = config.RANGES["evaluate_every"][1]
-        trained = replace(trained, epochs=epochs, steps=None, evaluate_every=once)
-        return replace(trained, schedule="one-cycle", warm_up=0.1, learning_rate=rate)
+def _stages(plan: Plan) -> tuple[Stage, Stage]:
+    return (
+        Stage("pruned", partial(_cut, keep=plan.keep), hold_zeros, size.pruned, plan.epochs),
+        Stage("shared", share, hold_values, size.shared, SHARE_EPOCHS * plan.epochs),
+    )
 
 
 def _cut(model: Network, keep: float) -> None:
@@ -267,23 +170,22 @@ def _cut(model: Network, keep: float) -> None:
     soften_dropout(model, keep)
 
 
-def _bytes_pruned(model: Network) -> int:
-    """Gives the bytes with 32 bits for each weight that is left."""
-    return sum(_bytes(tensor, 32) for tensor in model.state_dict().values())
+def _settings(header: dict[str, Any]) -> Train:
+    """Returns how to train again: as the network was trained, or as a modern one is, but more gently."""
+    modern = replace(config.MODERN, divide_pixels_by=header["preprocessing"]["divide_pixels_by"])
+    return gentler(config.from_json(header["train"]) if "train" in header else modern)
 
 
-def _bytes_shared(model: Network) -> int:
-    """Gives the bytes with a place in the codebook for each weight that is left, and the codebooks."""
-    total = 0
-    for tensor in model.state_dict().values():
-        values = len(tensor[tensor != 0].unique())
-        total += _bytes(tensor, math.ceil(math.log2(max(2, values)))) + (4 * values if tensor.dim() > 1 else 0)
-    return total
-
-
-def _bytes(tensor: Tensor, bits: int) -> int:
-    """Gives the bytes with so many bits for each weight that is left and 8 for each gap; biases are float32."""
-    if tensor.dim() == 1:
-        return 4 * tensor.numel()
-    places = np.flatnonzero(tensor.cpu().numpy())
-    return len(sparse.gap_symbols(places)) + math.ceil(bits * len(places) / 8)
+def _code(shared: Path, header: dict[str, Any], request: CompressionRequest, table: Table, out: Path) -> None:
+    """Writes the compressed file twice: once to measure it, and then with the whole table in its header."""
+    result, coded = checkpoint.load(shared), table.folder / out.name
+    for name, group in hold_values(checkpoint.load(shared.with_name(START)).model).items():
+        group.average(weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
+    kept = {name: value for name, value in header.items() if name not in _OF_OTHER_FILES}
+    compressed.save(
+        coded, result.model, result.mean, {**kept, "compression": {"request": msgspec.to_builtins(request)}}
+    )
+    table.measure("Huffman", coded, coded.stat().st_size)
+    compression = msgspec.to_builtins(Compression(request=request, table=table.rows))
+    with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
+        compressed.save(out, result.model, result.mean, {**kept, "compression": compression})

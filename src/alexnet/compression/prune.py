@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from alexnet.models.network import Network
 
-SHARES = {"conv1": 0.84, "conv2": 0.38, "conv3": 0.35, "conv4": 0.37, "conv5": 0.37, "fc8": 0.25}
-"""Layer -> share of its weights that stay.
+KEPT = {"conv1": 0.84, "conv2": 0.38, "conv3": 0.35, "conv4": 0.37, "conv5": 0.37, "fc8": 0.25}
+"""Layer -> fraction of its weights that stay.
 
 Source: Han, Mao, Dally 2016, Deep Compression, table 4, which also keeps 9 % of fc6 and fc7.
 """
@@ -21,19 +21,19 @@ def prune(model: Network, keep: float) -> None:
 
     Args:
         model: The network.
-        keep: Share of the weights of fc6 and fc7 that stay, in (0, 1]; the other layers' are in `SHARES`.
+        keep: Fraction of the weights of fc6 and fc7 that stay, in (0, 1]; those of the other layers are in `KEPT`.
     """
     with torch.no_grad():
         for name, weights in weights_of(model).items():
             flat = weights.flatten()
-            kept = flat.abs().topk(max(1, round(SHARES.get(name, keep) * len(flat))), sorted=False).indices
-            weights.copy_(torch.zeros_like(flat).index_copy_(0, kept, flat[kept]).view_as(weights))
+            places = flat.abs().topk(max(1, round(KEPT.get(name, keep) * len(flat))), sorted=False).indices
+            weights.copy_(torch.zeros_like(flat).index_copy_(0, places, flat[places]).view_as(weights))
 
 
 def soften_dropout(model: Network, keep: float) -> None:
-    """Lowers the rate of dropout to rate * sqrt(keep), in place: fewer weights need less holding back.
+    """Lowers the rate of dropout to rate * sqrt(keep), in place, since fewer weights need less regularisation.
 
-    Where the network is scaled at test time, the weights behind take up the change: it answers what it answered.
+    In a network that is scaled at test time, the weights after each dropout are scaled too, so its outputs stay.
 
     Source: Han, Pool, Tran, Dally 2015, Learning both weights and connections, section 3.2.
     """
@@ -52,14 +52,14 @@ def soften_dropout(model: Network, keep: float) -> None:
 def hold_zeros(model: Network) -> None:
     """Makes every later update leave those weights at zero that are zero at this moment.
 
-    Their gradients become zero; with no momentum yet and nothing to decay they do not move.
+    Their gradients become zero. Without momentum or a value to decay, the weights then do not move.
     """
     for weights in weights_of(model).values():
         weights.register_post_accumulate_grad_hook(_Mask(weights.detach() != 0))  # type: ignore[no-untyped-call]
 
 
 def weights_of(model: Network) -> dict[str, Tensor]:
-    """Gives layer -> its weights, without biases."""
+    """Returns the weights of each layer by its name, without biases."""
     return {name: layer.weight for name, layer in model.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)}
 
 

@@ -1,4 +1,4 @@
-"""Few values are enough: a layer's weights take theirs from a codebook, and training moves the codebook."""
+"""Weight sharing: a layer's weights take their values from a small codebook, and training moves the codebook."""
 
 import numpy as np
 import torch
@@ -9,12 +9,13 @@ from alexnet.compression.prune import weights_of
 from alexnet.models.network import Network
 
 VALUES = {"conv": 256, "fc": 32}
-"""Kind of layer -> values of its codebook.
+"""Kind of layer -> most values of its codebook.
 
 Source: Han, Mao, Dally 2016, Deep Compression, section 5.2: 8 bits and 5 bits.
 """
 
 ROUNDS = 300
+"""Most rounds of k-means."""
 
 
 def share(model: Network) -> None:
@@ -33,10 +34,10 @@ def cluster(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
     Args:
         values: (n,) not zero.
-        count: How many to find, 2 or more; fewer are found where `values` are fewer.
+        count: How many to find, 2 or more.
 
     Returns:
-        (count,) ascending, each the mean of the values nearest to it.
+        (count,) ascending, each the mean of the values nearest to it; fewer where `values` are fewer.
 
     Source: Han, Mao, Dally 2016, section 3.2, which starts from evenly spaced centres because large weights are few
     and matter most. Differs: they are spaced on each side of the hole that pruning left around zero.
@@ -56,14 +57,14 @@ def cluster(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 
 class Shared:
-    """Weights that have one value for each group, now and after every update.
+    """Weights in groups of one value each, before and after every update.
 
     The gradient of a value is the sum over its members. All members move by that sum over their number: to move n
     weights together by a step is to move along a direction of length sqrt(n), so this is the step that plain gradient
-    descent takes when it may only move them together, and what is a stable rate without groups is one with them.
+    descent takes when it may only move them together. A rate that is stable without groups is stable with them.
 
     Args:
-        weights: Their values that are not zero make the groups; zeros stay.
+        weights: Equal ones that are not zero form a group; zeros stay.
     """
 
     def __init__(self, weights: Tensor) -> None:
@@ -73,19 +74,19 @@ class Shared:
         self.count = len(codebook)
 
     def sums(self, gradient: Tensor) -> Tensor:
-        """Gives the gradient of each value, (count,) float64: the sum over its members."""
+        """Returns the gradient of each value, (count,) float64: the sum over its members."""
         members = gradient.flatten()[self.places].double()
         return members.new_zeros(self.count).index_add_(0, self.groups, members)
 
     def average(self, tensor: Tensor) -> None:
-        """Gives each member of a group the group's mean, and all others zero, in place."""
+        """Sets each member of a group to the mean of the group, and all other elements to zero, in place."""
         means = (self.sums(tensor) / self.sizes).to(tensor.dtype)
         flat = torch.zeros_like(tensor, memory_format=torch.contiguous_format).flatten()
         flat[self.places] = means[self.groups]
         tensor.copy_(flat.view_as(tensor))
 
     def __call__(self, weights: Tensor) -> None:
-        """Ties the gradients of `weights`, as soon as they are computed."""
+        """Averages the gradients of `weights` over each group, as soon as they are computed."""
         assert weights.grad is not None
         self.average(weights.grad)
 
