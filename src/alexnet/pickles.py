@@ -1,19 +1,22 @@
-"""Reads pickles without Python's own reader: it can build numbers, strings, lists, dicts and arrays, and nothing else.
+"""Reads pickles without Python's own reader: numbers, strings, lists, dicts and arrays can be built, and nothing else.
 
-A pickle is a program for a small stack machine. This machine knows the instructions of protocols 2 to 4 that data
-need. What a pickle asks to be called is looked up in a table of our own functions; a name that is not there is an
-error, or, for modules that a caller lists, a lifeless `Inert`. Time and memory are bounded: so many instructions, no
-key but strings and numbers, arrays as views of the file, nothing hashed or printed that may be nested (a few bytes make
-a tuple of tuples whose hash takes days).
+A pickle is a program for a small stack machine. The machine here follows the instructions of protocols 2 to 4 that data
+need. A function that a pickle calls is looked up by its name in a table of our own functions. Any other name is an
+error, or, in modules that the caller lists, becomes a lifeless `Inert`. No code from a file is ever run.
 
-Source: the comments of CPython's pickletools.py.
+Time and memory are bounded. The number of instructions is limited. A length is compared with what is left of the file
+before anything is read; `pickletools.genops` would copy and decode an argument before it can be refused. Long strings
+and arrays are views of the file. Only strings and numbers may be keys, and no value is hashed or printed that may be
+nested, because a few bytes make a tuple of tuples whose hash takes days.
+
+Source: the comments of CPython's pickletools.py. Of CPython's `pickle` only the names of the instructions are used.
 """
 
 import math
+import pickle
 import struct
-from collections.abc import Callable, Collection, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,29 +25,32 @@ MAX_INSTRUCTIONS = 5_000_000
 """A cuda-convnet checkpoint with the errors of 90 epochs has about 2 million."""
 
 SHORT = 4096
-"""Longer strings are kept as views of the file."""
+"""Bytes of the longest string that is copied; a longer one stays a view of the file."""
+
+MAX_NAME = 200
+"""Characters of the longest name of a module or function."""
 
 _DTYPES = {"b1", "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
 
-
 _ORDERS = {"<": "<", "|": "|", "=": "<", ">": ">"}
+"""Byte order as a pickle states it -> as numpy takes it; native order was little-endian on the machines that wrote."""
 
 
 class PickleError(Exception):
-    """The pickle is damaged, or wants what it must not have."""
+    """The pickle is damaged, or asks for something that it must not have."""
 
 
 @dataclass(frozen=True)
 class Inert:
-    """An object of a class that is not built: its name only."""
+    """Stands for an object whose class is not built; keeps only the name."""
 
     name: str
 
 
 class Array:
-    """A numpy array; `values` is None until its content has come."""
+    """A numpy array; `values` is None until the instruction that carries its content."""
 
-    values: NDArray[Any] | None = None
+    values: NDArray[np.generic] | None = None
 
 
 @dataclass
@@ -52,12 +58,16 @@ class _Dtype:
     code: str
     order: str = "<"
 
-    def numpy(self) -> np.dtype[Any]:
+    def numpy(self) -> np.dtype[np.generic]:
         return np.dtype(self.order + self.code)
 
 
-def content(value: Any) -> memoryview:
-    """Gives the bytes of a string of any kind."""
+def content(value: object) -> memoryview:
+    """Returns the bytes of a string of any kind.
+
+    Raises:
+        PickleError: The value is no string.
+    """
     if isinstance(value, str):  # Python 2 did not tell text from bytes
         value = value.encode("latin-1")
     if isinstance(value, (bytes, memoryview)):
@@ -65,44 +75,48 @@ def content(value: Any) -> memoryview:
     raise PickleError(f"a {type(value).__name__} stands where bytes are expected")
 
 
-def _dtype(code: Any, *_: Any) -> _Dtype:
+def _dtype(code: object, *_: object) -> _Dtype:
     if not isinstance(code, str) or code not in _DTYPES:
         raise PickleError(f"an array of type {code[:20] if isinstance(code, str) else type(code).__name__!r}")
     return _Dtype(code)
 
 
-def _scalar(dtype: Any, data: Any) -> Any:
+def _scalar(dtype: object, data: object) -> object:
     if not isinstance(dtype, _Dtype) or len(content(data)) != dtype.numpy().itemsize:
         raise PickleError("a damaged number")
     return np.frombuffer(content(data), dtype.numpy())[0].item()
 
 
-def _encode(text: Any, _: Any) -> bytes:
-    """Turns the text that Python 3 makes of bytes for Python 2 back into bytes."""
+def _encode(text: object, _: object) -> bytes:
+    """Returns bytes that Python 3 wrote for Python 2 as text, one character a byte."""
     return (text if isinstance(text, str) else bytes(content(text)).decode("utf-8")).encode("latin-1")
 
 
-def _dict(pairs: Any = ()) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
-    for pair in pairs:
-        _set(made, *pair)
-    return made
+def _dict(pairs: Iterable[tuple[object, object]] = ()) -> dict[object, object]:
+    items: dict[object, object] = {}
+    for key, value in pairs:
+        _set(items, key, value)
+    return items
 
 
-def _set(target: Any, key: Any, value: Any) -> None:
+def _set(target: object, key: object, value: object) -> None:
     if not isinstance(key, (str, bytes, int, float)):
         raise PickleError(f"a key that is a {type(key).__name__}")
-    if not isinstance(target, Inert):
+    if isinstance(target, dict):
         target[key] = value
+    elif not isinstance(target, Inert):
+        raise PickleError(f"it sets an item of a {type(target).__name__}")
 
 
-PLAIN: dict[str, Any] = {
+PLAIN: dict[str, object] = {
     "_codecs.encode": _encode,
     "numpy.ndarray": Inert("numpy.ndarray"),
     "numpy.dtype": _dtype,
     "collections.OrderedDict": _dict,
     "ordereddict.OrderedDict": _dict,
 }
+"""The names that every pickle may use, and the values or functions of ours that stand for them."""
+
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     PLAIN[f"{_module}._reconstruct"] = lambda *_: Array()
     PLAIN[f"{_module}.scalar"] = _scalar
@@ -111,29 +125,27 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
 def read(
     data: memoryview,
     *,
-    known: Mapping[str, Any] = PLAIN,
+    names: Mapping[str, object] = PLAIN,
     inert: Collection[str] = (),
-    persistent: Callable[[Any], Any] | None = None,
-) -> tuple[Any, int]:
+    persistent: Callable[[object], object] | None = None,
+) -> tuple[object, int]:
     """Reads one pickle.
 
     Args:
         data: The pickle, and whatever follows it.
-        known: What stands for the names it may use: values, or functions of ours.
+        names: The names that it may use, each with the value or the function of ours that stands for it.
         inert: Modules whose objects become `Inert`.
-        persistent: Gives the object for a persistent id.
+        persistent: Returns the object for a persistent id; without it such ids are refused.
 
     Returns:
         The object, and where the pickle ends.
 
     Raises:
-        PickleError: It is damaged, too long, or wants something else.
+        PickleError: The pickle is damaged, is too long, or asks for anything else.
     """
-    machine = _Machine(data, known, inert, persistent)
+    machine = _Machine(data, names, inert, persistent)
     try:
         return machine.run(), machine.at
-    except PickleError:
-        raise
     except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error) as error:
         raise PickleError(f"damaged at byte {machine.at:,}") from error
 
@@ -142,23 +154,24 @@ class _Machine:
     def __init__(
         self,
         data: memoryview,
-        known: Mapping[str, Any],
+        names: Mapping[str, object],
         inert: Collection[str],
-        persistent: Callable[[Any], Any] | None,
+        persistent: Callable[[object], object] | None,
     ) -> None:
         self.data, self.at = data, 0
-        self.known, self.inert, self.persistent = known, inert, persistent
-        self.left = MAX_INSTRUCTIONS + 2 * len(data)  # items that calls may copy: each is made as often as one likes
-        self.stack: list[Any] = []
-        self.marked: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        self.names, self.inert, self.persistent = names, inert, persistent
+        # A pickle may call with the same large argument again and again, so the items that calls may copy are limited.
+        self.copies_left = MAX_INSTRUCTIONS + 2 * len(data)
+        self.stack: list[object] = []
+        self.marked: list[list[object]] = []
+        self.memo: dict[int, object] = {}
 
-    def run(self) -> Any:
-        """Follows the instructions until the one that stops."""
+    def run(self) -> object:
+        """Follows the instructions up to STOP; returns the object on top of the stack."""
         for _ in range(MAX_INSTRUCTIONS):
             code = self.data[self.at]
             self.at += 1
-            if code == 0x2E:  # STOP
+            if code == pickle.STOP[0]:
                 return self.stack.pop()
             instruction = _INSTRUCTIONS.get(code)
             if instruction is None:
@@ -172,108 +185,106 @@ class _Machine:
         self.at += length
         return self.data[self.at - length : self.at]
 
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
+    def unsigned(self, width: int) -> int:
+        return int.from_bytes(self.take(width), "little")
 
     def line(self) -> str:
-        start = self.at
-        while self.data[self.at] != 0x0A:
-            self.at += 1
-            if self.at - start > 200:
-                raise PickleError("a name of more than 200 characters")
-        self.at += 1
-        return bytes(self.data[start : self.at - 1]).decode("latin-1")
+        text, newline, _ = bytes(self.data[self.at : self.at + MAX_NAME + 1]).partition(b"\n")
+        if not newline:
+            raise PickleError(f"a name that does not end within {MAX_NAME} characters")
+        self.at += len(text) + 1
+        return text.decode("latin-1")
 
-    def to_mark(self) -> list[Any]:
-        items, self.stack = self.stack, self.marked.pop()
-        return items
+    def push(self, value: object) -> None:
+        self.stack.append(value)
 
-    def string(self, form: str, decode: str | None) -> None:
-        data = self.take(self.number(form))
+    def string(self, width: int, encoding: str | None) -> None:
+        data = self.take(self.unsigned(width))
         if len(data) > SHORT:
             self.push(data)
         else:
-            self.push(bytes(data) if decode is None else bytes(data).decode(decode, "replace"))
+            self.push(bytes(data) if encoding is None else bytes(data).decode(encoding, "replace"))
 
-    def long(self, form: str) -> None:
-        length = self.number(form)
+    def signed(self, length: int) -> None:
         if length > 64:
             raise PickleError(f"a number of {length:,} bytes")
         self.push(int.from_bytes(self.take(length), "little", signed=True))
 
-    def tuple_of(self, count: int) -> None:
-        items = tuple(self.stack[len(self.stack) - count :])
-        if len(items) != count:
+    def mark(self) -> None:
+        self.marked.append(self.stack)
+        self.stack = []
+
+    def to_mark(self) -> list[object]:
+        items, self.stack = self.stack, self.marked.pop()
+        return items
+
+    def top(self, count: int) -> tuple[object, ...]:
+        """Takes the last `count` values off the stack, in the order in which they were pushed."""
+        if len(self.stack) < count:
             raise PickleError("the stack is empty")
-        del self.stack[len(self.stack) - count :]
-        self.push(items)
+        items = tuple(self.stack[-count:])
+        del self.stack[-count:]
+        return items
 
-    def append(self, items: list[Any]) -> None:
-        if not isinstance(self.stack[-1], Inert):
-            self.stack[-1].extend(items)
+    def extend(self, items: list[object]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.extend(items)
+        elif not isinstance(target, Inert):
+            raise PickleError(f"it appends to a {type(target).__name__}")
 
-    def set_items(self, items: list[Any]) -> None:
-        for key, value in zip(items[::2], items[1::2], strict=True):
+    def set_items(self, items: Collection[object]) -> None:
+        each = iter(items)
+        for key, value in zip(each, each, strict=True):
             _set(self.stack[-1], key, value)
 
-    def look_up(self, module: Any, name: Any) -> Any:
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def look_up(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise PickleError("it calls what has no name")
         full = f"{module}.{name}"
-        if full in self.known:
-            return self.known[full]
-        if module in self.inert:
-            return Inert(full)
-        raise PickleError(f"it calls {full}, which a weight file has no need of")
+        if full not in self.names and module not in self.inert:
+            raise PickleError(f"it calls {full}, which a weight file has no need of")
+        self.push(self.names[full] if full in self.names else Inert(full))
 
-    def call(self, function: Any, arguments: Any) -> None:
+    def call(self, function: object, arguments: object) -> None:
         if isinstance(function, Inert):
             self.push(function)
         elif callable(function) and isinstance(arguments, (tuple, list)):
-            self.left -= sum(len(each) for each in arguments if isinstance(each, Sized))
-            if self.left < 0:
+            self.copies_left -= sum(len(each) for each in arguments if isinstance(each, Sized))
+            if self.copies_left < 0:
                 raise PickleError("it copies the same things over and over")
             self.push(function(*arguments))
         else:
             raise PickleError("it calls what is no function")
 
-    def reduce(self) -> None:
-        arguments, function = self.stack.pop(), self.stack.pop()
-        self.call(function, arguments)
+    def call_items(self, items: list[object]) -> None:
+        self.call(items[0], items[1:])
 
     def build(self) -> None:
-        """Gives an object its state; dicts and what is lifeless have none that matters."""
-        state, target = self.stack.pop(), self.stack[-1]
-        if isinstance(target, _Dtype):
-            order = state[1]
-            if not isinstance(order, str) or order not in _ORDERS:
-                raise PickleError("a damaged array type")
-            target.order = _ORDERS[order]
-        elif isinstance(target, Array):
-            target.values = _array(*state)
-        elif not isinstance(target, (Inert, dict)):
+        """Hands an object its state; a dict or an inert object ignores it."""
+        target, state = self.stack[-2:]
+        self.stack.pop()
+        if isinstance(target, (Inert, dict)):
+            return
+        if not isinstance(target, (_Dtype, Array)) or not isinstance(state, tuple):
             raise PickleError(f"it changes a {type(target).__name__}")
+        if isinstance(target, Array):
+            target.values = _array(*state)
+        elif not isinstance(state[1], str) or state[1] not in _ORDERS:
+            raise PickleError("a damaged array type")
+        else:
+            target.order = _ORDERS[state[1]]
 
     def persist(self) -> None:
         if self.persistent is None:
             raise PickleError("it refers to another file")
         self.push(self.persistent(self.stack.pop()))
 
-    def object_of(self, items: list[Any]) -> None:
-        self.call(items[0], items[1:])
 
-    def mark(self) -> None:
-        self.marked.append(self.stack)
-        self.stack = []
-
-    def put(self, index: int) -> None:
-        self.memo[index] = self.stack[-1]
-
-
-def _array(version: Any, shape: Any, dtype: Any, is_fortran: Any, data: Any) -> NDArray[Any]:
+def _array(version: object, shape: object, dtype: object, is_fortran: object, data: object) -> NDArray[np.generic]:
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple) or len(shape) > 8:
         raise PickleError("a damaged array")
     if not all(isinstance(side, int) and 0 <= side < 1 << 40 for side in shape):
@@ -284,54 +295,53 @@ def _array(version: Any, shape: Any, dtype: Any, is_fortran: Any, data: Any) -> 
     return values.reshape(shape, order="F" if is_fortran else "C")
 
 
-_INSTRUCTIONS: dict[int, Callable[[_Machine], Any]] = {
-    0x80: lambda m: m.take(1),  # PROTO
-    0x95: lambda m: m.take(8),  # FRAME
-    ord("("): _Machine.mark,
-    ord("0"): lambda m: m.stack.pop(),
-    ord("1"): lambda m: m.to_mark(),
-    ord("2"): lambda m: m.push(m.stack[-1]),
-    ord("N"): lambda m: m.push(None),
-    0x88: lambda m: m.push(True),
-    0x89: lambda m: m.push(False),
-    ord("J"): lambda m: m.push(m.number("<i")),
-    ord("K"): lambda m: m.push(m.number("<B")),
-    ord("M"): lambda m: m.push(m.number("<H")),
-    0x8A: lambda m: m.long("<B"),
-    0x8B: lambda m: m.long("<I"),
-    ord("G"): lambda m: m.push(m.number(">d")),
-    ord("T"): lambda m: m.string("<I", "latin-1"),
-    ord("U"): lambda m: m.string("<B", "latin-1"),
-    ord("X"): lambda m: m.string("<I", "utf-8"),
-    0x8C: lambda m: m.string("<B", "utf-8"),
-    0x8D: lambda m: m.string("<Q", "utf-8"),
-    ord("B"): lambda m: m.string("<I", None),
-    ord("C"): lambda m: m.string("<B", None),
-    0x8E: lambda m: m.string("<Q", None),
-    ord("]"): lambda m: m.push([]),
-    ord("a"): lambda m: m.append([m.stack.pop()]),
-    ord("e"): lambda m: m.append(m.to_mark()),
-    ord("l"): lambda m: m.push(m.to_mark()),
-    ord(")"): lambda m: m.push(()),
-    ord("t"): lambda m: m.push(tuple(m.to_mark())),
-    0x85: lambda m: m.tuple_of(1),
-    0x86: lambda m: m.tuple_of(2),
-    0x87: lambda m: m.tuple_of(3),
-    ord("}"): lambda m: m.push({}),
-    ord("d"): lambda m: m.push(_dict(zip(*[iter(m.to_mark())] * 2, strict=True))),
-    ord("s"): lambda m: m.set_items([*reversed([m.stack.pop(), m.stack.pop()])]),
-    ord("u"): lambda m: m.set_items(m.to_mark()),
-    ord("h"): lambda m: m.push(m.memo[m.number("<B")]),
-    ord("j"): lambda m: m.push(m.memo[m.number("<I")]),
-    ord("q"): lambda m: m.put(m.number("<B")),
-    ord("r"): lambda m: m.put(m.number("<I")),
-    0x94: lambda m: m.put(len(m.memo)),
-    ord("c"): lambda m: m.push(m.look_up(m.line(), m.line())),
-    0x93: lambda m: m.push(m.look_up(*reversed([m.stack.pop(), m.stack.pop()]))),
-    ord("i"): lambda m: m.object_of([m.look_up(m.line(), m.line()), *m.to_mark()]),
-    ord("o"): lambda m: m.object_of(m.to_mark()),
-    0x81: _Machine.reduce,
-    ord("R"): _Machine.reduce,
-    ord("b"): _Machine.build,
-    ord("Q"): _Machine.persist,
+_BY_NAME: dict[bytes, Callable[[_Machine], object]] = {
+    pickle.PROTO: lambda m: m.take(1),
+    pickle.FRAME: lambda m: m.take(8),
+    pickle.MARK: _Machine.mark,
+    pickle.POP: lambda m: m.stack.pop(),
+    pickle.POP_MARK: _Machine.to_mark,
+    pickle.DUP: lambda m: m.push(m.stack[-1]),
+    pickle.NONE: lambda m: m.push(None),
+    pickle.NEWTRUE: lambda m: m.push(True),
+    pickle.NEWFALSE: lambda m: m.push(False),
+    pickle.BININT: lambda m: m.signed(4),
+    pickle.BININT1: lambda m: m.push(m.unsigned(1)),
+    pickle.BININT2: lambda m: m.push(m.unsigned(2)),
+    pickle.BINFLOAT: lambda m: m.push(*struct.unpack(">d", m.take(8))),
+    pickle.LONG1: lambda m: m.signed(m.unsigned(1)),
+    pickle.LONG4: lambda m: m.signed(m.unsigned(4)),
+    pickle.BINSTRING: lambda m: m.string(4, "latin-1"),
+    pickle.SHORT_BINSTRING: lambda m: m.string(1, "latin-1"),
+    pickle.BINUNICODE: lambda m: m.string(4, "utf-8"),
+    pickle.SHORT_BINUNICODE: lambda m: m.string(1, "utf-8"),
+    pickle.BINUNICODE8: lambda m: m.string(8, "utf-8"),
+    pickle.BINBYTES: lambda m: m.string(4, None),
+    pickle.SHORT_BINBYTES: lambda m: m.string(1, None),
+    pickle.BINBYTES8: lambda m: m.string(8, None),
+    pickle.EMPTY_LIST: lambda m: m.push([]),
+    pickle.APPEND: lambda m: m.extend([m.stack.pop()]),
+    pickle.APPENDS: lambda m: m.extend(m.to_mark()),
+    pickle.EMPTY_TUPLE: lambda m: m.push(()),
+    pickle.TUPLE: lambda m: m.push(tuple(m.to_mark())),
+    pickle.TUPLE1: lambda m: m.push(m.top(1)),
+    pickle.TUPLE2: lambda m: m.push(m.top(2)),
+    pickle.TUPLE3: lambda m: m.push(m.top(3)),
+    pickle.EMPTY_DICT: lambda m: m.push({}),
+    pickle.SETITEM: lambda m: m.set_items(m.top(2)),
+    pickle.SETITEMS: lambda m: m.set_items(m.to_mark()),
+    pickle.BINGET: lambda m: m.push(m.memo[m.unsigned(1)]),
+    pickle.LONG_BINGET: lambda m: m.push(m.memo[m.unsigned(4)]),
+    pickle.BINPUT: lambda m: m.put(m.unsigned(1)),
+    pickle.LONG_BINPUT: lambda m: m.put(m.unsigned(4)),
+    pickle.MEMOIZE: lambda m: m.put(len(m.memo)),
+    pickle.GLOBAL: lambda m: m.look_up(m.line(), m.line()),
+    pickle.STACK_GLOBAL: lambda m: m.look_up(*m.top(2)),
+    pickle.OBJ: lambda m: m.call_items(m.to_mark()),
+    pickle.NEWOBJ: lambda m: m.call(*m.top(2)),
+    pickle.REDUCE: lambda m: m.call(*m.top(2)),
+    pickle.BUILD: _Machine.build,
+    pickle.BINPERSID: _Machine.persist,
 }
+
+_INSTRUCTIONS = {name[0]: instruction for name, instruction in _BY_NAME.items()}

@@ -8,7 +8,6 @@ import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +96,7 @@ def _archive_reader(path: Path) -> Reader:
     return files.get
 
 
-def _unpickle(path: Path, name: str, open_file: Reader) -> dict[str, Any]:
+def _unpickle(path: Path, name: str, open_file: Reader) -> dict[str, object]:
     data = open_file(name)
     if data is None:
         raise DataError(f"{path} has no file {name}: fetch it again")
@@ -123,10 +122,11 @@ def _batch(path: Path, name: str, open_file: Reader, labels_key: str, classes: i
     labels, data = content.get(labels_key), content.get("data")
     if not isinstance(labels, list) or not all(isinstance(each, int) and 0 <= each < classes for each in labels):
         raise DataError(f"{path}: {name} has no labels of the classes: fetch it again")
-    pixels = data.values if isinstance(data, Array) else None
-    if pixels is None or pixels.dtype != np.uint8 or pixels.size != len(labels) * 3 * 32 * 32:
+    values = data.values if isinstance(data, Array) else None
+    if values is None or values.dtype != np.uint8 or values.size != len(labels) * 3 * 32 * 32:
         raise DataError(f"{path}: {name} has no picture for each label: fetch it again")
-    return pixels.reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
+    pixels = values.view(np.uint8).reshape(len(labels), 3, 32, 32)
+    return pixels.transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
 
 
 def _listing(batches: list[tuple[str, Batch]]) -> Listing:

@@ -142,7 +142,7 @@ def read_zip(name: str, data: memoryview, members: list[ZipInfo]) -> dict[str, T
     if len(description) > MAX_DESCRIPTION:
         raise CheckpointError(f"{name}: data.pkl has {len(description):,} bytes; a network's has a few thousand")
     with _plain_errors(name):
-        value, _ = pickles.read(description, known=_KNOWN, persistent=_storage)
+        value, _ = pickles.read(description, names=_NAMES, persistent=_storage)
         return _state(value, lambda key: places.get(f"data/{key}", data[:0]))
 
 
@@ -155,7 +155,7 @@ def read_older(name: str, data: memoryview) -> dict[str, Tensor]:
     with _plain_errors(name):
         at, values = 0, []
         for _ in range(5):
-            value, length = pickles.read(data[at:], known=_KNOWN, persistent=_storage)
+            value, length = pickles.read(data[at:], names=_NAMES, persistent=_storage)
             at += length
             values.append(value)
         places, sizes = {}, {t.storage.key: t.storage for t in _tensors_in(values[3])}
@@ -196,7 +196,7 @@ def _rebuild(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Te
     return _Tensor(storage, offset, shape, stride)
 
 
-_KNOWN: dict[str, Any] = {
+_NAMES: dict[str, object] = {
     **pickles.PLAIN,
     **{f"torch.{name}": dtype for name, dtype in _STORAGES.items()},
     "torch._utils._rebuild_tensor": _rebuild,
