@@ -49,7 +49,7 @@ def test_a_converted_run_predicts_evaluates_and_reports(alexnet, caffe, tree, tm
     assert code == 0
     assert "conv1  from conv1 (8, 3, 11, 11), Convolution" in out
     assert "not known" in out
-    assert "--mean FILE" in out
+    assert "`mean`" in out
     described = json.loads((run / "config.json").read_text())
     assert described["classes"] == list(imagenet(WORDNET))
     code, out, err = alexnet("evaluate", run, "--data", tree, "--json")

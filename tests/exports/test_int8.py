@@ -6,7 +6,7 @@ import pytest
 from alexnet.exports import int8
 from alexnet.exports.onnx import engine, graph
 from alexnet.exports.preprocessing import Preprocessing
-from alexnet.foreign.imported import LAYERS
+from alexnet.models.variants import LAYERS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.foreign.convert import Wanted, convert
+from alexnet.foreign.convert import Options, convert
 from alexnet.models.variants import VARIANTS
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,8 +26,8 @@ def toys(monkeypatch):
 def turn(tmp_path):
     """A function that writes bytes to a file and converts it; gives the run's description."""
 
-    def do(data, name="weights", **wanted):
+    def do(data, name="weights", **options):
         (tmp_path / name).write_bytes(data)
-        return convert(tmp_path / name, tmp_path / "run", Wanted(**wanted))
+        return convert(tmp_path / name, tmp_path / "run", Options(**options))
 
     return do

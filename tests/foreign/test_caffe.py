@@ -8,7 +8,7 @@ from foreign import CHANNELS, CLASSES, HIDDEN
 
 from alexnet.errors import AlexNetError, CheckpointError, UsageError
 from alexnet.foreign import wire
-from alexnet.foreign.convert import read
+from alexnet.foreign.read import read
 from alexnet.models.create import create
 from alexnet.weights import checkpoint
 
@@ -101,7 +101,7 @@ def test_a_mean_image_is_turned_to_rgb(toys, turn, tmp_path):
 def test_a_file_of_weights_alone_needs_to_be_told_its_variant(toys, tmp_path):
     path = tmp_path / "net"
     path.write_bytes(foreign.caffemodel(toy_weights(), strip=True))
-    with pytest.raises(UsageError, match=r"toy-caffenet, toy-caffe-alexnet.*--variant"):
+    with pytest.raises(UsageError, match=r"toy-caffenet, toy-caffe-alexnet.*`variant`"):
         read(path)
     assert read(path, "toy-caffenet").variant == "toy-caffenet"
 

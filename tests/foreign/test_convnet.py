@@ -85,6 +85,15 @@ def test_code_in_a_pickle_is_named_and_never_run(turn, tmp_path, protocol):
 NESTED = b")2\x86" + b"2\x86" * 60
 """A tuple of tuples whose hash, or text, would take days."""
 
+
+def nested(depth=60):
+    """The same as a value."""
+    value = ()
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
 DTYPE = b"cnumpy\ndtype\nU\x02f4\x85R"
 
 
@@ -148,6 +157,7 @@ def test_a_zip_bomb_is_refused(turn, tmp_path):
     [
         (lambda n: n["conv3a"].update(inputs=["pool2a"], inputLayers=[]), "matrices for 1 inputs"),
         (lambda n: n["pool1a"].update(sizeX=2), "pools"),
+        (lambda n: n["pool1a"].update(pool=nested()), r"pool1a pools \(tuple\) of windows of 3"),
         (lambda n: n["rnorm1a"].update(minDiv=1.0), "different constants"),
         (lambda n: n["pool1a_neuron"].update(neuron={"type": "tanh[1,1]"}), "neuron tanh"),
         (lambda n: n["conv4b"].update(type="local"), "kind 'local'"),

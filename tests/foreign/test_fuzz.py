@@ -84,7 +84,7 @@ def test_any_protocol_buffer_is_refused(fields):
 @given(st.dictionaries(st.integers(1, 1 << 28), st.integers(0, (1 << 64) - 1) | st.binary(max_size=50), max_size=8))
 def test_what_is_written_as_a_message_is_read_back(message):
     data = b"".join(foreign.field(number, value) for number, value in message.items())
-    found = wire.Wire("x").fields(memoryview(data))
+    found = wire.read("x", memoryview(data)).fields
     assert {number: [v if isinstance(v, int) else bytes(v) for v in values] for number, values in found.items()} == {
         number: [value] for number, value in message.items()
     }

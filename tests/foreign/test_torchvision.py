@@ -15,7 +15,7 @@ from safetensors.torch import save as safetensors
 
 from alexnet.errors import AlexNetError, CheckpointError
 from alexnet.evaluation.classifier import load
-from alexnet.foreign.convert import read
+from alexnet.foreign.read import read
 from alexnet.foreign.torchvision import THEIRS
 
 PLACES = [f"{place}.{part}" for place in THEIRS.values() for part in ("weight", "bias")]
@@ -68,7 +68,7 @@ def test_a_picture_gets_the_probabilities_that_torchvision_gives_it(toys, turn, 
 def test_outputs_without_names_are_numbered_and_said_to_be_unknown(toys, turn, net):
     run = turn(WAYS["zip"](net))
     assert run["classes"] == [f"output-000{i}" for i in range(CLASSES)]
-    assert any("--classes" in said for said in run["converted"]["not_known"])
+    assert any("`classes`" in said for said in run["converted"]["not_known"])
 
 
 def rezipped(data, change):

@@ -32,11 +32,13 @@ if __name__ == "__main__":
     import atheris
 
     with atheris.instrument_imports(include=["alexnet.foreign", "alexnet.weights", "alexnet.pickles", "zipfile"]):
-        pass
+        import alexnet.foreign.read
+        import alexnet.weights.compressed  # noqa: F401
 
 from alexnet import pickles
 from alexnet.errors import AlexNetError
-from alexnet.foreign import caffe, convert, convnet, torchvision
+from alexnet.foreign import caffe, convnet, torchvision
+from alexnet.foreign.read import read
 from alexnet.models.create import create
 from alexnet.models.variants import VARIANTS, Variant
 from alexnet.weights import checkpoint, compressed
@@ -81,8 +83,8 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "pickle": _pickle,
     "convnet": from_memory(convnet.read, None),
     "older-pth": from_memory(torchvision.read_older),
-    "zip": from_file(convert.read),
-    "foreign-safetensors": from_file(convert.read),
+    "zip": from_file(read),
+    "foreign-safetensors": from_file(read),
     "safetensors": from_file(checkpoint.load),
     "header": _header,
     "compressed": from_file(compressed.load),

@@ -12,11 +12,11 @@ from alexnet.errors import UsageError
 
 def convert(asked: Namespace) -> None:
     """Turns foreign weights into a run folder."""
-    from alexnet.foreign.convert import Wanted
+    from alexnet.foreign.convert import Options
     from alexnet.foreign.convert import convert as turn
 
     mean = Path(asked.mean) if asked.mean else None
-    run = turn(Path(asked.source), Path(asked.dest), Wanted(mean, asked.classes, asked.variant))
+    run = turn(Path(asked.source), Path(asked.dest), Options(mean, asked.classes, asked.variant))
     render.answer(asked, {"run": asked.dest, **run}, _converted(asked.dest, run))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.foreign.imported import LAYERS
+from alexnet.models.variants import LAYERS
 
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 """What tells ONNX Runtime's quantiser that it need not warn of missing shapes."""

@@ -1,15 +1,13 @@
 """Caffe's files: a `.caffemodel` is a NetParameter, a `.binaryproto` a BlobProto.
 
-A NetParameter repeats its layers, in the order in which they run, in field 100 (LayerParameter) or, before 2015, in
-field 2 (V1LayerParameter); the two number the same contents differently. A layer that learns carries its blobs:
-weights (outputs, inputs / groups, k, k) or (outputs, inputs), and biases, which Caffe's older blobs pad to four sides.
-
-Source: src/caffe/proto/caffe.proto of BVLC/caffe.
+A NetParameter repeats its layers in the order in which they run, as LayerParameters or, before 2015, as
+V1LayerParameters; the two number the same contents differently. A layer that learns carries its blobs: weights
+(outputs, inputs / groups, k, k) or (outputs, inputs), and biases, which Caffe's older blobs pad to four sides.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,278 +15,267 @@ from numpy.typing import NDArray
 
 from alexnet.data.imagenet import WORDNET
 from alexnet.errors import CheckpointError
-from alexnet.foreign.imported import LAYERS, Imported, counts, identify, shapes
-from alexnet.foreign.wire import Fields, Wire
+from alexnet.foreign import caffe_proto as proto
+from alexnet.foreign import wire
+from alexnet.foreign.caffe_proto import BlobProto, LayerParameter, V1LayerParameter
+from alexnet.foreign.imported import Dialect, Imported, Outline, check_counts, identify, outline_of_shapes
+from alexnet.foreign.wire import Message
+from alexnet.models.variants import LAYERS
 
-ILSVRC_COLOUR = (122.67891434, 116.66876762, 104.00698793)
-"""RGB mean of ILSVRC-2012, of Caffe's `ilsvrc_2012_mean.npy`."""
+DIALECT = Dialect(
+    name="Caffe",
+    class_order=WORDNET,
+    mean_colour=(122.67891434, 116.66876762, 104.00698793),  # of Caffe's ilsvrc_2012_mean.npy
+    is_bgr=True,
+    square="warp",
+)
 
+_CONVOLUTION, _DENSE = "Convolution", "InnerProduct"
 
-@dataclass(frozen=True)
-class _Generation:
-    """The field numbers of one generation of layers."""
+_OURS = {_CONVOLUTION: "conv", "ReLU": "relu", "LRN": "norm", "Pooling": "pool", _DENSE: "fc", "Dropout": "drop"}
 
-    layers: int
-    name: int
-    kind: int
-    blobs: int
-    convolution: int
-    pooling: int
-    lrn: int
-    dropout: int
-    transform: int
-    dense: int
-    input: int
+_WITHOUT_EFFECT = {*proto.V1_LAYER_TYPES.values(), "Input"} - _OURS.keys()
 
+_Fields = type[LayerParameter] | type[V1LayerParameter]
 
-_V2 = _Generation(100, 1, 2, 7, 106, 121, 118, 108, 100, 117, 143)
-_V1 = _Generation(2, 4, 5, 6, 10, 19, 18, 12, 36, 17, -1)
-
-_V1_KINDS = {
-    **{1: "Accuracy", 4: "Convolution", 5: "Data", 6: "Dropout", 9: "HDF5Data", 12: "ImageData", 14: "InnerProduct"},
-    **{15: "LRN", 17: "Pooling", 18: "ReLU", 20: "Softmax", 21: "SoftmaxWithLoss", 22: "Split", 24: "WindowData"},
-    **{29: "MemoryData", 32: "DummyData", 36: "Silence"},
-}
-
-_OURS = {
-    **{"Convolution": "conv", "ReLU": "relu", "LRN": "norm", "Pooling": "pool", "InnerProduct": "fc"},
-    "Dropout": "drop",
-}
-
-_WITHOUT_EFFECT = {
-    *("Accuracy", "Data", "HDF5Data", "ImageData", "Input", "Softmax", "SoftmaxWithLoss", "Split", "WindowData"),
-    *("MemoryData", "DummyData", "Silence"),
-}
+_CONV1_PADDING = {0: "none", 2: "both"}
 
 
 @dataclass(frozen=True)
 class _Layer:
     name: str
-    kind: str
-    fields: Fields
-    generation: _Generation
-
-    def parameters(self, wire: Wire, number: int) -> Fields:
-        """Gives the fields of the layer's own message with this number; {} where it has none."""
-        values = self.fields.get(number)
-        return wire.fields(values[-1]) if values else {}
+    type: str
+    message: Message
+    fields: _Fields
 
 
-def read(name: str, data: memoryview, asked: str | None) -> Imported:
+@dataclass(frozen=True)
+class _Input:
+    mean: NDArray[np.float32] | None = None
+    size: int | None = None
+    divide_pixels_by: float = 1.0
+
+
+def read(name: str, data: memoryview, variant: str | None) -> Imported:
     """Reads a `.caffemodel`.
 
     Args:
         name: What errors call the file.
         data: Its bytes; the tensors are views of them.
-        asked: The variant that the user says it is.
+        variant: The variant that the user names, or None.
 
     Raises:
-        CheckpointError: It is damaged, or no AlexNet.
-        UsageError: It does not tell its variant.
+        CheckpointError: The file is damaged, or holds no AlexNet.
+        UsageError: The file does not tell its variant.
     """
-    wire = Wire(name)
-    generation, layers = _layers(wire, data)
-    learned = [layer for layer in layers if layer.kind in ("Convolution", "InnerProduct")]
-    counts(name, *(sum(layer.kind == kind for layer in learned) for kind in ("Convolution", "InnerProduct")))
-    tensors, mapping = {}, {}
-    for ours, layer in zip(LAYERS, learned, strict=True):
-        weight, bias = _weights(wire, layer)
-        tensors[f"{ours}.weight"], tensors[f"{ours}.bias"] = weight, bias
-        mapping[ours] = f"{layer.name} {weight.shape}, {layer.kind}"
-    found = {**shapes(name, tensors), "towers": 1, **_structure(wire, layers, len(layers) > len(learned))}
-    tensors["conv1.weight"] = tensors["conv1.weight"][:, ::-1].copy()
-    row = identify(name, found, asked)
-    translated = [
-        "conv1: channels turned from blue, green, red to red, green, blue",
-        "pictures: warped to a square without regard to their shape, as Caffe's tools prepare them",
-    ]
-    if "alpha" in found:
-        translated.append(
-            f"local response normalisation: Caffe's alpha of {found['size'] * found['alpha']:.4g} is divided by its "
-            f"window of {found['size']}: {found['alpha']:.4g}"
-        )
+    fields, layers = _layers(wire.read(name, data))
+    learning = [layer for layer in layers if layer.type in (_CONVOLUTION, _DENSE)]
+    check_counts(name, *(sum(layer.type == kind for layer in learning) for kind in (_CONVOLUTION, _DENSE)))
+    arrays, mapping = {}, {}
+    for ours, layer in zip(LAYERS, learning, strict=True):
+        weight, bias = _weights(name, layer)
+        arrays[f"{ours}.weight"], arrays[f"{ours}.bias"] = weight, bias
+        mapping[ours] = f"{layer.name} {weight.shape}, {layer.type}"
+    outline = replace(
+        outline_of_shapes(name, {key: array.shape for key, array in arrays.items()}),
+        towers=1,
+        conv1_padding=_check_geometry(name, layers),
+    )
+    if len(layers) > len(learning):  # else only what learns was kept, which says nothing of the order
+        outline = _with_order(name, outline, layers)
+    arrays["conv1.weight"] = arrays["conv1.weight"][:, ::-1].copy()
+    picture = _input(layers)
     return Imported(
-        dialect=f"Caffe, {'V1' if generation is _V1 else 'V2'} layers",
-        variant=row,
-        tensors={key: torch.from_numpy(value) for key, value in tensors.items()},
+        dialect=DIALECT,
+        format=f"Caffe, {'V1' if fields is V1LayerParameter else 'V2'} layers",
+        variant=identify(name, outline, variant),
+        tensors={key: torch.from_numpy(array) for key, array in arrays.items()},
         mapping=mapping,
-        class_order=WORDNET,
-        square="warp",
-        translated=translated,
-        **_data_layer(wire, layers),
-        **_dropout(wire, layers),
+        mean=picture.mean,
+        input_size=picture.size,
+        divide_pixels_by=picture.divide_pixels_by,
+        dropout=_dropout(name, layers),
+        translated=tuple(_translated(outline)),
     )
 
 
 def read_mean(name: str, data: memoryview) -> NDArray[np.float32]:
-    """Reads a `.binaryproto`: RGB (S, S, 3), or one colour (3,), 0..255.
+    """Returns the mean of a `.binaryproto`: RGB (S, S, 3), or one colour (3,), 0..255.
 
     Raises:
-        CheckpointError: It is damaged, or not of three square channels.
+        CheckpointError: The file is damaged, or the mean has not three square channels.
     """
-    return to_rgb(name, _blob(Wire(name), data, "the mean image"))
+    return to_rgb(name, _blob(name, wire.read(name, data), "the mean image"))
 
 
-def to_rgb(name: str, mean: NDArray[Any]) -> NDArray[np.float32]:
+def to_rgb(name: str, mean: NDArray[np.generic]) -> NDArray[np.float32]:
     """Turns a mean in Caffe's layout, BGR (3, S, S) or (3,), into RGB (S, S, 3) or (3,).
 
     Raises:
-        CheckpointError: It has another shape.
+        CheckpointError: The mean has another shape.
     """
     planes = mean.reshape([side for side in mean.shape if side != 1] or [1])
     if planes.ndim not in (1, 3) or planes.shape[0] != 3 or planes.shape[1:2] != planes.shape[2:3]:
         raise CheckpointError(f"{name} holds an array of shape {mean.shape}; a mean is (3, S, S) or (3,)")
-    planes = planes[::-1].astype(np.float32)
-    return np.ascontiguousarray(planes.transpose(1, 2, 0)) if planes.ndim == 3 else planes.copy()
+    rgb = planes[::-1].astype(np.float32)
+    return np.ascontiguousarray(rgb.transpose(1, 2, 0)) if rgb.ndim == 3 else rgb
 
 
-def _layers(wire: Wire, data: memoryview) -> tuple[_Generation, list[_Layer]]:
-    net = wire.fields(data)
-    for generation in (_V2, _V1):
-        messages = net.get(generation.layers, [])
-        if messages:
-            return generation, [_layer(wire, wire.fields(message), generation) for message in messages]
-    raise CheckpointError(f"{wire.name} holds no layers; expected a .caffemodel with layers in field 100 or 2")
+def _layers(net: Message) -> tuple[_Fields, list[_Layer]]:
+    generations: list[tuple[int, _Fields]] = [
+        (proto.NetParameter.LAYER, LayerParameter),
+        (proto.NetParameter.LAYERS, V1LayerParameter),
+    ]
+    for number, fields in generations:
+        if number in net:
+            return fields, [_layer(message, fields) for message in net.messages(number)]
+    raise CheckpointError(f"{net.file.name} holds no layers; expected a .caffemodel with layers in field 100 or 2")
 
 
-def _layer(wire: Wire, fields: Fields, generation: _Generation) -> _Layer:
-    if generation is _V1 and 1 in fields:
+def _layer(message: Message, fields: _Fields) -> _Layer:
+    file = message.file.name
+    if fields is V1LayerParameter and V1LayerParameter.LAYER in message:
         raise CheckpointError(
-            f"{wire.name} is of Caffe's first format (V0); turn it with Caffe's own upgrade_net_proto_binary"
+            f"{file} is of Caffe's first format (V0); turn it with Caffe's own upgrade_net_proto_binary"
         )
-    name = wire.text(fields.get(generation.name, [memoryview(b"?")])[-1])
-    kind = fields.get(generation.kind, [0])[-1]
-    word = _V1_KINDS.get(kind, f"type {kind}") if isinstance(kind, int) else wire.text(kind)
-    if word not in _OURS and word not in _WITHOUT_EFFECT:
-        raise CheckpointError(f"{wire.name} holds a layer {name} of kind {word}; an AlexNet has none")
-    return _Layer(name, word, fields, generation)
+    name = message.text(fields.NAME, "?")
+    number = message.fields.get(fields.TYPE, [0])[-1]  # an enumeration in V1, text since
+    if isinstance(number, int):
+        kind = proto.V1_LAYER_TYPES.get(number, f"type {number}")
+    else:
+        kind = message.text(fields.TYPE, "")
+    if kind not in _OURS and kind not in _WITHOUT_EFFECT:
+        raise CheckpointError(f"{file} holds a layer {name} of kind {kind}; an AlexNet has none")
+    return _Layer(name, kind, message, fields)
 
 
-def _weights(wire: Wire, layer: _Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    blobs = layer.fields.get(layer.generation.blobs, [])
+def _weights(file: str, layer: _Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    blobs = layer.message.messages(layer.fields.BLOBS)
     if len(blobs) != 2:
-        raise CheckpointError(f"{wire.name}: {layer.name} has {len(blobs)} blobs, expected weights and biases")
-    weight, bias = (_blob(wire, blob, layer.name) for blob in blobs)
-    if layer.kind == "InnerProduct" and weight.ndim > 2 and set(weight.shape[:-2]) == {1}:
+        raise CheckpointError(f"{file}: {layer.name} has {len(blobs)} blobs, expected weights and biases")
+    weight, bias = (_blob(file, blob, layer.name) for blob in blobs)
+    if layer.type == _DENSE and weight.ndim > 2 and set(weight.shape[:-2]) == {1}:
         weight = weight.reshape(weight.shape[-2:])
     return weight, bias.reshape(-1)
 
 
-def _blob(wire: Wire, message: int | memoryview, name: str) -> NDArray[np.float32]:
-    """Gives a blob; float32 as a view of the file."""
-    fields = wire.fields(message)
-    if 7 in fields:
-        shape = wire.integers(wire.fields(fields[7][-1]).get(1, []))
+def _blob(file: str, blob: Message, name: str) -> NDArray[np.float32]:
+    """Returns a blob; float32 as a view of the file."""
+    if BlobProto.SHAPE in blob:
+        shape = blob.message(BlobProto.SHAPE).integers(proto.BlobShape.DIM)
     else:
-        shape = [side for number in (1, 2, 3, 4) for side in wire.integers(fields.get(number, [1]))[-1:]]
-    values = wire.floats(fields.get(5, [])) if 5 in fields else wire.floats(fields.get(8, []), "<f8").astype("<f4")
+        sides = (BlobProto.NUM, BlobProto.CHANNELS, BlobProto.HEIGHT, BlobProto.WIDTH)
+        shape = [blob.integer(side, 1) for side in sides]
+    is_double = BlobProto.DOUBLE_DATA in blob and BlobProto.DATA not in blob
+    values = blob.floats(BlobProto.DOUBLE_DATA, "<f8").astype("<f4") if is_double else blob.floats(BlobProto.DATA)
     if math.prod(shape) != values.size or not 1 <= len(shape) <= 8:
         raise CheckpointError(
-            f"{wire.name} is damaged: {name} has shape {tuple(shape)[:8]} and {values.size:,} values; fetch it again"
+            f"{file} is damaged: {name} has shape {tuple(shape)[:8]} and {values.size:,} values; fetch it again"
         )
     try:
         return values.reshape(shape)  # type: ignore[return-value]
-    except ValueError as error:  # a side beyond what any array can have, beside a side of 0
-        raise CheckpointError(f"{wire.name} is damaged: {name} has shape {tuple(shape)}; fetch it again") from error
+    except ValueError as error:  # a side of 0, and another beyond what any array can have
+        raise CheckpointError(f"{file} is damaged: {name} has shape {tuple(shape)}; fetch it again") from error
 
 
-def _structure(wire: Wire, layers: list[_Layer], is_whole: bool) -> dict[str, Any]:
-    """Gives the order of the layers, their geometry and the constants of normalisation, as attributes of a variant."""
-    _check_geometry(wire, layers)
-    found: dict[str, Any] = {}
-    padding = [_integer(wire, layer, layer.generation.convolution, 3, 0) for layer in layers if layer.kind == _CONV]
-    if any(layer.parameters(wire, layer.generation.convolution) for layer in layers):
-        found["conv1_padding"] = {0: "none", 2: "both"}.get(padding[0], f"{padding[0]} pixels")
-    if not is_whole:
-        return found
-    kinds = " ".join(_OURS[layer.kind] for layer in layers if layer.kind in _OURS)
+def _check_geometry(file: str, layers: list[_Layer]) -> str | None:
+    """Checks padding, stride and windows where the file states them; returns conv1's padding, or None."""
+    convolutions = [layer for layer in layers if layer.type == _CONVOLUTION]
+    parameters = [layer.message.message(layer.fields.CONVOLUTION_PARAM) for layer in convolutions]
+    for i, (layer, convolution) in enumerate(zip(convolutions, parameters, strict=True)):
+        if not convolution.fields:
+            continue
+        stride = convolution.integer(proto.ConvolutionParameter.STRIDE, 1)
+        padding = convolution.integer(proto.ConvolutionParameter.PAD, 0)
+        if stride != (4, 1, 1, 1, 1)[i] or (i and padding != (0, 2, 1, 1, 1)[i]):
+            raise CheckpointError(
+                f"{file}: {layer.name} has stride {stride} and padding {padding}, which no AlexNet has"
+            )
+    for layer in layers:
+        if layer.type == "Pooling":
+            pooling = layer.message.message(layer.fields.POOLING_PARAM)
+            method = pooling.integer(proto.PoolingParameter.POOL, 0)
+            window = pooling.integer(proto.PoolingParameter.KERNEL_SIZE, 0)
+            stride = pooling.integer(proto.PoolingParameter.STRIDE, 1)
+            if (method, window, stride) != (0, 3, 2):
+                raise CheckpointError(
+                    f"{file}: {layer.name} pools windows of {window} at stride {stride} by method {method}; "
+                    "expected the maximum (0) of windows of 3 at stride 2"
+                )
+    if not any(convolution.fields for convolution in parameters):
+        return None
+    padding = parameters[0].integer(proto.ConvolutionParameter.PAD, 0)
+    return _CONV1_PADDING.get(padding, f"{padding} pixels")
+
+
+def _with_order(file: str, outline: Outline, layers: list[_Layer]) -> Outline:
+    """Adds the order of the layers and the constants of normalisation."""
+    kinds = " ".join(_OURS[layer.type] for layer in layers if layer.type in _OURS)
     before, *blocks = (kinds.replace("conv", "|conv").replace("fc", "|fc")).split("|")
     blocks = [block.strip() for block in blocks]
     for number in (2, 3):
         if blocks[number] != "conv relu":
-            raise CheckpointError(f"{wire.name}: conv{number + 1} stands in {blocks[number]!r}, expected 'conv relu'")
+            raise CheckpointError(f"{file}: conv{number + 1} stands in {blocks[number]!r}, expected 'conv relu'")
     if before or blocks[5] != blocks[6] or blocks[7] != "fc":
-        raise CheckpointError(f"{wire.name} runs as {kinds!r}, which no AlexNet does")
-    found |= {"block1": blocks[0], "block2": blocks[1], "block5": blocks[4], "head": blocks[5]}
-    if "drop" not in found["head"]:
-        del found["head"]  # a network saved for use only
-    return found | _normalisation(wire, [layer for layer in layers if layer.kind == "LRN"])
+        raise CheckpointError(f"{file} runs as {kinds!r}, which no AlexNet does")
+    head = blocks[5] if "drop" in blocks[5].split() else None  # a network saved for use only has no dropout
+    outline = replace(outline, block1=blocks[0], block2=blocks[1], block5=blocks[4], head=head)
+    return _with_normalisation(file, outline, [layer for layer in layers if layer.type == "LRN"])
 
 
-_CONV = "Convolution"
-
-
-def _check_geometry(wire: Wire, layers: list[_Layer]) -> None:
-    """Checks padding, stride and windows where the file states them."""
-    convolutions = [layer for layer in layers if layer.kind == _CONV]
-    for i, layer in enumerate(convolutions):
-        if not layer.parameters(wire, layer.generation.convolution):
-            continue
-        stride = _integer(wire, layer, layer.generation.convolution, 6, 1)
-        padding = _integer(wire, layer, layer.generation.convolution, 3, 0)
-        if stride != (4, 1, 1, 1, 1)[i] or (i and padding != (0, 2, 1, 1, 1)[i]):
-            raise CheckpointError(
-                f"{wire.name}: {layer.name} has stride {stride} and padding {padding}, which no AlexNet has"
-            )
-    for layer in layers:
-        if layer.kind == "Pooling":
-            method, window, stride = (_integer(wire, layer, layer.generation.pooling, n, d) for n, d in _POOLING)
-            if (method, window, stride) != (0, 3, 2):
-                raise CheckpointError(
-                    f"{wire.name}: {layer.name} pools windows of {window} at stride {stride} by method {method}; "
-                    "expected the maximum (0) of windows of 3 at stride 2"
-                )
-
-
-_POOLING = ((1, 0), (2, 0), (3, 1))
-
-
-def _normalisation(wire: Wire, layers: list[_Layer]) -> dict[str, Any]:
+def _with_normalisation(file: str, outline: Outline, layers: Iterable[_Layer]) -> Outline:
     constants = set()
     for layer in layers:
-        fields = layer.parameters(wire, layer.generation.lrn)
-        size = _integer(wire, layer, layer.generation.lrn, 1, 5)
-        if _integer(wire, layer, layer.generation.lrn, 4, 0) or size % 2 == 0:
-            raise CheckpointError(f"{wire.name}: {layer.name} normalises within channels; expected across channels")
-        alpha, beta, k = (_float(wire, fields, number, default) for number, default in ((2, 1), (3, 0.75), (5, 1)))
-        constants.add((size, alpha / size, beta, k))
+        norm = layer.message.message(layer.fields.LRN_PARAM)
+        size = norm.integer(proto.LRNParameter.LOCAL_SIZE, 5)
+        if norm.integer(proto.LRNParameter.NORM_REGION, 0) or size % 2 == 0:
+            raise CheckpointError(f"{file}: {layer.name} normalises within channels; expected across channels")
+        alpha, beta = norm.number(proto.LRNParameter.ALPHA, 1), norm.number(proto.LRNParameter.BETA, 0.75)
+        constants.add((size, alpha / size, beta, norm.number(proto.LRNParameter.K, 1)))
     if len(constants) > 1:
-        raise CheckpointError(f"{wire.name} normalises with different constants in different layers: {constants}")
-    return dict(zip(("size", "alpha", "beta", "k"), *constants, strict=True)) if constants else {}
+        raise CheckpointError(f"{file} normalises with different constants in different layers: {constants}")
+    for size, alpha, beta, k in constants:
+        outline = replace(outline, size=size, alpha=alpha, beta=beta, k=k)
+    return outline
 
 
-def _data_layer(wire: Wire, layers: list[_Layer]) -> dict[str, Any]:
-    """Gives mean, size and division of the input, from the data layer it was trained with."""
-    known: dict[str, Any] = {"mean": None, "input_size": None, "divide_pixels_by": 1.0}
+def _input(layers: list[_Layer]) -> _Input:
+    """Returns mean, size and division of the input, from the data layer that the network was trained with."""
+    picture = _Input()
     for layer in layers:
-        fields = layer.parameters(wire, layer.generation.transform)
-        colour = wire.floats(fields.get(5, [])) if 5 in fields else np.empty(0)
+        transform = layer.message.message(layer.fields.TRANSFORM_PARAM)
+        colour = transform.floats(proto.TransformationParameter.MEAN_VALUE)
         if colour.size == 1:  # one for all channels
             colour = np.repeat(colour, 3)
         if colour.size == 3:
-            known["mean"] = colour[::-1].astype(np.float32)
-        if 3 in fields:
-            known["input_size"] = wire.integers(fields[3])[-1]
-        if 1 in fields:
-            known["divide_pixels_by"] = 1 / max(_float(wire, fields, 1, 1), 1e-9)
-        for shape in layer.parameters(wire, layer.generation.input).get(1, []):
-            known["input_size"] = [0, *wire.integers(wire.fields(shape).get(1, []))][-1] or None
-    return known
+            picture = replace(picture, mean=colour[::-1].astype(np.float32))
+        if proto.TransformationParameter.CROP_SIZE in transform:
+            picture = replace(picture, size=transform.integer(proto.TransformationParameter.CROP_SIZE, 0) or None)
+        if proto.TransformationParameter.SCALE in transform:
+            scale = max(transform.number(proto.TransformationParameter.SCALE, 1), 1e-9)
+            picture = replace(picture, divide_pixels_by=1 / scale)
+        if layer.fields is LayerParameter:  # V1 states its inputs elsewhere
+            for shape in layer.message.message(LayerParameter.INPUT_PARAM).messages(proto.InputParameter.SHAPE):
+                picture = replace(picture, size=shape.integer(proto.BlobShape.DIM, 0) or None)
+    return picture
 
 
-def _dropout(wire: Wire, layers: list[_Layer]) -> dict[str, Any]:
+def _dropout(file: str, layers: list[_Layer]) -> float | None:
     for layer in layers:
-        if layer.kind == "Dropout":
-            rate = _float(wire, layer.parameters(wire, layer.generation.dropout), 1, 0.5)
+        if layer.type == "Dropout":
+            dropout = layer.message.message(layer.fields.DROPOUT_PARAM)
+            rate = dropout.number(proto.DropoutParameter.DROPOUT_RATIO, 0.5)
             if not 0 <= rate < 1:
-                raise CheckpointError(f"{wire.name}: {layer.name} has a rate of {rate}, expected 0 to 1")
-            return {"dropout": rate}
-    return {}
+                raise CheckpointError(f"{file}: {layer.name} has a rate of {rate}, expected at least 0 and below 1")
+            return rate
+    return None
 
 
-def _integer(wire: Wire, layer: _Layer, message: int, number: int, default: int) -> int:
-    return [default, *wire.integers(layer.parameters(wire, message).get(number, []))][-1]
-
-
-def _float(wire: Wire, fields: Fields, number: int, default: float) -> float:
-    return float([default, *wire.floats(fields.get(number, []))][-1]) if number in fields else float(default)
+def _translated(outline: Outline) -> Iterable[str]:
+    yield "conv1: channels turned from blue, green, red to red, green, blue"
+    yield "pictures: warped to a square without regard to their shape, as Caffe's tools prepare them"
+    if outline.alpha is not None and outline.size is not None:
+        yield (
+            f"local response normalisation: Caffe's alpha of {outline.size * outline.alpha:.4g} is divided by its "
+            f"window of {outline.size}: {outline.alpha:.4g}"
+        )

@@ -2,8 +2,8 @@
 
 `model_state` holds `layers`, a list of dicts or a dict of dicts by name, each with its `inputs`, and with `weights`
 (one matrix for each input) and `biases` where it learns. Towers are separate layers (`conv2a`, `conv2b`), merged here:
-layers of equal depth stand side by side, in the order of their names, and a matrix goes where its input stands. So the
-order of the inputs, which the second tower's fc7 names as (b, a), takes care of itself.
+layers of equal depth stand side by side, in the order of their names, and each matrix goes where its input stands. It
+makes no difference, therefore, that the second tower's fc7 names its inputs as (b, a).
 
     conv      (channels * k * k, filters), rows as channel, y, x       RGB, correlation
     fc        (inputs, outputs), rows as channel, y, x
@@ -13,9 +13,8 @@ order of the inputs, which the second tower's fc7 names as (b, a), takes care of
 Source: docs of cuda-convnet; convnet.py, layer.py of the 2012 source.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,29 +23,34 @@ from numpy.typing import NDArray
 from alexnet import pickles
 from alexnet.data.imagenet import DEVKIT
 from alexnet.errors import CheckpointError
-from alexnet.foreign.imported import LAYERS, Imported, counts, identify, shapes
+from alexnet.foreign.imported import Dialect, Imported, Outline, check_counts, identify, outline_of_shapes
 from alexnet.models.lrn import SameMapNorm
+from alexnet.models.variants import LAYERS
 from alexnet.pickles import Array, PickleError
 
-COLOUR = (127.30, 119.72, 104.91)
-"""RGB mean of the `batches.meta` that came with cuda-convnet2."""
+DIALECT = Dialect(
+    name="cuda-convnet",
+    class_order=DEVKIT,
+    mean_colour=(127.30, 119.72, 104.91),  # of the batches.meta that came with cuda-convnet2
+)
 
 _OURS = {
     **{"conv": "conv", "fc": "fc", "neuron": "relu", "cmrnorm": "norm", "rnorm": "same", "pool": "pool"},
     **{"hs": "drop", "dropout": "drop", "dropout2": "drop"},
 }
 _ENDS = ("data", "softmax", "cost")
+_CONV1_PADDING = {0: "end", 2: "both"}
 _INERT = ("options",)
 """The module of the options that a checkpoint keeps beside the network: of no use here, and not built."""
 
 _MAX_LAYERS = 500
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Layer:
     name: str
     kind: str
-    values: dict[str, Any]
+    values: Mapping[str, object]
     inputs: list[str]
 
     @property
@@ -54,7 +58,7 @@ class _Layer:
         return self.kind in ("conv", "fc")
 
     def number(self, key: str, default: float | None = None) -> float:
-        """Gives a number that may stand in a list, one for each input."""
+        """Returns a number, the first one where the file has a list with one for each input."""
         value = self.values.get(key, default)
         value = value[0] if isinstance(value, list) and value else value
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
@@ -62,51 +66,50 @@ class _Layer:
         return value
 
 
-def read(name: str, data: memoryview, asked: str | None) -> Imported:
+def read(name: str, data: memoryview, variant: str | None) -> Imported:
     """Reads a checkpoint.
 
     Args:
         name: What errors call the file.
         data: The pickle.
-        asked: The variant that the user says it is.
+        variant: The variant that the user names, or None.
 
     Raises:
-        CheckpointError: It is damaged, wants code to be run, or holds no AlexNet.
-        UsageError: It does not tell its variant.
+        CheckpointError: The file is damaged, asks for code to be run, or holds no AlexNet.
+        UsageError: The file does not tell its variant.
     """
     try:
         layers = _layers(pickles.read(data, inert=_INERT)[0])
         stages = _stages(layers)
-        counts(name, *(sum(stage[0].kind == kind for stage in stages) for kind in ("conv", "fc")))
-        tensors, mapping = _tensors(layers, stages)
-        found = {**shapes(name, tensors), **_structure(layers, stages)}
-        row = identify(name, found, asked)
+        check_counts(name, *(sum(stage[0].kind == kind for stage in stages) for kind in ("conv", "fc")))
+        arrays, mapping = _arrays(layers, stages)
+        outline = outline_of_shapes(name, {key: array.shape for key, array in arrays.items()})
+        outline = _with_normalisation(_with_order(outline, layers, stages), layers.values())
         drops = [layer for layer in layers.values() if _OURS.get(layer.kind) == "drop"]
         return Imported(
-            dialect="cuda-convnet",
-            variant=row,
-            tensors={key: torch.from_numpy(value) for key, value in tensors.items()},
+            dialect=DIALECT,
+            format="cuda-convnet",
+            variant=identify(name, outline, variant),
+            tensors={key: torch.from_numpy(array) for key, array in arrays.items()},
             mapping=mapping,
-            class_order=DEVKIT,
-            mean=None,
             input_size=int(stages[0][0].number("imgSize")),
             dropout=_dropout(drops[0]) if drops else None,
             rescale_dropout=any(layer.kind == "dropout" for layer in drops),
-            translated=_translated(stages, found),
+            translated=tuple(_translated(outline)),
         )
     except PickleError as error:
         raise CheckpointError(f"{name} is no checkpoint of cuda-convnet that can be read: {error}") from error
 
 
 def read_mean(name: str, data: memoryview) -> NDArray[np.float32]:
-    """Reads the mean image of a `batches.meta`: RGB (S, S, 3), 0..255.
+    """Returns the mean image of a `batches.meta`: RGB (S, S, 3), 0..255.
 
     Raises:
-        CheckpointError: It is damaged, or has none.
+        CheckpointError: The file is damaged, or has no mean of three square channels.
     """
     try:
         meta = pickles.read(data)[0]
-        mean = _values(meta.get("data_mean") if isinstance(meta, dict) else None, "data_mean")
+        mean = _floats(meta.get("data_mean") if isinstance(meta, dict) else None, "data_mean")
     except PickleError as error:
         raise CheckpointError(f"{name} is no batches.meta that can be read: {error}") from error
     side = round((mean.size / 3) ** 0.5)
@@ -115,44 +118,44 @@ def read_mean(name: str, data: memoryview) -> NDArray[np.float32]:
     return np.ascontiguousarray(mean.reshape(3, side, side).transpose(1, 2, 0).astype(np.float32))
 
 
-def _layers(checkpoint: Any) -> dict[str, _Layer]:
+def _layers(checkpoint: object) -> dict[str, _Layer]:
     state = checkpoint.get("model_state") if isinstance(checkpoint, dict) else None
     listed = state.get("layers") if isinstance(state, dict) else None
     if not isinstance(listed, (list, dict)):
         raise PickleError("it has no model_state with layers")
-    values = list(listed.values()) if isinstance(listed, dict) else listed
-    if len(values) > _MAX_LAYERS or not all(isinstance(each, dict) for each in values):
-        raise PickleError(f"{len(values):,} layers, or some that are none")
-    names = [each.get("name") for each in values]
+    dicts = list(listed.values()) if isinstance(listed, dict) else listed
+    if len(dicts) > _MAX_LAYERS or not all(isinstance(each, dict) for each in dicts):
+        raise PickleError(f"{len(dicts):,} layers, or some that are none")
+    names = [each.get("name") for each in dicts]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise PickleError("layers without names of their own")
     layers = {}
-    for each in values:
-        kind = each.get("type")
+    for name, values in zip(names, dicts, strict=True):
+        kind = values.get("type")
         if not isinstance(kind, str):
-            raise PickleError(f"it holds a layer {each['name']} of no kind")
+            raise PickleError(f"it holds a layer {name} of no kind")
         if kind not in _OURS and not kind.startswith(_ENDS):
-            raise PickleError(f"it holds a layer {each['name']} of kind {kind[:40]!r}; an AlexNet has none")
-        layers[each["name"]] = _Layer(each["name"], kind, each, _inputs(each, names))
+            raise PickleError(f"it holds a layer {name} of kind {kind[:40]!r}; an AlexNet has none")
+        layers[name] = _Layer(name, kind, values, _inputs(name, values, names))
     return layers
 
 
-def _inputs(layer: dict[str, Any], names: list[Any]) -> list[str]:
-    """Gives the names of a layer's inputs, which stand as dicts, names or places in the list."""
-    known = set(names)
+def _inputs(layer: str, values: Mapping[str, object], names: list[str]) -> list[str]:
+    """Returns the names of a layer's inputs, which the file holds as dicts, as names or as places in the list."""
+    listed = values.get("inputLayers") or values.get("inputs") or []
     inputs = []
-    for each in layer.get("inputLayers") or layer.get("inputs") or []:
+    for each in listed if isinstance(listed, (list, tuple)) else [listed]:
         name = each.get("name") if isinstance(each, dict) else each
         if isinstance(name, int) and not isinstance(name, bool) and 0 <= name < len(names):
             name = names[name]
-        if not isinstance(name, str) or name not in known:
-            raise PickleError(f"{layer['name']} has an input that is not there")
+        if not isinstance(name, str) or name not in names:
+            raise PickleError(f"{layer} has an input that is not there")
         inputs.append(name)
     return inputs
 
 
 def _stages(layers: dict[str, _Layer]) -> list[list[_Layer]]:
-    """Gives the layers that learn by their depth: those side by side are the towers, in the order of their names."""
+    """Returns the layers that learn by their depth: those side by side are the towers, in the order of their names."""
     depth: dict[str, int] = {}
     waiting = list(layers.values())
     while waiting:
@@ -177,35 +180,37 @@ def _stages(layers: dict[str, _Layer]) -> list[list[_Layer]]:
     return stages
 
 
-def _tensors(
+def _arrays(
     layers: dict[str, _Layer], stages: list[list[_Layer]]
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    tensors, mapping = {}, {}
+    """Returns weights and biases in our layout, and for each layer of ours the layers that it comes from, in words."""
+    arrays, mapping = {}, {}
     above: list[str] = []
     for ours, stage in zip(LAYERS, stages, strict=True):
-        rows, shapes_ = [], []
+        rows, shapes = [], []
         for tower, layer in enumerate(stage):
             origins = [_origin(layers, name) for name in layer.inputs]
-            matrices = [_values(each, layer.name) for each in _list(layer, "weights")]
+            weights = layer.values.get("weights")
+            matrices = [_floats(each, layer.name) for each in (weights if isinstance(weights, list) else [weights])]
             if len(matrices) != len(origins) or any(matrix.ndim != 2 for matrix in matrices):
                 raise PickleError(f"{layer.name} has {len(matrices)} matrices for {len(origins)} inputs")
             parts = dict(zip(origins, (_oriented(layer, matrix) for matrix in matrices), strict=True))
             if len(parts) < len(origins) or not _is_joined(stage, tower, list(parts), above):
                 raise PickleError(f"{layer.name} reads {', '.join(layer.inputs)}; no AlexNet is joined like that")
             rows.append([parts[name] for name in above if name in parts] or list(parts.values()))
-            shapes_ += [str(matrix.shape) for matrix in matrices]
+            shapes += [str(matrix.shape) for matrix in matrices]
         try:
-            tensors[f"{ours}.weight"] = _joined(rows)
-            biases = [_values(layer.values.get("biases"), layer.name).reshape(-1) for layer in stage]
-            tensors[f"{ours}.bias"] = np.concatenate(biases).astype(np.float32)
+            arrays[f"{ours}.weight"] = _joined(rows)
+            biases = [_floats(layer.values.get("biases"), layer.name).reshape(-1) for layer in stage]
+            arrays[f"{ours}.bias"] = np.concatenate(biases).astype(np.float32)
         except ValueError as error:
             raise PickleError(f"the towers of {ours} do not fit together") from error
-        mapping[ours] = f"{', '.join(layer.name for layer in stage)}: {', '.join(shapes_)}"
+        mapping[ours] = f"{', '.join(layer.name for layer in stage)}: {', '.join(shapes)}"
         above = [layer.name for layer in stage]
-    return tensors, mapping
+    return arrays, mapping
 
 
-def _joined(rows: list[list[NDArray[Any]]]) -> NDArray[np.float32]:
+def _joined(rows: list[list[NDArray[np.generic]]]) -> NDArray[np.float32]:
     """Puts the parts of each tower side by side, and the towers on top of each other."""
     if len({(sum(part.shape[1] for part in parts), *parts[0].shape[2:]) for parts in rows}) > 1:
         raise ValueError("towers of unequal width")
@@ -219,15 +224,23 @@ def _joined(rows: list[list[NDArray[Any]]]) -> NDArray[np.float32]:
 
 
 def _is_joined(stage: list[_Layer], tower: int, origins: list[str], above: list[str]) -> bool:
-    """Whether a layer reads both towers, or its own where there are as many."""
+    """Returns whether a layer reads both towers, or its own where there are as many above it."""
     if not above:
         return len(origins) == 1
     own = [above[tower]] if len(above) == len(stage) else above
     return sorted(origins) == sorted(above) or (stage[0].kind == "conv" and origins == own)
 
 
-def _oriented(layer: _Layer, matrix: NDArray[Any]) -> NDArray[Any]:
-    """Gives (outputs, inputs) or (filters, channels, k, k), a view."""
+def _origin(layers: dict[str, _Layer], name: str) -> str:
+    """Returns the layer that learns, or the data, from which an input comes."""
+    layer = layers[name]
+    while not layer.learns and layer.inputs:
+        layer = layers[layer.inputs[0]]
+    return layer.name
+
+
+def _oriented(layer: _Layer, matrix: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Returns (outputs, inputs) or (filters, channels, k, k), a view."""
     if layer.kind == "fc":
         return matrix.T
     side = int(layer.number("filterSize"))
@@ -236,8 +249,14 @@ def _oriented(layer: _Layer, matrix: NDArray[Any]) -> NDArray[Any]:
     return matrix.reshape(-1, side, side, matrix.shape[1]).transpose(3, 0, 1, 2)
 
 
-def _structure(layers: dict[str, _Layer], stages: list[list[_Layer]]) -> dict[str, Any]:
-    """Gives the order of the layers, their geometry and the constants of normalisation, as attributes of a variant."""
+def _floats(value: object, name: str) -> NDArray[np.generic]:
+    if not isinstance(value, Array) or value.values is None or value.values.dtype.kind != "f":
+        raise PickleError(f"{name} has no array of floats")
+    return value.values
+
+
+def _with_order(outline: Outline, layers: dict[str, _Layer], stages: list[list[_Layer]]) -> Outline:
+    """Adds the order of the layers and conv1's padding, and checks the geometry."""
     following: dict[str, list[_Layer]] = {}
     for layer in layers.values():
         for name in layer.inputs:
@@ -251,23 +270,26 @@ def _structure(layers: dict[str, _Layer], stages: list[list[_Layer]]) -> dict[st
     if blocks[2:4] != ["conv relu"] * 2 or blocks[5] != blocks[6]:
         raise PickleError(f"the layers stand as {' | '.join(blocks)}, which no AlexNet's do")
     _check_geometry(layers.values(), stages)
-    found = {
-        "towers": len(stages[0]),
-        "conv1_padding": {0: "end", 2: "both"}.get(-int(stages[0][0].number("padding", 0)), "other"),
-        **{"block1": blocks[0], "block2": blocks[1], "block5": blocks[4], "head": blocks[5]},
-    }
+    padding = _CONV1_PADDING.get(-int(stages[0][0].number("padding", 0)), "other")
+    outline = replace(outline, towers=len(stages[0]), conv1_padding=padding)
+    return replace(outline, block1=blocks[0], block2=blocks[1], block5=blocks[4], head=blocks[5])
+
+
+def _with_normalisation(outline: Outline, layers: Iterable[_Layer]) -> Outline:
     constants = {
         (int(layer.number("size")), layer.number("scale"), layer.number("pow"), layer.number("minDiv", 1.0))
-        for layer in layers.values()
+        for layer in layers
         if layer.kind == "cmrnorm"
     }
     if len(constants) > 1:
         raise PickleError(f"it normalises with different constants in different layers: {constants}")
-    return found | (dict(zip(("size", "alpha", "beta", "k"), *constants, strict=True)) if constants else {})
+    for size, alpha, beta, k in constants:
+        outline = replace(outline, size=size, alpha=alpha, beta=beta, k=k)
+    return outline
 
 
 def _chain(layer: _Layer, following: dict[str, list[_Layer]]) -> Iterable[str]:
-    """Gives the kinds of a layer and of those after it, up to the next that learns."""
+    """Returns the kinds of a layer and of those after it, up to the next that learns."""
     while True:
         yield _OURS[layer.kind]
         after = [each for each in following.get(layer.name, []) if not each.learns and each.kind in _OURS]
@@ -285,19 +307,26 @@ def _check_geometry(layers: Iterable[_Layer], stages: list[list[_Layer]]) -> Non
     same = SameMapNorm()
     for layer in layers:
         if layer.kind == "pool":
-            window = (layer.values.get("pool", "max"), layer.number("sizeX"), layer.number("stride"))
-            if window != ("max", 3, 2) or layer.number("start", 0):
-                raise PickleError(f"{layer.name} pools {window}; expected the maximum of windows of 3 at stride 2")
+            method, window, stride = layer.values.get("pool", "max"), layer.number("sizeX"), layer.number("stride")
+            if (method, window, stride, layer.number("start", 0)) != ("max", 3, 2, 0):
+                raise PickleError(
+                    f"{layer.name} pools {_word(method)} of windows of {window} at stride {stride}; "
+                    "expected max of windows of 3 at stride 2, from the edge on"
+                )
         elif layer.kind == "neuron":
             neuron = layer.values.get("neuron")
             kind = neuron.get("type") if isinstance(neuron, dict) else neuron
             if kind != "relu":
-                found = f" {kind[:40]}" if isinstance(kind, str) else ""
-                raise PickleError(f"{layer.name} is a neuron{found}; expected relu")
+                raise PickleError(f"{layer.name} is a neuron {_word(kind)}; expected relu")
         elif layer.kind == "rnorm":
             constants = [layer.number(key, 1.0) for key in ("size", "scale", "pow", "minDiv")]
             if not np.allclose(constants, [same.size, same.alpha, same.beta, same.k], rtol=1e-4):
                 raise PickleError(f"{layer.name} normalises with size, scale, pow, minDiv of {constants}")
+
+
+def _word(value: object) -> str:
+    """Returns a value from the file for a message; whatever is no text is not printed, since it may be nested."""
+    return value[:40] if isinstance(value, str) else f"({type(value).__name__})"
 
 
 def _dropout(layer: _Layer) -> float:
@@ -307,29 +336,9 @@ def _dropout(layer: _Layer) -> float:
     return 1 - keep
 
 
-def _translated(stages: list[list[_Layer]], found: dict[str, Any]) -> list[str]:
-    said = ["weights: turned from (inputs, outputs) to (outputs, inputs)"]
-    if len(stages[0]) > 1:
-        said.append("towers: joined side by side, each matrix where its input stands")
-    if "alpha" in found:
-        said.append(f"local response normalisation: alpha {found['alpha']:.4g} is divided by its window already")
-    return said
-
-
-def _origin(layers: dict[str, _Layer], name: str) -> str:
-    """Gives the layer that learns, or the data, from which an input comes."""
-    layer = layers[name]
-    while not layer.learns and layer.inputs:
-        layer = layers[layer.inputs[0]]
-    return layer.name
-
-
-def _list(layer: _Layer, key: str) -> list[Any]:
-    value = layer.values.get(key)
-    return value if isinstance(value, list) else [value]
-
-
-def _values(value: Any, name: str) -> NDArray[Any]:
-    if not isinstance(value, Array) or value.values is None or value.values.dtype.kind != "f":
-        raise PickleError(f"{name} has no array of floats")
-    return value.values
+def _translated(outline: Outline) -> Iterable[str]:
+    yield "weights: turned from (inputs, outputs) to (outputs, inputs)"
+    if outline.towers == 2:
+        yield "towers: joined side by side, each matrix where its input stands"
+    if outline.alpha is not None:
+        yield f"local response normalisation: alpha {outline.alpha:.4g} is divided by its window already"

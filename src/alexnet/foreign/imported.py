@@ -1,18 +1,15 @@
-"""What every reader of foreign weights gives, and how it finds out which published network it has."""
+"""What every reader of foreign weights returns, and how it finds out which published network the file holds."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.models.variants import VARIANTS, Variant, variant
-
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+from alexnet.models.variants import LAYERS, VARIANTS, variant
 
 KERNELS = (11, 5, 3, 3, 3)
 
@@ -21,87 +18,123 @@ MAX_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
-class Imported:
-    """A network of another program, in our layout and conventions but for the few that `convert` translates.
+class Dialect:
+    """The conventions that all files of one program share.
 
     Attributes:
-        dialect: `Caffe`, `torchvision` or `cuda-convnet`.
+        name: The program.
+        class_order: The order of ImageNet's 1,000 classes: `imagenet-devkit` or `imagenet-wordnet`.
+        mean_colour: RGB, 0..255: ImageNet's mean colour as the program publishes it, for files without a mean.
+        is_bgr: Whether its arrays hold channels as blue, green, red.
+        square: How a picture becomes square: `centre` or `warp`; see `data.squares.load`.
+    """
+
+    name: str
+    class_order: str
+    mean_colour: tuple[float, float, float]
+    is_bgr: bool = False
+    square: str = "centre"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network of another program, in our layout and conventions except for the few that `convert` translates.
+
+    Attributes:
+        dialect: The program's conventions.
+        format: The program and, where it has several, its file format, in words.
         variant: Row of `VARIANTS`.
         tensors: `conv1.weight` (filters, channels, k, k) over RGB, ..., `fc6.weight` (outputs, inputs), ...
         mapping: Our layer -> theirs, with its shape, in words.
-        class_order: The order that ImageNet's classes have in this dialect.
-        mean: RGB (S, S, 3), or one colour (3,), 0..255; None where neither the file nor its dialect tell.
-        input_size: Side of the input, pixels; None where the file does not say.
-        divide_pixels_by: What pixels are divided by once the mean is subtracted.
-        square: How a picture becomes square: `centre` or `warp`; see `data.squares.load`.
-        dropout: Rate after fc6 and fc7; None where the file does not say.
+        mean: RGB (S, S, 3), or one colour (3,), 0..255; None where neither the file nor its dialect states it.
+        input_size: Side of the input, pixels; None where the file does not state it.
+        divide_pixels_by: The divisor of pixels once the mean is subtracted.
+        dropout: Rate after fc6 and fc7; None where the file does not state it.
         rescale_dropout: Whether the file's weights expect dropout to rescale in training (see `Variant`).
-        translated: What was translated, a sentence each.
-        unknown: What the file does not say, and what was taken instead, a sentence each.
+        translated: What was translated, one sentence each.
+        unknown: What the file does not state, and what was taken instead, one sentence each.
     """
 
-    dialect: str
+    dialect: Dialect
+    format: str
     variant: str
-    tensors: dict[str, Tensor]
-    mapping: dict[str, str]
-    class_order: str
-    mean: NDArray[np.float32] | None
+    tensors: Mapping[str, Tensor]
+    mapping: Mapping[str, str]
+    mean: NDArray[np.float32] | None = None
     input_size: int | None = None
     divide_pixels_by: float = 1.0
-    square: str = "centre"
     dropout: float | None = None
     rescale_dropout: bool = True
-    translated: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    translated: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
-def identify(name: str, found: Mapping[str, Any], asked: str | None) -> str:
-    """Finds the published network that fits.
+@dataclass(frozen=True)
+class Outline:
+    """As many attributes of a `Variant` as a file states; the others are None."""
+
+    channels: tuple[int, ...] | None = None
+    hidden: int | None = None
+    groups: int | None = None
+    towers: int | None = None
+    conv1_padding: str | None = None
+    block1: str | None = None
+    block2: str | None = None
+    block5: str | None = None
+    head: str | None = None
+    size: int | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    k: float | None = None
+
+
+def identify(name: str, outline: Outline, variant_name: str | None) -> str:
+    """Returns the name of the published network that fits.
 
     Args:
         name: What errors call the file.
-        found: As many attributes of a `Variant` as the file tells.
-        asked: The variant that the user says it is.
+        outline: What the file states of its network.
+        variant_name: The variant that the user names, or None.
 
     Raises:
-        CheckpointError: None fits, or not the one asked for; the nearest is named with what differs.
-        UsageError: Several fit and none was asked for, or there is no such variant.
+        CheckpointError: No variant fits, or not the one that the user names. The message tells what differs from it
+            or from the nearest one.
+        UsageError: Several variants fit and the user names none, or the name is no variant's.
     """
-    rows = VARIANTS if asked is None else {asked: variant(asked)}
-    differing = {name: _differences(row, found) for name, row in rows.items()}
-    fitting = [name for name, differences in differing.items() if not differences]
+    rows = VARIANTS if variant_name is None else {variant_name: variant(variant_name)}
+    stated = {key: value for key, value in asdict(outline).items() if value is not None}
+    differing = {
+        row_name: [key for key, value in stated.items() if not _equal(getattr(row, key), value)]
+        for row_name, row in rows.items()
+    }
+    fitting = [row_name for row_name, keys in differing.items() if not keys]
     if len(fitting) > 1:
-        raise UsageError(f"{name} does not tell which of {', '.join(fitting)} it holds; say it with --variant")
+        raise UsageError(f"{name} does not tell which of {', '.join(fitting)} it holds; name it by `variant`")
     if fitting:
         return fitting[0]
-    nearest = min(differing, key=lambda name: len(differing[name]))
-    what = "; ".join(
-        f"{key} is {_plain(found[key])}, expected {_plain(getattr(VARIANTS[nearest], key))}"
-        for key in differing[nearest]
+    nearest = min(differing, key=lambda row_name: len(differing[row_name]))
+    differences = "; ".join(
+        f"{key} is {_plain(stated[key])}, expected {_plain(getattr(rows[nearest], key))}" for key in differing[nearest]
     )
-    whose = "the nearest published network" if asked is None else "--variant"
-    raise CheckpointError(f"{name} holds a network that is not {whose}, {nearest}: {what}")
+    whose = "the nearest published network" if variant_name is None else "the one named"
+    raise CheckpointError(f"{name} holds a network that is not {whose}, {nearest}: {differences}")
 
 
-def _differences(row: Variant, found: Mapping[str, Any]) -> list[str]:
-    return [key for key, value in found.items() if not _equal(getattr(row, key), value)]
-
-
-def _equal(ours: Any, theirs: Any) -> bool:
-    if isinstance(ours, float):
+def _equal(ours: object, theirs: object) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, float):
         return math.isclose(ours, theirs, rel_tol=1e-5)  # files hold float32
-    return bool(ours == theirs)
+    return ours == theirs
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def counts(name: str, convolutions: int, connected: int) -> None:
+def check_counts(name: str, convolutions: int, connected: int) -> None:
     """Checks that a network has as many layers as an AlexNet.
 
     Raises:
-        CheckpointError: It has not.
+        CheckpointError: The numbers differ.
     """
     if (convolutions, connected) != (5, 3):
         raise CheckpointError(
@@ -109,34 +142,33 @@ def counts(name: str, convolutions: int, connected: int) -> None:
         )
 
 
-def shapes(name: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives `channels`, `hidden` and `groups` of a network, as `identify` takes them.
+def outline_of_shapes(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Outline:
+    """Returns `channels`, `hidden` and `groups` of a network.
 
     Args:
         name: What errors call the file.
-        tensors: `conv1.weight`, ..., `fc8.bias`.
+        shapes: The shapes of `conv1.weight`, ..., `fc8.bias`.
 
     Raises:
-        CheckpointError: A shape is none that an AlexNet can have.
+        CheckpointError: A shape is not possible in an AlexNet.
     """
     for layer, kernel in zip(LAYERS[:5], KERNELS, strict=True):
-        shape = tuple(tensors[f"{layer}.weight"].shape)
+        shape = shapes[f"{layer}.weight"]
         if len(shape) != 4 or shape[2:] != (kernel, kernel):
             raise CheckpointError(
                 f"{name}: {layer} has weights of shape {shape}, expected (filters, channels, {kernel}, {kernel})"
             )
     for layer in LAYERS:
-        weight, bias = (tuple(tensors[f"{layer}.{part}"].shape) for part in ("weight", "bias"))
+        weight, bias = shapes[f"{layer}.weight"], shapes[f"{layer}.bias"]
         if len(weight) < 2 or bias != weight[:1]:
             raise CheckpointError(f"{name}: {layer} has weights of shape {weight} and biases of shape {bias}")
-    channels = tuple(tensors[f"{layer}.weight"].shape[0] for layer in LAYERS[:5])
-    inputs = [tensors[f"{layer}.weight"].shape[1] for layer in LAYERS[:5]]
+    channels, inputs = zip(*(shapes[f"{layer}.weight"][:2] for layer in LAYERS[:5]), strict=True)
     if inputs[0] != 3:
         raise CheckpointError(f"{name}: conv1 takes {inputs[0]} channels, expected 3")
     groups = {channels[i - 1] / max(inputs[i], 1) for i in (1, 3, 4)}
     if len(groups) > 1 or channels[1] != inputs[2] or min(groups) not in (1, 2):
         raise CheckpointError(
-            f"{name}: the convolutions give {channels} channels and take {tuple(inputs)}; an AlexNet's take all, "
-            "or conv2, conv4 and conv5 the half"
+            f"{name}: the convolutions have {channels} filters and take {inputs} channels; in an AlexNet each takes "
+            "all channels, or conv2, conv4 and conv5 take half of them"
         )
-    return {"channels": channels, "hidden": tensors["fc7.weight"].shape[0], "groups": int(min(groups))}
+    return Outline(channels=channels, hidden=shapes["fc7.weight"][0], groups=int(min(groups)))

@@ -1,7 +1,6 @@
-"""The mean image that a network was trained with, from the file that its program keeps it in."""
+"""The mean image that a network was trained with, from the file in which its program keeps it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +9,22 @@ from alexnet.errors import CheckpointError, UsageError
 from alexnet.foreign import caffe, convnet
 
 _LARGEST = 64 << 20
+"""Bytes of a file, at most."""
 
 
-def read_mean(path: Path, is_caffe: bool) -> NDArray[np.float32]:
+def read_mean(path: Path, is_bgr: bool) -> NDArray[np.float32]:
     """Reads a mean: Caffe's `.binaryproto`, cuda-convnet's `batches.meta`, or a `.npy`.
 
     Args:
-        path: The file; what it is shows in its contents.
-        is_caffe: Whether the channels of a `.npy` are blue, green, red, as pycaffe has them, or red, green, blue.
+        path: The file; its contents tell which of them it is.
+        is_bgr: Whether the channels of a `.npy` are blue, green, red, as pycaffe has them, or red, green, blue.
 
     Returns:
         RGB (S, S, 3) or (3,), 0..255.
 
     Raises:
-        UsageError: There is no such file, or it is too large.
-        CheckpointError: It is damaged or something else.
+        UsageError: The file does not exist, or is too large.
+        CheckpointError: The file is damaged or holds something else.
     """
     if not path.is_file():
         raise UsageError(f"no mean image {path}; it is a .binaryproto, a .npy or a batches.meta")
@@ -33,7 +33,7 @@ def read_mean(path: Path, is_caffe: bool) -> NDArray[np.float32]:
     data = path.read_bytes()
     if data.startswith(b"\x93NUMPY"):
         mean = caffe.to_rgb(str(path), _npy(path))
-        mean = mean if is_caffe else np.ascontiguousarray(mean[..., ::-1])
+        mean = mean if is_bgr else np.ascontiguousarray(mean[..., ::-1])
     elif data.startswith(b"\x80"):
         mean = convnet.read_mean(str(path), memoryview(data))
     else:
@@ -43,11 +43,11 @@ def read_mean(path: Path, is_caffe: bool) -> NDArray[np.float32]:
     return mean
 
 
-def _npy(path: Path) -> NDArray[Any]:
+def _npy(path: Path) -> NDArray[np.generic]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise CheckpointError(f"{path} is no array that can be read: {' '.join(str(error).split())[:200]}") from error
     if array.dtype.kind not in "fiu":
         raise CheckpointError(f"{path} holds {array.dtype}, expected numbers")
-    return array  # type: ignore[no-any-return]
+    return array

@@ -10,11 +10,10 @@ Source: torch/serialization.py; torchvision/models/alexnet.py.
 
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_STORED, ZipInfo
 
 import numpy as np
@@ -25,23 +24,31 @@ from torch import Tensor
 from alexnet import pickles
 from alexnet.data.imagenet import WORDNET
 from alexnet.errors import CheckpointError
-from alexnet.foreign.imported import LAYERS, Imported, counts, identify, shapes
+from alexnet.foreign.imported import Dialect, Imported, check_counts, identify, outline_of_shapes
+from alexnet.models.variants import LAYERS
 from alexnet.pickles import Inert, PickleError
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first pickle of the older format."""
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1], which every network of torchvision expects to be taken away and divided out."""
+"""Of RGB in [0, 1]: every network of torchvision expects pixels less this mean, divided by these deviations."""
 
-_PLACES = [*("features." + i for i in ("0", "3", "6", "8", "10")), *("classifier." + i for i in ("1", "4", "6"))]
-THEIRS = dict(zip(LAYERS, _PLACES, strict=True))
+DIALECT = Dialect(
+    name="torchvision",
+    class_order=WORDNET,
+    mean_colour=(255 * MEAN[0], 255 * MEAN[1], 255 * MEAN[2]),
+)
+
+_MODULES = [*(f"features.{i}" for i in (0, 3, 6, 8, 10)), *(f"classifier.{i}" for i in (1, 4, 6))]
+THEIRS = dict(zip(LAYERS, _MODULES, strict=True))
+"""Our layer -> torchvision's module."""
 
 MAX_DESCRIPTION = 4 << 20
-"""Bytes of `data.pkl`; a state dict's has two thousand, with an optimiser's state twenty thousand."""
+"""Bytes of `data.pkl`; that of a state dict has two thousand, with an optimiser's state twenty thousand."""
 
 _WRAPPERS = {"module", "_orig_mod", "model"}
-"""What DistributedDataParallel, torch.compile and trainers put before a name, or into it."""
+"""The modules that DistributedDataParallel, torch.compile and trainers put around the network or parts of it."""
 
 _STORAGES = {
     **{"FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16},
@@ -59,7 +66,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor whose numbers are not there yet."""
+    """A tensor as `data.pkl` describes it; its numbers lie elsewhere in the file."""
 
     storage: _Storage
     offset: int
@@ -67,50 +74,56 @@ class _Tensor:
     stride: tuple[int, ...]
 
 
-def read(name: str, tensors: dict[str, Tensor], asked: str | None) -> Imported:
-    """Gives torchvision's alexnet from its tensors.
+def read(name: str, tensors: dict[str, Tensor], variant: str | None) -> Imported:
+    """Makes torchvision's alexnet of its tensors.
 
     Args:
         name: What errors call the file.
-        tensors: As `read_safetensors`, `read_zip` or `read_older` give them.
-        asked: The variant that the user says it is.
+        tensors: As `read_safetensors`, `read_zip` or `read_older` return them.
+        variant: The variant that the user names, or None.
 
     Raises:
-        CheckpointError: They are another network's.
+        CheckpointError: The tensors are another network's.
     """
-    counts(name, *(sum(t.dim() == dim and key.endswith("weight") for key, t in tensors.items()) for dim in (4, 2)))
-    named = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in THEIRS.items() for part in ("weight", "bias")}
-    odd = sorted(named.values() ^ tensors.keys())
+    check_counts(
+        name, *(sum(t.dim() == dim and key.endswith("weight") for key, t in tensors.items()) for dim in (4, 2))
+    )
+    names = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in THEIRS.items() for part in ("weight", "bias")}
+    odd = sorted(names.values() ^ tensors.keys())
     if odd:
-        what = "holds" if odd[0] in tensors else "lacks"
-        raise CheckpointError(f"{name} {what} {odd[0]}; torchvision's alexnet has {', '.join(THEIRS.values())}")
-    ours = {key: tensors[theirs].float() for key, theirs in named.items()}
-    found = shapes(name, ours) | {"block1": "conv relu pool", "head": "drop fc relu", "conv1_padding": "both"}
-    row = identify(name, found, asked)
+        verb = "holds" if odd[0] in tensors else "lacks"
+        raise CheckpointError(f"{name} {verb} {odd[0]}; torchvision's alexnet has {', '.join(THEIRS.values())}")
+    ours = {key: tensors[theirs].float() for key, theirs in names.items()}
+    outline = replace(
+        outline_of_shapes(name, {key: tuple(tensor.shape) for key, tensor in ours.items()}),
+        block1="conv relu pool",
+        head="drop fc relu",
+        conv1_padding="both",
+    )
     divide_pixels_by = 255 * DEVIATION[2]
     factors = torch.tensor([DEVIATION[2] / deviation for deviation in DEVIATION])
     ours["conv1.weight"] = ours["conv1.weight"] * factors[:, None, None]
     return Imported(
-        dialect="torchvision",
-        variant=row,
+        dialect=DIALECT,
+        format="torchvision",
+        variant=identify(name, outline, variant),
         tensors=ours,
         mapping={layer: f"{THEIRS[layer]} {tuple(tensors[THEIRS[layer] + '.weight'].shape)}" for layer in LAYERS},
-        class_order=WORDNET,
         mean=np.array(MEAN, np.float32) * 255,
         divide_pixels_by=divide_pixels_by,
-        translated=[
+        translated=(
             f"pixels: the division by 255 and by the deviations {DEVIATION} is a division by {divide_pixels_by:g} and, "
-            "for red and green, a factor in conv1's weights"
-        ],
-        unknown=["how its pictures were normalised: torchvision's mean and deviations were taken"],
+            "for red and green, a factor in conv1's weights",
+        ),
+        unknown=("how its pictures were normalised: torchvision's mean and deviations were taken",),
     )
 
 
 def read_safetensors(name: str, path: Path) -> dict[str, Tensor]:
-    """Gives the tensors of a safetensors file by their names without wrappers.
+    """Returns the tensors of a safetensors file by their names without wrappers.
 
     Raises:
-        CheckpointError: It is damaged, or a weight file of ours.
+        CheckpointError: The file is damaged, or a weight file of ours.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -122,10 +135,10 @@ def read_safetensors(name: str, path: Path) -> dict[str, Tensor]:
 
 
 def read_zip(name: str, data: memoryview, members: list[ZipInfo]) -> dict[str, Tensor]:
-    """Gives the tensors of a `.pth` that is a zip archive, as views of it.
+    """Returns the tensors of a `.pth` that is a zip archive, as views of it.
 
     Raises:
-        CheckpointError: It is damaged, compressed, or holds something else.
+        CheckpointError: The archive is damaged, compressed, or holds something else.
     """
     places: dict[str, memoryview] = {}
     for member in members:
@@ -147,10 +160,10 @@ def read_zip(name: str, data: memoryview, members: list[ZipInfo]) -> dict[str, T
 
 
 def read_older(name: str, data: memoryview) -> dict[str, Tensor]:
-    """Gives the tensors of a `.pth` of before 2020, as views of it.
+    """Returns the tensors of a `.pth` of before 2020, as views of it.
 
     Raises:
-        CheckpointError: It is damaged, or holds something else.
+        CheckpointError: The file is damaged, or holds something else.
     """
     with _plain_errors(name):
         at, values = 0, []
@@ -179,19 +192,22 @@ def _plain_errors(name: str) -> Iterator[None]:
         raise CheckpointError(f"{name} is no checkpoint that can be read: {error}") from error
 
 
-def _storage(identity: Any) -> _Storage:
+def _storage(identity: object) -> _Storage:
     """Source: `persistent_id` of torch/serialization.py: ("storage", type, key, location, numbers, ...)."""
+    if not isinstance(identity, tuple):
+        raise PickleError("a damaged storage")
     _, kind, key, _, count, *_ = identity
     if not isinstance(kind, torch.dtype) or not isinstance(key, str) or not isinstance(count, int):
         raise PickleError("a damaged storage")
     return _Storage(kind, key, count)
 
 
-def _rebuild(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
-    numbers = (offset, *shape, *stride)
-    if not isinstance(storage, _Storage) or len(shape) != len(stride) or len(shape) > 8:
+def _rebuild(storage: object, offset: object, shape: object, stride: object, *_: object) -> _Tensor:
+    if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
         raise PickleError("a damaged tensor")
-    if not all(isinstance(number, int) and 0 <= number < 1 << 40 for number in numbers):
+    if len(shape) != len(stride) or len(shape) > 8 or not isinstance(offset, int):
+        raise PickleError("a damaged tensor")
+    if not all(isinstance(number, int) and 0 <= number < 1 << 40 for number in (offset, *shape, *stride)):
         raise PickleError("a tensor of impossible shape")
     return _Tensor(storage, offset, shape, stride)
 
@@ -207,37 +223,40 @@ _NAMES: dict[str, object] = {
 }
 
 
-def _state(value: Any, place: Callable[[str], memoryview]) -> dict[str, Tensor]:
-    """Finds the state dict in what was saved, and gives its tensors their numbers."""
+def _state(value: object, place: Callable[[str], memoryview]) -> dict[str, Tensor]:
+    """Finds the state dict in the saved object, and joins its tensors with their numbers."""
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(value, dict) and isinstance(value.get(key), dict):
             value = value[key]
     if not isinstance(value, dict):
         raise PickleError(f"it holds a {type(value).__name__}, expected a state dict")
-    return _unwrapped({key: _filled(each, place) for key, each in value.items() if isinstance(each, _Tensor)})
+    return _unwrapped({str(key): _filled(each, place) for key, each in value.items() if isinstance(each, _Tensor)})
 
 
-def _tensors_in(value: Any) -> Iterator[_Tensor]:
-    """Gives the tensors in dicts and lists, each container once."""
-    seen, waiting = set(), [value]
+def _tensors_in(value: object) -> Iterator[_Tensor]:
+    """Yields the tensors in dicts, lists and tuples; enters each container once, since it may stand in many places."""
+    entered, waiting = set(), [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, _Tensor):
             yield value
-        elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
-            seen.add(id(value))
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in entered:
+            entered.add(id(value))
             waiting += value.values() if isinstance(value, dict) else value
 
 
 def _filled(tensor: _Tensor, place: Callable[[str], memoryview]) -> Tensor:
     data, dtype = place(tensor.storage.key), tensor.storage.dtype
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.stride, strict=True))
-    most = max(last + 1, math.prod(tensor.shape))  # steps of 0 make more numbers of few than memory holds
-    if 0 in tensor.shape or most * dtype.itemsize > len(data):
+    # Steps of 0 make many numbers of few: more, perhaps, than memory holds.
+    count = max(last + 1, math.prod(tensor.shape))
+    if 0 in tensor.shape or count * dtype.itemsize > len(data):
         raise PickleError(f"a tensor of shape {tensor.shape} in a storage of {len(data):,} bytes")
     numbers = torch.frombuffer(data, dtype=dtype, count=last + 1)
     return numbers.as_strided(tensor.shape, tensor.stride, tensor.offset)
 
 
-def _unwrapped(tensors: dict[Any, Tensor]) -> dict[str, Tensor]:
-    return {".".join(p for p in str(key).split(".") if p not in _WRAPPERS): t for key, t in tensors.items()}
+def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        ".".join(part for part in key.split(".") if part not in _WRAPPERS): tensor for key, tensor in tensors.items()
+    }

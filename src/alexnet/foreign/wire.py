@@ -1,106 +1,153 @@
 """Protocol buffers' wire format, as much as it takes to read a file that may lie.
 
-A message is a string of fields: a varint (number * 8 + type), then a varint (type 0), 8 bytes (1), a length and so
-many bytes (2), or 4 bytes (5). Nothing is copied: what has a length is given as a view.
+A message is a string of fields: a varint (number * 8 + type), then a varint (type 0), 8 bytes (1), a length and that
+many bytes (2), or 4 bytes (5). Whatever has a length stays a view of the file.
 
 Source: https://protobuf.dev/programming-guides/encoding.
 """
+
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.errors import CheckpointError
 
-Fields = dict[int, list[int | memoryview]]
-
 MAX_FIELDS = 200_000
-"""In one file; a Caffe network has a few thousand."""
+"""Fields of one file; a Caffe network has a few thousand."""
 
-_FIXED = {1: 8, 5: 4}
+MAX_TEXT = 1000
+"""Bytes of a name or a list of integers."""
+
+_WIDTHS = {1: 8, 5: 4}
+"""Type of a field of fixed length -> bytes."""
 
 
-class Wire:
-    """Reads the messages of one file.
+@dataclass
+class _File:
+    name: str
+    fields_left: int = field(default_factory=lambda: MAX_FIELDS)
 
-    Args:
-        name: What errors call the file.
+    def damaged(self, fault: str) -> CheckpointError:
+        return CheckpointError(f"{self.name} is damaged, or no protocol buffer: {fault}; fetch it again")
+
+
+class Message:
+    """The fields of one message, by number; the caller states the type of each, since the file does not.
+
+    Where a field is repeated, the last one counts, as in protocol buffers, except in `messages`, `integers` and
+    `floats`.
+
+    Attributes:
+        file: The file that the message is part of.
+        fields: Number -> values in order; varints as numbers, all others as views of the file.
+
+    Raises:
+        CheckpointError: The message is damaged, a value is not of the type stated, or the file has too many fields.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name, self._left = name, MAX_FIELDS
-
-    def fields(self, message: int | memoryview) -> Fields:
-        """Gives the fields of a message: number -> values in order; varints as numbers, all others as views.
-
-        Raises:
-            CheckpointError: The message is damaged, or the file has too many fields.
-        """
-        if isinstance(message, int):
-            raise self._damaged("a number stands where a message is expected")
-        found: Fields = {}
+    def __init__(self, file: _File, data: int | memoryview) -> None:
+        if isinstance(data, int):
+            raise file.damaged("a number stands where a message is expected")
+        self.file = file
+        self.fields: dict[int, list[int | memoryview]] = {}
         at = 0
-        while at < len(message):
-            self._left -= 1
-            if self._left < 0:
-                raise self._damaged(f"more than {MAX_FIELDS:,} fields")
-            key, at = self._varint(message, at)
-            number, kind = key >> 3, key & 7
-            value: int | memoryview
-            if kind == 0:
-                value, at = self._varint(message, at)
-            else:
-                if kind == 2:
-                    length, at = self._varint(message, at)
-                elif kind in _FIXED:
-                    length = _FIXED[kind]
-                else:
-                    raise self._damaged(f"a field of type {kind}")
-                if length > len(message) - at:
-                    raise self._damaged(f"a field of {length:,} bytes where {len(message) - at:,} are left")
-                value, at = message[at : at + length], at + length
-            found.setdefault(number, []).append(value)
-        return found
+        while at < len(data):
+            file.fields_left -= 1
+            if file.fields_left < 0:
+                raise file.damaged(f"more than {MAX_FIELDS:,} fields")
+            key, at = _varint(file, data, at)
+            value, at = _value(file, data, at, key & 7)
+            self.fields.setdefault(key >> 3, []).append(value)
 
-    def text(self, value: int | memoryview) -> str:
-        """Gives a short string."""
-        if isinstance(value, int) or len(value) > 1000:
-            raise self._damaged("a name is no text")
+    def __contains__(self, number: int) -> bool:
+        return number in self.fields
+
+    def messages(self, number: int) -> list["Message"]:
+        """Returns a repeated message; [] where the field is absent."""
+        return [Message(self.file, value) for value in self.fields.get(number, [])]
+
+    def message(self, number: int) -> "Message":
+        """Returns a message; one without fields where the field is absent."""
+        return Message(self.file, self.fields.get(number, [memoryview(b"")])[-1])
+
+    def text(self, number: int, default: str) -> str:
+        """Returns a short string."""
+        value = self.fields.get(number, [memoryview(default.encode())])[-1]
+        if isinstance(value, int) or len(value) > MAX_TEXT:
+            raise self.file.damaged("a name is no text")
         return bytes(value).decode("utf-8", "replace")
 
-    def floats(self, values: list[int | memoryview], dtype: str = "<f4") -> NDArray[np.generic]:
-        """Gives a repeated float or double: packed, as Caffe writes it, or in several parts."""
-        size = np.dtype(dtype).itemsize
-        if any(isinstance(value, int) or len(value) % size for value in values):
-            raise self._damaged("a list of floats is torn")
-        parts = [np.frombuffer(value, dtype) for value in values]  # type: ignore[arg-type]
-        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
-
-    def integers(self, values: list[int | memoryview]) -> list[int]:
-        """Gives a repeated integer, packed or not."""
+    def integers(self, number: int) -> list[int]:
+        """Returns a repeated integer, packed or not; [] where the field is absent."""
         numbers: list[int] = []
-        for value in values:
+        for value in self.fields.get(number, []):
             if isinstance(value, int):
                 numbers.append(value)
                 continue
-            if len(value) > 1000:
-                raise self._damaged(f"a list of {len(value):,} bytes where a shape is expected")
+            if len(value) > MAX_TEXT:
+                raise self.file.damaged(f"a list of {len(value):,} bytes where a shape is expected")
             at = 0
             while at < len(value):
-                number, at = self._varint(value, at)
-                numbers.append(number)
+                integer, at = _varint(self.file, value, at)
+                numbers.append(integer)
         return numbers
 
-    def _varint(self, message: memoryview, at: int) -> tuple[int, int]:
-        number = 0
-        for shift in range(0, 70, 7):
-            if at >= len(message):
-                raise self._damaged("it ends in the middle of a number")
-            byte = message[at]
-            at += 1
-            number |= (byte & 127) << shift
-            if byte < 128:
-                return number, at
-        raise self._damaged("a number of more than ten bytes")
+    def integer(self, number: int, default: int) -> int:
+        """Returns an integer."""
+        return [default, *self.integers(number)][-1]
 
-    def _damaged(self, what: str) -> CheckpointError:
-        return CheckpointError(f"{self.name} is damaged, or no protocol buffer: {what}; fetch it again")
+    def floats(self, number: int, dtype: str = "<f4") -> NDArray[np.generic]:
+        """Returns a repeated float or double, as a view where it is packed; empty where the field is absent."""
+        size = np.dtype(dtype).itemsize
+        views = [
+            value for value in self.fields.get(number, []) if not isinstance(value, int) and len(value) % size == 0
+        ]
+        if len(views) < len(self.fields.get(number, [])):
+            raise self.file.damaged("a list of floats is torn")
+        parts = [np.frombuffer(view, dtype) for view in views]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
+
+    def number(self, number: int, default: float) -> float:
+        """Returns a float."""
+        return float([default, *self.floats(number)][-1])
+
+
+def read(name: str, data: memoryview) -> Message:
+    """Reads the outermost message of a file.
+
+    Args:
+        name: What errors call the file.
+        data: Its bytes.
+
+    Raises:
+        CheckpointError: The message is damaged.
+    """
+    return Message(_File(name), data)
+
+
+def _value(file: _File, data: memoryview, at: int, kind: int) -> tuple[int | memoryview, int]:
+    if kind == 0:
+        return _varint(file, data, at)
+    if kind == 2:
+        length, at = _varint(file, data, at)
+    elif kind in _WIDTHS:
+        length = _WIDTHS[kind]
+    else:
+        raise file.damaged(f"a field of type {kind}")
+    if length > len(data) - at:
+        raise file.damaged(f"a field of {length:,} bytes where {len(data) - at:,} are left")
+    return data[at : at + length], at + length
+
+
+def _varint(file: _File, data: memoryview, at: int) -> tuple[int, int]:
+    number = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise file.damaged("it ends in the middle of a number")
+        byte = data[at]
+        at += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, at
+    raise file.damaged("a number of more than ten bytes")

@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 
 from alexnet.errors import UsageError
 
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+"""The layers that learn, from input to output."""
+
 
 @dataclass(frozen=True)
 class Variant:

@@ -21,10 +21,8 @@ from torch import Tensor, nn
 from alexnet.errors import UsageError
 from alexnet.models.lrn import LocalResponseNorm
 from alexnet.models.network import Network
-from alexnet.models.variants import VARIANTS
+from alexnet.models.variants import LAYERS, VARIANTS
 from alexnet.team import ALONE, Group, Team
-
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 CUT = {"data": (), "towers": LAYERS, "hybrid": ("fc6", "fc7", "fc8")}
 """Layers that are cut, by mode."""

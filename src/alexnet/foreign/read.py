@@ -1,0 +1,115 @@
+"""Reads weights of any dialect: a file is recognised by its contents, not by its name, and read where it lies."""
+
+import mmap
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+from typing import IO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from alexnet.errors import CheckpointError, UsageError
+from alexnet.foreign import caffe, convnet, torchvision
+from alexnet.foreign.imported import MAX_BYTES, Imported
+
+EXPECTED = "a .caffemodel of Caffe, a .pth or .safetensors of torchvision, or a checkpoint of cuda-convnet"
+
+_HEAD = 16
+"""Bytes by which a file is recognised, and the fewest that one has."""
+
+_MAX_DIRECTORY = 1 << 20
+_CAFFE_STARTS = (b"\x0a", b"\x12", b"\x1a", b"\xa2\x06")
+"""The keys of a NetParameter's name, layers (V1), input and layer (V2)."""
+
+_ARCHIVE_FAULTS = (BadZipFile, OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error)
+"""What zipfile raises over a damaged archive."""
+
+
+def read(path: Path, variant: str | None = None) -> Imported:
+    """Reads weights of any dialect.
+
+    Args:
+        path: The file.
+        variant: The variant that the user names; needed only where the file does not tell it.
+
+    Raises:
+        CheckpointError: The file is damaged, hostile, or no AlexNet.
+        UsageError: The file does not exist, or does not tell its variant.
+    """
+    if not path.is_file():
+        raise UsageError(f"no file {path}; give {EXPECTED}")
+    size = path.stat().st_size
+    if not _HEAD <= size <= MAX_BYTES:
+        raise CheckpointError(f"{path} has {size:,} bytes; weights have {_HEAD} to {MAX_BYTES:,}")
+    with path.open("rb") as file:
+        data = _map(file)
+    name, head = str(path), bytes(data[:_HEAD])
+    if head.startswith(b"PK\x03\x04"):
+        return _read_zip(path, data, variant)
+    if head[8:10] == b'{"':
+        return torchvision.read(name, torchvision.read_safetensors(name, path), variant)
+    if head.startswith(torchvision.MAGIC):
+        return torchvision.read(name, torchvision.read_older(name, data), variant)
+    if head.startswith(b"\x80"):
+        return convnet.read(name, data, variant)
+    if head.startswith(_CAFFE_STARTS):
+        return caffe.read(name, data, variant)
+    raise CheckpointError(f"{path} starts with {head[:8]!r}; expected {EXPECTED}")
+
+
+def _map(file: IO[bytes]) -> memoryview:
+    """Returns a file's bytes without reading them; private, so that arrays over them may call themselves writable."""
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+
+def _read_zip(path: Path, data: memoryview, variant: str | None) -> Imported:
+    """Reads a zip archive: torch's, or cuda-convnet's with its one compressed member."""
+    name = str(path)
+    try:
+        _check_directory(data)
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+            names = {member.filename for member in members}
+            if any(each.endswith("/data.pkl") for each in names):
+                return torchvision.read(name, torchvision.read_zip(name, data, members), variant)
+            if names == {"data"}:
+                with tempfile.TemporaryFile() as file:
+                    _unpack(archive, members[0], file)
+                    unpacked = _map(file)
+                return convnet.read(name, unpacked, variant)
+    except _ARCHIVE_FAULTS as error:
+        raise CheckpointError(f"{path} is no zip archive that can be read: {error}") from error
+    shown = ", ".join(sorted(names)[:3])
+    raise CheckpointError(f"{path} is a zip archive of {shown}; expected {EXPECTED}")
+
+
+def _check_directory(data: memoryview) -> None:
+    """Refuses an archive with more members than weights have, before the list of them is read."""
+    tail = bytes(data[-(1 << 16) - 22 :])
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        raise BadZipFile("it is truncated")
+    (length,) = struct.unpack_from("<I", tail, end + 12)
+    wide = tail.rfind(b"PK\x06\x06")
+    if 0 <= wide <= len(tail) - 56:
+        length = max(length, *struct.unpack_from("<Q", tail, wide + 40))
+    if length > _MAX_DIRECTORY:
+        raise BadZipFile(f"its list of members has {length:,} bytes")
+
+
+def _unpack(archive: ZipFile, member: ZipInfo, file: IO[bytes]) -> None:
+    """Unpacks a member, at most `MAX_BYTES` of it whatever size it states."""
+    if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise BadZipFile(f"{member.filename} is compressed by method {member.compress_type}")
+    if member.file_size > MAX_BYTES:
+        raise BadZipFile(f"{member.filename} unpacks to {member.file_size:,} bytes; weights have at most {MAX_BYTES:,}")
+    with archive.open(member) as packed:
+        done = 0
+        while part := packed.read(1 << 20):
+            done += len(part)
+            if done > member.file_size:
+                raise BadZipFile(f"{member.filename} is longer than it states")
+            file.write(part)
+    if done < _HEAD:
+        raise BadZipFile(f"{member.filename} is empty")
+    file.flush()
