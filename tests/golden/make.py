@@ -1,3 +1,4 @@
+# ruff: noqa: I001 - the rooms have other names since then
 """Wrote version-0.1.tar.xz beside it, with version 0.1 (commit 3a0d37b); kept to say how, and not to be run again.
 
     PYTHONPATH=VERSION-0.1/src:VERSION-0.1/tests/weights python make.py

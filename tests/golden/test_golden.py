@@ -72,6 +72,11 @@ def probabilities(answer):
     return predict
 
 
+def left_out(entries):
+    """What version 0.1 said of pictures that were left out; later versions may say more."""
+    return [{key: entry[key] for key in ("split", "class", "name", "reason")} for entry in entries]
+
+
 def rows(path):
     return [json.loads(line) for line in Path(path, "metrics.jsonl").read_text().splitlines()]
 
@@ -116,7 +121,7 @@ def test_a_finished_run_is_evaluated_on_the_data_that_it_names(answer):
     assert result["confusion"] == [[3, 0, 0], [0, 2, 0], [0, 0, 3]]
     assert result["loss"] == pytest.approx(0.73586, abs=1e-4)
     assert result["calibration"]["ece"] == pytest.approx(0.48775, abs=1e-4)
-    assert result["quarantined"] == [UNREAD]
+    assert left_out(result["quarantined"]) == [UNREAD]
 
 
 def test_a_finished_run_is_reported_with_its_figures(answer):
@@ -214,13 +219,13 @@ def test_what_could_not_be_read_is_packed_once_it_can_be(answer):
     assert json.loads(Path("small/dataset.json").read_text())["quarantine"] == [DAMAGED, UNREAD]
     packed = answer("pack", "pictures", "small", "--size", 32, "--json")
     assert packed["counts"] == {"train": 18, "val": 9}
-    assert packed["quarantine"] == [DAMAGED]
+    assert left_out(packed["quarantine"]) == [DAMAGED]
 
 
 def test_a_finished_store_is_not_packed_again(answer):
     packed = answer("pack", "pictures", "store", "--size", 76, "--json")
     assert packed["hash"] == "792e5d76c43fe6cf743c43dbebdf23d3"
-    assert packed["quarantine"] == [DAMAGED]
+    assert left_out(packed["quarantine"]) == [DAMAGED]
 
 
 @pytest.mark.parametrize(("store", "is_kept"), [("half", True), ("half-unread", False)])
@@ -229,7 +234,7 @@ def test_a_half_packed_store_is_finished_without_its_whole_shards(answer, store,
     before = shard.stat().st_ino, shard.stat().st_mtime_ns
     packed = answer("pack", "pictures", store, "--size", 32, "--json")
     assert packed["counts"] == {"train": 18, "val": 9}
-    assert packed["quarantine"] == [DAMAGED]
+    assert left_out(packed["quarantine"]) == [DAMAGED]
     assert ((shard.stat().st_ino, shard.stat().st_mtime_ns) == before) is is_kept
 
 

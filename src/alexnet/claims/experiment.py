@@ -33,6 +33,9 @@ TOGETHER = 128
 SEEN = 5000
 """Training pictures that a trained run is asked about."""
 
+_FIRST_HASHED = ("recipe", "variant", "input_size", "stored_size")
+"""The settings that come first in the hash of a run: another order would train every finished run again."""
+
 Floats = NDArray[np.float64]
 
 
@@ -61,7 +64,8 @@ class Experiment:
     def folder(self, arm: str, settings: Train) -> Path:
         """Gives the run folder of an arm, which these settings, data and this machine's numbers have for themselves."""
         numbers = str(machine.dtype(settings.precision))
-        facts = json.dumps([config.to_json(settings), self.store.content_hash, numbers]).encode()
+        in_order = dict.fromkeys(_FIRST_HASHED) | config.to_json(settings)
+        facts = json.dumps([in_order, self.store.content_hash, numbers]).encode()
         return self.out / "runs" / f"{arm}-{settings.seed}-{blake2b(facts, digest_size=4).hexdigest()}"
 
     def train(self, arm: str, settings: Train, should_stop: Callable[[], bool] | None = None) -> bool:
