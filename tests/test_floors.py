@@ -60,3 +60,10 @@ def test_the_ground_floor_does_without_torch(module):
 
 def test_every_part_stands_on_a_floor():
     assert {module.parts[0].removesuffix(".py") for module in MODULES} <= FLOOR.keys()
+
+
+def test_the_document_draws_the_floors_as_they_are():
+    text = (Path(__file__).parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    drawing = text.split("**Floors.**")[1].split("```")[1].strip().splitlines()
+    names = [set(line.split("    ")[0].split()) for line in drawing]
+    assert names[::-1] == [floor - {"__init__", "__main__"} for floor in FLOORS]
