@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,36 +13,37 @@ DEVKIT, WORDNET = "imagenet-devkit", "imagenet-wordnet"
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 _LONGEST = 1 << 24
+"""Bytes of a list of classes, at most."""
 
 
 @cache
 def _words() -> dict[str, str]:
-    """WordNet id -> words, in the order of the development kit."""
+    """Returns WordNet id -> words, in the order of the development kit."""
     text = files("alexnet.data").joinpath("imagenet.txt").read_text(encoding="utf-8")
     return dict(line.split("\t") for line in text.splitlines() if not line.startswith("#"))
 
 
 def imagenet(order: str) -> tuple[str, ...]:
-    """Gives the WordNet ids of the 1,000 classes of ILSVRC-2012.
+    """Returns the WordNet ids of the 1,000 classes of ILSVRC-2012.
 
     Args:
-        order: `imagenet-devkit`, the development kit's class numbers 1..1000, as cuda-convnet's outputs stand; or
-            `imagenet-wordnet`, sorted by id, as Caffe's and torchvision's stand.
+        order: `imagenet-devkit`, the development kit's class numbers 1..1000, which is the order of cuda-convnet's
+            outputs; or `imagenet-wordnet`, sorted by id, the order of Caffe's and torchvision's.
     """
     return tuple(_words()) if order == DEVKIT else tuple(sorted(_words()))
 
 
 def words(wordnet_id: str) -> str | None:
-    """Gives the English words for a class of ILSVRC-2012; None for anything else."""
+    """Returns the English words for a class of ILSVRC-2012, and None for anything else."""
     return _words().get(wordnet_id)
 
 
 def read_classes(spec: str, count: int) -> tuple[str, ...]:
-    """Gives the name of each output.
+    """Returns the name of each output.
 
     Args:
-        spec: `imagenet-devkit`, `imagenet-wordnet`, or a file: a JSON list, or a class a line. Of a line that starts
-            with a WordNet id (Caffe's `synset_words.txt`) the id is the name.
+        spec: `imagenet-devkit`, `imagenet-wordnet`, or a file: a JSON list, or text with one class a line. Where a
+            line starts with a WordNet id (Caffe's `synset_words.txt`), the id is the name.
         count: Outputs of the network.
 
     Raises:
@@ -50,9 +52,9 @@ def read_classes(spec: str, count: int) -> tuple[str, ...]:
     names = imagenet(spec) if spec in (DEVKIT, WORDNET) else _from_file(Path(spec))
     if len(names) != count:
         raise UsageError(f"{spec} names {len(names):,} classes, the network has {count:,} outputs")
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < count else None
-    if twice is not None:
-        raise UsageError(f"{spec} names the class {twice!r} twice; classes are told apart by their names")
+    if len(set(names)) < count:
+        name = Counter(names).most_common(1)[0][0]
+        raise UsageError(f"{spec} names the class {name!r} twice; classes are told apart by their names")
     return names
 
 

@@ -1,6 +1,6 @@
-"""The public weights of AlexNets: where they lie, what is known of them, and fetching them.
+"""The public weights of AlexNets: their addresses, what is known of them, and fetching them.
 
-Nothing is fetched unless `get` is called. What no source states is None and said to be unknown.
+Nothing is fetched unless `get` is called.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import from_home, plain_errors
 
 MAX_BYTES = 1 << 30
-"""No public AlexNet has a quarter of it; a server that sends more is cut off."""
+"""No public AlexNet has a quarter of this; a server that sends more is cut off."""
 
 _PART = 1 << 20
 _TIMEOUT_S = 30
@@ -27,28 +27,28 @@ _TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Public:
-    """What is known of one file.
+    """One published file; what no source states is None.
 
     Attributes:
         about: One line.
-        url: Where it lies.
-        bytes: Its size, or None.
-        checksum: `sha1:...` or `sha256:...`, or None.
+        url: Its address.
         licence: As its publisher states it.
+        source: Where all of this is stated.
+        bytes: Its size.
+        checksum: `sha1:...` or `sha256:...`.
         top1_error, top5_error: On the ILSVRC-2012 validation set, fractions, as published; None for a mean image.
         protocol: How they were measured.
-        source: Who says so.
     """
 
     about: str
     url: str
-    bytes: int | None
-    checksum: str | None
     licence: str
-    top1_error: float | None
-    top5_error: float | None
-    protocol: str | None
     source: str
+    bytes: int | None = None
+    checksum: str | None = None
+    top1_error: float | None = None
+    top5_error: float | None = None
+    protocol: str | None = None
 
 
 _BERKELEY = "http://dl.caffe.berkeleyvision.org"
@@ -56,48 +56,40 @@ _CAFFE_PROTOCOL = "centre crop of 227 from pictures warped to 256 x 256; mean im
 
 PUBLIC = {
     "caffe-alexnet": Public(
-        "Caffe's bvlc_alexnet, iteration 360,000",
-        f"{_BERKELEY}/bvlc_alexnet.caffemodel",
-        None,
-        "sha1:9116a64c0fbe4459d18f4bb6b56d647b63920377",
-        "unrestricted",
-        0.429,
-        0.198,
-        _CAFFE_PROTOCOL,
-        "BVLC/caffe models/bvlc_alexnet/readme.md",
+        about="Caffe's bvlc_alexnet, iteration 360,000",
+        url=f"{_BERKELEY}/bvlc_alexnet.caffemodel",
+        licence="unrestricted",
+        source="BVLC/caffe models/bvlc_alexnet/readme.md",
+        checksum="sha1:9116a64c0fbe4459d18f4bb6b56d647b63920377",
+        top1_error=0.429,
+        top5_error=0.198,
+        protocol=_CAFFE_PROTOCOL,
     ),
     "caffenet": Public(
-        "Caffe's reference network, iteration 310,000",
-        f"{_BERKELEY}/bvlc_reference_caffenet.caffemodel",
-        None,
-        "sha1:4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
-        "unrestricted",
-        0.426,
-        0.196,
-        _CAFFE_PROTOCOL,
-        "BVLC/caffe models/bvlc_reference_caffenet/readme.md",
+        about="Caffe's reference network, iteration 310,000",
+        url=f"{_BERKELEY}/bvlc_reference_caffenet.caffemodel",
+        licence="unrestricted",
+        source="BVLC/caffe models/bvlc_reference_caffenet/readme.md",
+        checksum="sha1:4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
+        top1_error=0.426,
+        top5_error=0.196,
+        protocol=_CAFFE_PROTOCOL,
     ),
     "caffe-mean": Public(
-        "imagenet_mean.binaryproto for both, beside class lists, in a tar.gz",
-        f"{_BERKELEY}/caffe_ilsvrc12.tar.gz",
-        None,
-        None,
-        "not stated",
-        None,
-        None,
-        None,
-        "BVLC/caffe data/ilsvrc12/get_ilsvrc_aux.sh",
+        about="imagenet_mean.binaryproto for both, beside class lists, in a tar.gz",
+        url=f"{_BERKELEY}/caffe_ilsvrc12.tar.gz",
+        licence="not stated",
+        source="BVLC/caffe data/ilsvrc12/get_ilsvrc_aux.sh",
     ),
     "one-weird-trick": Public(
-        "torchvision's alexnet, IMAGENET1K_V1",
-        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-        None,
-        "sha256:7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        "not stated for the weights (torchvision itself: BSD 3-Clause)",
-        0.43478,
-        0.20934,
-        "centre crop of 224 from pictures with a shorter side of 256",
-        "torchvision.models.AlexNet_Weights",
+        about="torchvision's alexnet, IMAGENET1K_V1",
+        url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        licence="not stated for the weights (torchvision itself: BSD 3-Clause)",
+        source="torchvision.models.AlexNet_Weights",
+        checksum="sha256:7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        top1_error=0.43478,
+        top5_error=0.20934,
+        protocol="centre crop of 224 from pictures with a shorter side of 256",
     ),
 }
 
@@ -106,7 +98,7 @@ def find(name: str) -> Public:
     """Looks a file up.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: The table has no file of this name.
     """
     if name not in PUBLIC:
         raise UsageError(f"no public weights {name!r}; there are {', '.join(PUBLIC)}")
@@ -114,45 +106,46 @@ def find(name: str) -> Public:
 
 
 def folder() -> Path:
-    """Gives where files are kept: below $ALEXNET_CACHE, or else ~/.cache/alexnet."""
+    """Returns the folder of fetched files, in $ALEXNET_CACHE or else in ~/.cache/alexnet."""
     return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet") / "weights"
 
 
 def get(
-    wanted: Public,
+    public: Public,
     directory: Path,
     given: Path | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Path:
-    """Fetches a file, or goes on where an interrupted fetch stopped; one that is there and right is not fetched again.
+    """Fetches a file unless it is there already; an interrupted fetch goes on where it stopped.
 
     Args:
-        wanted: Which.
-        directory: Where to.
-        given: A file fetched by other means, to be checked and copied.
-        progress: Called with bytes done and in all (0 where the server does not say).
+        public: The published file.
+        directory: The folder to put it into.
+        given: A copy fetched by other means, to be checked and taken over.
+        progress: Called with the bytes done and the bytes in all (0 where the server does not state them).
 
     Returns:
         The file. It appears under its name only when it is whole and its checksum is right.
 
     Raises:
-        CheckpointError: Its checksum or size is wrong, or the server sends something else.
-        UsageError: The server cannot be reached, or there is no `given`; what was fetched is kept for the next time.
+        CheckpointError: The checksum or the size is wrong, or the server sends something else.
+        UsageError: The server cannot be reached, in which case what was fetched is kept for the next time; or `given`
+            does not exist.
         DataError: The disk is full.
     """
-    path = directory / wanted.url.rpartition("/")[2]
+    path = directory / public.url.rpartition("/")[2]
     part = path.with_name(path.name + ".part")
     with plain_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        if path.exists() and wanted.checksum is not None and _digest(path, wanted.checksum) == wanted.checksum:
+        if path.exists() and public.checksum is not None and _digest(path, public.checksum) == public.checksum:
             return path
         if given is None:
-            _download(wanted.url, part, wanted.bytes or MAX_BYTES, progress)
+            _download(public.url, part, public.bytes or MAX_BYTES, progress)
         elif given.is_file():
             shutil.copyfile(given, part)
         else:
             raise UsageError(f"no file {given}")
-        _check(wanted, part, given)
+        _check(public, part, given)
         _keep(part, path)
     return path
 
@@ -206,15 +199,15 @@ def _start(answer: Any, done: int) -> int:
     return done
 
 
-def _check(wanted: Public, part: Path, given: Path | None) -> None:
-    """Refuses, and removes, a file that is not the one that was published."""
+def _check(public: Public, part: Path, given: Path | None) -> None:
+    """Refuses, and removes, a file that is not the published one."""
     size = part.stat().st_size
-    found = _digest(part, wanted.checksum) if wanted.checksum else None
-    if (wanted.bytes is not None and size != wanted.bytes) or found != wanted.checksum:
+    digest = _digest(part, public.checksum) if public.checksum else None
+    if (public.bytes is not None and size != public.bytes) or digest != public.checksum:
         part.unlink()
-        expected = wanted.checksum or f"{wanted.bytes:,} bytes"
+        expected = public.checksum or f"{public.bytes:,} bytes"
         raise CheckpointError(
-            f"{given or wanted.url} is not the published file: it has {size:,} bytes and {found}, expected {expected}"
+            f"{given or public.url} is not the published file: it has {size:,} bytes and {digest}, expected {expected}"
         )
 
 
