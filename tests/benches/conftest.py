@@ -1,4 +1,4 @@
-import json
+import pickle
 import subprocess
 
 import pytest
@@ -25,15 +25,18 @@ def tiny():
 
 @pytest.fixture
 def answers(monkeypatch):
-    """A function that replaces contestants' processes: `answers(play)`, where play(turn) gives the figures."""
+    """A function that replaces contestants' processes: `answers(play)`; play(contestant, size) returns the figures."""
 
     def replace(play):
         def run(command, environment):
             try:
-                return subprocess.CompletedProcess(command, 0, "noise\n" + json.dumps(play(json.loads(command[3]))), "")
+                figures = play(*pickle.loads(bytes.fromhex(command[-1])))
             except ImportError as error:
-                return subprocess.CompletedProcess(command, 1, "", f"Traceback\nModuleNotFoundError: {error}\n")
+                return subprocess.CompletedProcess(
+                    command, 1, b"", f"Traceback\nModuleNotFoundError: {error}\n".encode()
+                )
+            return subprocess.CompletedProcess(command, 0, pickle.dumps(figures), b"noise\n")
 
-        monkeypatch.setattr("alexnet.benches.rounds._run", run)
+        monkeypatch.setattr("alexnet.benches.contest._run", run)
 
     return replace

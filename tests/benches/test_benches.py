@@ -1,64 +1,64 @@
 import json
+from functools import partial
 
 import pytest
+import torch
 
-from alexnet import benches as bench
-from alexnet import machine
-from alexnet.benches import contestant, layers, limits, train
+from alexnet import benches, machine
+from alexnet.benches import data, layers, limits, lrn, parallel, peers, predict, train
+from alexnet.benches.findings import Figures, Layer, Limit
 from alexnet.cli import render
 from alexnet.errors import UsageError
 from alexnet.models.create import create
+from alexnet.models.lrn import decomposed, local_response_norm
+from alexnet.records import to_json
 
-LIMITS = (limits.multiply("bf16"), limits.multiply("float32"), limits.COPY, limits.READ)
-RATES = dict.fromkeys(LIMITS, 2e12)
+RATES = dict.fromkeys((Limit.BF16, Limit.FLOAT32, Limit.COPY, Limit.READ), 2e12)
 FIGURES = {
-    "limits.measure": RATES,
-    "lrn.measure": {"float32 contiguous": 10.0, "bf16 channels-last": 5.0},
-    "train.ours": {
-        "images/s": 100.0,
-        "flop/image": 5e9,
-        "first s": 2.0,
-        "step s": 1.0,
-        "lrn %": 9.0,
-        "peak bytes": 1e9,
-    },
-    "train.peer": {"images/s": 25.0, "flop/image": 5e9},
-    "layers.measure": {f"conv1 {figure}": 4e9 for figure in layers.FIGURES},
-    "predict.ours": {"one ms": 8.0, "images/s": 200.0, "weight bytes": 8e9, "convolution flop": 8e9},
-    "predict.onnx_runtime": {"one ms": 16.0, "images/s": 50.0},
-    "data.packed": {"images/s": 4000.0},
-    "data.raw": {"images/s": 800.0},
-    "data.pil": {"images/s": 400.0},
-    "data.training": {"images/s": 95.0},
-    "parallel.ours": {"images/s": 80.0, "MB": 30.0},
-    "peers.write_onnx": {"bytes": 1.0},
+    limits.measure: RATES,
+    lrn.measure: {"float32 contiguous": 10.0, "bf16 channels-last": 5.0},
+    train.ours: Figures(100.0, flop=5e9, first_s=2.0, step_s=1.0, lrn_percent=9.0, peak_bytes=1e9),
+    train.peer: Figures(25.0, flop=5e9),
+    layers.measure: [Layer("conv1", 4e9, 4e9, 4e9, 4e9)],
+    predict.measure: Figures(200.0, one_ms=8.0, weight_bytes=8e9, flop=8e9),
+    predict.onnx_runtime: Figures(50.0, one_ms=16.0),
+    data.packed: 4000.0,
+    data.raw: 800.0,
+    data.pil: 400.0,
+    data.from_store: 95.0,
+    data.on_synthetic_data: 95.0,
+    parallel.ours: Figures(80.0, sent_megabytes=30.0),
+    peers.write_onnx: None,
 }
 
 
-def canned(turn):
-    name = turn["function"].removeprefix("benches.")
-    if name not in FIGURES:
-        raise ImportError(f"No module named {turn['name']!r}")
-    return FIGURES[name]
+def canned(contestant, size):
+    function = getattr(contestant.measure, "func", contestant.measure)
+    if function not in FIGURES:
+        raise ImportError(f"No module named {contestant.name!r}")
+    return FIGURES[function]
 
 
 def rows(result):
-    return {row["name"]: row for row in result["rows"]}
+    return {row.name: row for row in result.rows}
 
 
 def test_all_gives_rows_limits_layers_and_facts(answers, tiny, monkeypatch):
     answers(canned)
     monkeypatch.setattr(machine, "cores", lambda: 2)
     said = []
-    result = bench.run("all", per_layer=True, notice=said.append, size=tiny)
-    assert json.loads(json.dumps(result)) == result
-    assert result["limits"] == RATES
-    assert {"cpu", "threads", "torch"} <= set(result["machine"])
-    assert all(set(row) == {"name", "value", "unit", "ratio_to"} for row in result["rows"])
-    assert len(rows(result)) == len(result["rows"])
-    assert {row["name"].split(":")[0] for row in result["rows"]} == set(bench.BENCHES)
-    (layer,) = result["layers"]
-    assert layer["operations_ms"] == layer["bytes_ms"] == 2.0
+    result = benches.run("all", per_layer=True, notice=said.append, size=tiny)
+    written = json.loads(to_json(result))
+    assert list(written) == ["bench", "machine", "limits", "rows", "layers"]
+    assert written["limits"] == result.limits == RATES
+    assert {"cpu", "threads", "torch"} <= set(written["machine"])
+    assert all(set(row) == {"name", "value", "unit", "ratio_to"} for row in written["rows"])
+    assert len(rows(result)) == len(result.rows)
+    assert {row.name.split(":")[0] for row in result.rows} == {"lrn", "train", "data", "predict", "parallel"}
+    (layer,) = result.layers
+    assert layer.operations_ms == layer.bytes_ms == 2.0
+    columns = ["forward_ms", "backward_ms", "flop", "bytes", "operations_ms", "bytes_ms"]
+    assert list(written["layers"][0]) == ["name", *columns]
     assert any(line.startswith("left out: OpenVINO float32") for line in said)
     shown = render.bench(result)
     assert "conv1" in shown
@@ -67,15 +67,15 @@ def test_all_gives_rows_limits_layers_and_facts(answers, tiny, monkeypatch):
 
 def test_training_is_compared_with_peers_and_with_the_matrix_multiply_rate(answers, tiny):
     answers(canned)
-    row = rows(bench.run("train", size=tiny))[f"train: alexnet-two-tower, {train.BEST}"]
-    assert row["value"] == 100
-    assert row["ratio_to"]["plain PyTorch"] == 4
-    assert row["ratio_to"][limits.multiply("bf16")] == pytest.approx(100 * 5e9 / 2e12)
+    row = rows(benches.run("train", size=tiny))[f"train: alexnet-two-tower, {train.BEST}"]
+    assert row.value == 100
+    assert row.ratio_to["plain PyTorch"] == 4
+    assert row.ratio_to[Limit.BF16] == pytest.approx(100 * 5e9 / 2e12)
 
 
 def test_normalisation_is_compared_with_the_copy_bandwidth(answers, tiny):
     answers(canned)
-    ratios = rows(bench.run("lrn", size=tiny))["lrn: ours, float32 contiguous"]["ratio_to"]
+    ratios = rows(benches.run("lrn", size=tiny))["lrn: ours, float32 contiguous"].ratio_to
     floor_ms = 1e3 * 5 * 4 * (1 * 8 * 6 * 6) / 2e12
     assert ratios["copy bandwidth"] == pytest.approx(floor_ms / 10)
     assert ratios["nn.LocalResponseNorm"] == 1
@@ -83,46 +83,64 @@ def test_normalisation_is_compared_with_the_copy_bandwidth(answers, tiny):
 
 def test_latency_is_compared_with_reading_the_weights_and_with_multiplying(answers, tiny):
     answers(canned)
-    found = rows(bench.run("predict", size=tiny))
-    assert found["predict: ours, int8, batch 1"]["ratio_to"] == {"ONNX Runtime float32": 2.0}
+    found = rows(benches.run("predict", size=tiny))
+    assert found["predict: ours, int8, batch 1"].ratio_to == {"ONNX Runtime float32": 2.0}
     latency = "predict: ours, int8, batch 1: latency over"
-    assert found[f"{latency} reading the weights once"]["value"] == pytest.approx(2.0)
-    assert found[f"{latency} that and the convolutions"]["value"] == pytest.approx(1.0)
+    assert found[f"{latency} reading the weights once"].value == pytest.approx(2.0)
+    assert found[f"{latency} that and the convolutions"].value == pytest.approx(1.0)
 
 
 def test_two_processes_are_not_measured_on_one_core(answers, tiny, monkeypatch):
     answers(canned)
     monkeypatch.setattr(machine, "cores", lambda: 1)
     said = []
-    assert bench.run("parallel", notice=said.append, size=tiny)["rows"] == []
+    assert benches.run("parallel", notice=said.append, size=tiny).rows == []
     assert said == ["left out: parallel: 2 processes need as many cores, there is 1"]
 
 
 def test_an_unknown_bench_is_refused():
     with pytest.raises(UsageError, match="no bench 'speed'"):
-        bench.run("speed")
+        benches.run("speed")
+
+
+def test_layers_that_were_not_measured_are_not_in_the_json(answers, tiny):
+    answers(canned)
+    assert "layers" not in json.loads(to_json(benches.run("lrn", size=tiny)))
 
 
 CONTESTANTS = [
-    ("limits.measure", {"wanted": [limits.multiply("float32"), limits.COPY, limits.READ]}),
-    ("lrn.measure", {"way": "ours"}),
-    ("lrn.measure", {"way": "torch"}),
-    ("lrn.measure", {"way": "decomposed"}),
-    ("train.ours", {"variant": "toy", "numbers": "float32"}),
-    ("train.peer", {"network": "two-tower", "numbers": "float32"}),
-    ("train.peer", {"network": "torchvision-style", "numbers": "bf16"}),
-    ("layers.measure", {}),
-    ("predict.ours", {"numbers": "int8"}),
-    ("parallel.ours", {"mode": "data", "threads": 1, "variant": "alexnet-two-tower", "numbers": "float32"}),
+    partial(limits.measure, limits=(Limit.FLOAT32, Limit.COPY, Limit.READ)),
+    partial(lrn.measure, normalise=local_response_norm),
+    partial(lrn.measure, normalise=torch.nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)),
+    partial(lrn.measure, normalise=decomposed),
+]
+NETWORKS = [
+    partial(train.ours, variant="toy", numbers="float32"),
+    partial(train.peer, make=peers.two_tower, side=227, variant="alexnet-two-tower", numbers="float32"),
+    partial(train.peer, make=peers.torchvision_style, side=224, variant="one-weird-trick", numbers="bf16"),
+    partial(predict.measure, numbers="int8"),
+    partial(parallel.ours, mode="data", threads=1, numbers="float32"),
 ]
 
 
-@pytest.mark.parametrize(("function", "arguments"), CONTESTANTS)
-def test_every_contestant_gives_positive_figures(tiny, function, arguments):
-    figures = contestant.play(f"benches.{function}", arguments, vars(tiny))
+@pytest.mark.parametrize("measure", CONTESTANTS)
+def test_every_contestant_gives_positive_figures(tiny, measure):
+    figures = measure(tiny)
     assert figures
-    layerwise = function == "layers.measure"  # where a layer without weights makes no multiplications
-    assert all(value > 0 or (layerwise and value == 0) for value in figures.values()), figures
+    assert all(value > 0 for value in figures.values()), figures
+
+
+@pytest.mark.parametrize("measure", NETWORKS)
+def test_every_network_gives_positive_figures(tiny, measure):
+    assert all(value > 0 for value in vars(measure(tiny)).values() if value is not None)
+
+
+def test_every_layer_gives_positive_figures_but_for_multiplications_without_weights(tiny):
+    for layer in layers.measure(tiny):
+        assert layer.bytes > 0
+        assert layer.backward_ms > 0
+        assert layer.forward_ms > 0 or layer.name == "update"
+        assert layer.flop > 0 or not layer.name.startswith(("conv", "fc"))
 
 
 def test_every_layer_but_the_fused_relus_is_in_the_table():

@@ -1,11 +1,9 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from alexnet.benches import contestant, samples
-from alexnet.benches.data import bench
+from alexnet.benches import data, samples
 from alexnet.data.shards import Store
 
 
@@ -43,14 +41,13 @@ def test_every_loader_runs(flat, answers, tiny, monkeypatch):
     monkeypatch.setattr("alexnet.benches.data.TWO_TOWER", "toy")
     done = set()
 
-    def play(turn):
-        done.add(turn["function"])
-        return contestant.play(turn["function"], turn["arguments"], turn["size"])
+    def play(contestant, size):
+        done.add(getattr(contestant.measure, "func", contestant.measure))
+        return contestant.measure(size)
 
     answers(play)
     said = []
-    result = bench(replace(tiny, rounds=1), said.append, str(flat))
-    assert done == {f"benches.data.{name}" for name in ("packed", "raw", "pil", "training")}
+    findings = data.bench(replace(tiny, rounds=1), said.append, str(flat))
+    assert done == {data.packed, data.raw, data.pil, data.from_store, data.on_synthetic_data}
     assert not [line for line in said if "left out" in line]
-    assert all(row["value"] > 0 for row in result.rows)
-    json.dumps(result.rows)
+    assert all(row.value > 0 for row in findings.rows)

@@ -4,9 +4,12 @@ import math
 import pytest
 
 from alexnet.benches import Size, doctor
-from alexnet.benches.rounds import Failed
+from alexnet.benches.contest import Failed
+from alexnet.benches.doctor import Stage
+from alexnet.benches.findings import Figures
 from alexnet.cli import render
 from alexnet.errors import UsageError
+from alexnet.records import to_json
 
 SIZE = Size(seconds=0, batch=8, pictures=12)
 
@@ -17,8 +20,8 @@ def launch(monkeypatch):
 
     def measure(contestant, size):
         if contestant.name == "loading":
-            return {"decoding": 1000.0, "augmentation": 10000.0}
-        return {"images/s": 100.0, "peak bytes": 1e9 + 1e6 * size.batch}
+            return {Stage.DECODING: 1000.0, Stage.AUGMENTATION: 10000.0}
+        return Figures(100.0, peak_bytes=1e9 + 1e6 * size.batch)
 
     monkeypatch.setattr(doctor, "launch", measure)
     monkeypatch.setattr(doctor.machine, "free_memory", lambda: 100_000_000)
@@ -27,16 +30,18 @@ def launch(monkeypatch):
 @pytest.mark.usefixtures("launch")
 def test_the_findings_name_what_bounds_training(store):
     findings = doctor.examine(str(store.directory), "toy", size=SIZE)
-    assert json.loads(json.dumps(findings)) == findings
-    assert findings["bound_by"] == "step"
-    assert findings["rates"]["disk MB/s"] > 0
-    assert sum(findings["shares"].values()) == pytest.approx(1)
-    assert findings["rates"]["training"] < 100
-    assert any("step" in sentence for sentence in findings["advice"])
-    assert not any("packs" in sentence for sentence in findings["advice"])
+    written = json.loads(to_json(findings))
+    assert " ".join(written) == "machine rates shares pictures epoch_s largest_batch bound_by advice"
+    assert set(written["rates"]) == {"packing", "decoding", "augmentation", "disk MB/s", "disk", "step", "training"}
+    assert findings.bound_by == "step"
+    assert findings.rates["disk MB/s"] > 0
+    assert sum(findings.shares.values()) == pytest.approx(1)
+    assert findings.rates["training"] < 100
+    assert any("step" in sentence for sentence in findings.advice)
+    assert not any("packs" in sentence for sentence in findings.advice)
     shown = render.doctor(findings)
     assert "training is bound by: step" in shown
-    assert findings["machine"]["cpu"] in shown
+    assert findings.machine.cpu in shown
 
 
 @pytest.mark.usefixtures("launch")
@@ -45,37 +50,41 @@ def test_the_time_of_a_training_follows_from_the_rates(store, pictures, monkeypa
     for data, kept in ((store.directory, True), (pictures, True), (pictures, False)):
         monkeypatch.setattr(doctor, "MEMORY_BUDGET", 2e9 if kept else 0)
         findings = doctor.examine(str(data), "toy", size=SIZE)
-        each = 0.0101 + (0 if kept else 0.001 + 1 / findings["rates"]["disk"])
-        assert findings["pictures"] == len(store.splits["train"])
-        assert findings["epoch_s"] == pytest.approx(each * findings["pictures"])
-        assert f"training on these {findings['pictures']} pictures\n  an epoch about" in render.doctor(findings)
-    assert doctor.examine(None, "toy", size=SIZE)["epoch_s"] is None
+        each = 0.0101 + (0 if kept else 0.001 + 1 / findings.rates["disk"])
+        assert findings.pictures == len(store.splits["train"])
+        assert findings.epoch_s == pytest.approx(each * findings.pictures)
+        assert f"training on these {findings.pictures} pictures\n  an epoch about" in render.doctor(findings)
+    assert doctor.examine(None, "toy", size=SIZE).epoch_s is None
 
 
 @pytest.mark.usefixtures("launch")
 def test_the_largest_batch_follows_from_what_an_image_takes(store, monkeypatch):
     """Batches of 2 and 8 take 1.002 and 1.008 GB."""
     monkeypatch.setattr(doctor.machine, "free_memory", lambda: 1_108_000_000)
-    assert doctor.examine(str(store.directory), "toy", size=SIZE)["largest_batch"] == 108
+    assert doctor.examine(str(store.directory), "toy", size=SIZE).largest_batch == 108
 
 
 def test_a_system_that_does_not_tell_its_peak_gets_no_largest_batch(store, monkeypatch):
-    monkeypatch.setattr(doctor, "launch", lambda contestant, size: {"images/s": 100.0, "peak bytes": math.nan})
-    assert doctor.examine(str(store.directory), "toy", size=SIZE)["largest_batch"] is None
+    def measure(contestant, size):
+        return {} if contestant.name == "loading" else Figures(100.0, peak_bytes=math.nan)
+
+    monkeypatch.setattr(doctor, "launch", measure)
+    assert doctor.examine(str(store.directory), "toy", size=SIZE).largest_batch is None
 
 
 def test_slow_decoding_is_named(store, monkeypatch):
-    rates = {"loading": {"decoding": 10.0, "augmentation": 1e4}, "training steps": {"images/s": 1e3, "peak bytes": 1e9}}
-    monkeypatch.setattr(doctor, "launch", lambda contestant, size: rates[contestant.name])
-    assert doctor.examine(str(store.directory), "toy", size=SIZE)["bound_by"] == "decoding"
+    rates = {Stage.DECODING: 10.0, Stage.AUGMENTATION: 1e4}
+    measured = {"loading": rates, "training steps": Figures(1e3, peak_bytes=1e9)}
+    monkeypatch.setattr(doctor, "launch", lambda contestant, size: measured[contestant.name])
+    assert doctor.examine(str(store.directory), "toy", size=SIZE).bound_by == "decoding"
 
 
 @pytest.mark.usefixtures("launch")
 def test_no_batch_fits_where_there_is_too_little_memory(pictures):
     findings = doctor.examine(str(pictures), "toy", size=SIZE)
-    assert findings["largest_batch"] == 0
-    assert any("does not fit" in sentence for sentence in findings["advice"])
-    assert any("fit in memory" in sentence for sentence in findings["advice"])
+    assert findings.largest_batch == 0
+    assert any("does not fit" in sentence for sentence in findings.advice)
+    assert any("fit in memory" in sentence for sentence in findings.advice)
 
 
 def test_what_cannot_be_measured_is_said(monkeypatch, store):
@@ -86,12 +95,12 @@ def test_what_cannot_be_measured_is_said(monkeypatch, store):
     said = []
     findings = doctor.examine(str(store.directory), "toy", notice=said.append, size=SIZE)
     assert "not measured: training steps: no memory" in said
-    assert findings["bound_by"] == "unknown"
+    assert findings.bound_by == "unknown"
     assert render.doctor(findings)
 
 
 def test_loading_is_measured_in_images_a_second(store):
-    rates = doctor.loading(SIZE, str(store.directory), "toy", 67)
+    rates = doctor.loading(SIZE, store.directory, "toy", 67)
     assert rates["decoding"] > 0
     assert rates["augmentation"] > 0
 

@@ -515,12 +515,16 @@ def test_the_demo_trains_compares_and_goes_on(alexnet, make_folder, tmp_path, mo
 
 
 def test_doctor_and_bench_print_what_they_find(answer, alexnet, pictures, monkeypatch):
+    from alexnet.benches.doctor import Stage
+    from alexnet.benches.findings import Figures, Limit
+
     def launch(contestant, size):
-        names = ("images/s", "peak bytes", "decoding", "augmentation", "float32 contiguous")
-        return dict.fromkeys(names, 5.0)
+        if contestant.name == "training steps":
+            return Figures(5.0, peak_bytes=5.0)
+        return dict.fromkeys((Stage.DECODING, Stage.AUGMENTATION, Limit.COPY, "float32 contiguous"), 5.0)
 
     monkeypatch.setattr("alexnet.benches.doctor.launch", launch)
-    monkeypatch.setattr("alexnet.benches.rounds.launch", launch)
+    monkeypatch.setattr("alexnet.benches.contest.launch", launch)
     assert answer("doctor", "--data", pictures)["bound_by"]
     assert "training is bound by" in alexnet("doctor")[1]
     assert answer("bench", "lrn")["rows"]

@@ -5,18 +5,18 @@ allocator its users have. Contestants take turns in rounds (A B C A B C); a row'
 a ratio the median of the ratios within each round. So a disturbance of the machine meets all of them alike.
 """
 
-from dataclasses import asdict
-from importlib import import_module
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from alexnet import machine
-from alexnet.benches.rounds import Notice, Result
+from alexnet.benches import data as loaders
+from alexnet.benches import lrn, parallel, predict, train
+from alexnet.benches.contest import Notice
+from alexnet.benches.findings import Bench, Findings
 from alexnet.benches.size import Size
 from alexnet.errors import UsageError
 
-__all__ = ["BENCHES", "Size", "run"]
-
-BENCHES = ("lrn", "train", "data", "predict", "parallel")
+__all__ = ["Bench", "Size", "run"]
 
 
 def run(
@@ -25,30 +25,30 @@ def run(
     per_layer: bool = False,
     notice: Notice = lambda text: None,
     size: Size | None = None,
-) -> dict[str, Any]:
-    """Runs one bench, or all.
+) -> Bench:
+    """Runs one bench, or all of them.
 
     Args:
-        what: One of `BENCHES`, or `all`.
-        data: Pictures for `data`: a folder of them, or any source or store; made up where None.
+        what: `lrn`, `train`, `data`, `predict`, `parallel` or `all`.
+        data: Pictures for `data`: a folder of them, or any source or store; None makes photographs up.
         per_layer: Adds the time of each layer of the two-tower network to `train`.
-        notice: Told how it goes, and what was left out and why.
+        notice: Receives a line for each step of the work, and for what was left out, with the reason.
         size: How much to measure.
-
-    Returns:
-        `{"bench", "machine", "limits", "rows", "layers"}`. A row is `{"name", "value", "unit", "ratio_to"}`; a ratio
-        says how many times as fast it is as the other, or which share of a limit it reaches. What could not be
-        measured has no row.
 
     Raises:
         UsageError: There is no such bench, or no such data.
         DataError: The data cannot be read.
     """
-    if what not in (*BENCHES, "all"):
-        raise UsageError(f"no bench {what!r}; there are {', '.join(BENCHES)} and all")
-    own: dict[str, dict[str, Any]] = {"train": {"per_layer": per_layer}, "data": {"data": data}}
-    whole, size = Result(), size or Size()
-    for name in BENCHES if what == "all" else (what,):
-        whole.add(import_module(f"alexnet.benches.{name}").bench(size, notice, **own.get(name, {})))
-    layers = {"layers": whole.layers} if whole.layers else {}
-    return {"bench": what, "machine": asdict(machine.facts()), "limits": whole.limits, "rows": whole.rows, **layers}
+    functions: dict[str, Callable[[Size, Notice], Findings]] = {
+        "lrn": lrn.bench,
+        "train": partial(train.bench, per_layer=per_layer),
+        "data": partial(loaders.bench, data=data),
+        "predict": predict.bench,
+        "parallel": parallel.bench,
+    }
+    if what not in (*functions, "all"):
+        raise UsageError(f"no bench {what!r}; there are {', '.join(functions)} and all")
+    parts = [functions[name](size or Size(), notice) for name in (functions if what == "all" else [what])]
+    limits = {limit: rate for part in parts for limit, rate in part.limits.items()}
+    layers = [layer for part in parts for layer in part.layers]
+    return Bench(what, machine.facts(), limits, [row for part in parts for row in part.rows], layers)

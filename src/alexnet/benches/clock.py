@@ -1,4 +1,4 @@
-"""Taking the time of calls."""
+"""Timing calls."""
 
 import time
 from collections.abc import Callable
@@ -8,27 +8,25 @@ import torch
 
 from alexnet import machine
 
-now = time.process_time if machine.cores() == 1 and not torch.cuda.is_available() else time.perf_counter
-"""Gives seconds. Bound to one core, those that this process had the core; what else ran there does not count."""
+clock = time.process_time if machine.cores() == 1 and not torch.cuda.is_available() else time.perf_counter
+"""Returns seconds. On a single core only this process's own count, as others take turns with it there."""
 
 
 def laps(call: Callable[[], object], seconds: float, fewest: int = 2) -> list[float]:
-    """Gives the seconds of each of several calls, the first included, until `seconds` have passed."""
-    taken: list[float] = []
-    while len(taken) < fewest or sum(taken[1:]) < seconds:
-        started = now()
+    """Returns the seconds of each of several calls, at least `fewest`.
+
+    The calls go on until all but the first have taken `seconds` together.
+    """
+    times: list[float] = []
+    while len(times) < fewest or sum(times[1:]) < seconds:
+        started = clock()
         call()
-        wait()
-        taken.append(now() - started)
-    return taken
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(clock() - started)
+    return times
 
 
 def typical(call: Callable[[], object], seconds: float) -> float:
-    """Gives the median seconds of a call, after one to warm up."""
+    """Returns the median seconds of a call, after one to warm up."""
     return median(laps(call, seconds)[1:])
-
-
-def wait() -> None:
-    """Waits until the GPU, if there is one, has done all it was told."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

@@ -3,9 +3,9 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import count, repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor
 from alexnet import machine
 from alexnet.benches import samples
 from alexnet.benches.clock import laps, typical
-from alexnet.benches.rounds import Contest, Contestant, Notice, Result
+from alexnet.benches.contest import Contest, Contestant, Notice
+from alexnet.benches.findings import Findings, Row
 from alexnet.benches.size import Size
 from alexnet.benches.train import TWO_TOWER, made_up_batch
 from alexnet.config import Train
@@ -34,25 +35,55 @@ from alexnet.training.step import Step
 Batch = tuple[Tensor, Tensor]
 
 
-def bench(size: Size, notice: Notice, data: str | None = None) -> Result:
+def bench(size: Size, notice: Notice, data: str | None = None) -> Findings:
     """Compares loaders on one core, training from a store with training on made-up pictures, and two long stores."""
-    with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as made:
-        place = Path(made)
-        notice("data: preparing pictures" + ("" if data else ", made up: --data takes your own"))
+    with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as scratch:
+        place = Path(scratch)
+        notice("data: preparing pictures" + ("" if data else ", made up, as none were given"))
         folder = samples.write_folder(place / "pictures", data, size.pictures)
         store = pack(open_source(folder), place / "store")
-        result = Result()
-        _compare_loaders(result, str(folder), str(store.directory), size, notice)
-        _compare_training(result, str(store.directory), size, notice)
-        long = {n: str(samples.grow(store, place / f"store-{n}", n)) for n in size.stores}
-        _compare_lengths(result, long, size, notice)
-    return result
+        table = _compare_loaders(folder, store.directory, size, notice)
+        table += _compare_training(store.directory, size, notice)
+        stores = [(count, samples.grow(store, place / f"store-{count}", count)) for count in size.stores]
+        return Findings(table + _compare_lengths(stores, size, notice))
 
 
-def packed(size: Size, store: str) -> dict[str, float]:
-    """Measures a packed store: which pictures, decoding, augmentation.
+def _compare_loaders(folder: Path, store: Path, size: Size, notice: Notice) -> list[Row]:
+    ours = [
+        Contestant("packed store", partial(packed, store=store), True, 1),
+        Contestant("raw class folder", partial(raw, store=store, folder=folder), True, 1),
+    ]
+    peer = Contestant("PIL + class folder", partial(pil, store=store, folder=folder), threads=1)
+    return Contest([*ours, peer], size, notice).rows("data: {}, one core", "images/s", float, ours, [peer])
 
-    A shard is mapped when the first of its 1,024 pictures is read; here that is done before.
+
+def _compare_training(store: Path, size: Size, notice: Notice) -> list[Row]:
+    synthetic = Contestant("training on synthetic data", on_synthetic_data, True)
+    ours = [
+        Contestant("training from the packed store", partial(from_store, store=store), True),
+        Contestant(
+            "training from the packed store, kept decoded",
+            partial(from_store, store=store, memory_budget=MEMORY_BUDGET),
+            True,
+        ),
+    ]
+    contest = Contest([synthetic, *ours], size, notice)
+    bound = {"synthetic data": contest.series(synthetic, float)}
+    table = contest.rows("data: {}", "images/s", float, ours, bounds=lambda _: bound)
+    return table + contest.rows("data: {}", "images/s", float, [synthetic])
+
+
+def _compare_lengths(stores: list[tuple[int, Path]], size: Size, notice: Notice) -> list[Row]:
+    short, long = (
+        Contestant(f"{count:,} pictures in the store", partial(packed, store=store), True) for count, store in stores
+    )
+    return Contest([short, long], size, notice).rows("data: {}", "images/s", float, [long], [short])
+
+
+def packed(size: Size, store: Path) -> float:
+    """Measures the images/s of a packed store: which pictures, decoding, augmentation.
+
+    A shard is mapped when the first of its 1,024 pictures is read; here that happens before.
     """
     opened = Store(store)
     for first in range(0, len(opened.splits["train"]), EXAMPLES_PER_SHARD):
@@ -61,8 +92,8 @@ def packed(size: Size, store: str) -> dict[str, float]:
         return _rate(batch, size)
 
 
-def raw(size: Size, store: str, folder: str) -> dict[str, float]:
-    """Measures our reading of a class folder on one core; mean and colours are the store's."""
+def raw(size: Size, store: Path, folder: Path) -> float:
+    """Measures the images/s of our reading of a class folder; mean and colours are the store's."""
     opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(size)
     side, mean = _side(size), torch.from_numpy(opened.mean_image)
 
@@ -75,9 +106,9 @@ def raw(size: Size, store: str, folder: str) -> dict[str, float]:
     return _rate(batch, size)
 
 
-def pil(size: Size, store: str, folder: str) -> dict[str, float]:
-    """Measures what a `Dataset` over a class folder does on one core, with PIL and numpy."""
-    opened, files = Store(store), sorted(Path(folder).rglob("*.*"))
+def pil(size: Size, store: Path, folder: Path) -> float:
+    """Measures the images/s of what a `Dataset` over a class folder does, with PIL and numpy."""
+    opened, files = Store(store), sorted(folder.rglob("*.*"))
     eigenvalues, components = np.linalg.eigh(opened.covariance)
     mean, side = opened.mean_image.mean((0, 1)), _side(size)
 
@@ -100,58 +131,29 @@ def pil(size: Size, store: str, folder: str) -> dict[str, float]:
     return _rate(batch, size)
 
 
-def training(size: Size, store: str | None, memory_budget: int = 0) -> dict[str, float]:
-    """Measures our two-tower training step on pictures from a store, or on one made-up batch.
+def on_synthetic_data(size: Size) -> float:
+    """Measures the images/s of our two-tower training step on one made-up batch."""
+    step = _step(size)
+    images, labels = made_up_batch(size.batch, _side(size))
+    return _training_rate(step, repeat((images.to(step.dtype, memory_format=torch.channels_last), labels)), size)
+
+
+def from_store(size: Size, store: Path, memory_budget: int = 0) -> float:
+    """Measures the images/s of our two-tower training step on pictures from a store.
 
     As in `training.loop`, a thread makes batches in advance.
     """
-    dtype = machine.dtype("auto")
+    step = _step(size)
+    with (
+        _batches(Store(store), size, step.dtype, memory_budget) as make,
+        closing(prefetch(make, count())) as batches,
+    ):
+        return _training_rate(step, batches, size)
+
+
+def _step(size: Size) -> Step:
     model = create(TWO_TOWER, input_size=size.input_size).to(machine.device())
-    step = Step(model, _settings(size), dtype)
-    if store is None:
-        images, labels = made_up_batch(size.batch, model.input_size)
-        return _training_rate(step, repeat((images.to(dtype, memory_format=torch.channels_last), labels)), size)
-    with _batches(Store(store), size, dtype, memory_budget) as make, closing(prefetch(make, count())) as made:
-        return _training_rate(step, made, size)
-
-
-def _compare_loaders(result: Result, folder: str, store: str, size: Size, notice: Notice) -> None:
-    both = {"store": store, "folder": folder}
-    peer = Contestant("PIL + class folder", "benches.data.pil", both, threads=1)
-    ours = [
-        Contestant("packed store", "benches.data.packed", {"store": store}, True, 1),
-        Contestant("raw class folder", "benches.data.raw", both, True, 1),
-    ]
-    contest = Contest([*ours, peer], size, notice)
-    base = {peer.name: contest(peer.name, "images/s")}
-    for entry in ours:
-        result.row(f"data: {entry.name}, one core", "images/s", contest(entry.name, "images/s"), base)
-    result.row(f"data: {peer.name}, one core", "images/s", base[peer.name])
-
-
-def _compare_training(result: Result, store: str, size: Size, notice: Notice) -> None:
-    def entry(name: str, **arguments: Any) -> Contestant:
-        return Contestant(name, "benches.data.training", arguments, keeps_memory=True)
-
-    base = entry("training on synthetic data", store=None)
-    ours = [
-        entry("training from the packed store", store=store),
-        entry("training from the packed store, kept decoded", store=store, memory_budget=MEMORY_BUDGET),
-    ]
-    contest = Contest([base, *ours], size, notice)
-    synthetic = contest(base.name, "images/s")
-    for each in ours:
-        result.row(f"data: {each.name}", "images/s", contest(each.name, "images/s"), {"synthetic data": synthetic})
-    result.row(f"data: {base.name}", "images/s", synthetic)
-
-
-def _compare_lengths(result: Result, stores: dict[int, str], size: Size, notice: Notice) -> None:
-    names = {n: f"{n:,} pictures in the store" for n in stores}
-    entries = [Contestant(names[n], "benches.data.packed", {"store": store}, True) for n, store in stores.items()]
-    contest = Contest(entries, size, notice)
-    short, long = (contest(entry.name, "images/s") for entry in entries)
-    result.row(f"data: {entries[1].name}", "images/s", long, {entries[0].name: short})
-    result.row(f"data: {entries[0].name}", "images/s", short)
+    return Step(model, _settings(size), machine.dtype("auto"))
 
 
 def _settings(size: Size) -> Train:
@@ -164,7 +166,7 @@ def _side(size: Size) -> int:
 
 @contextmanager
 def _batches(store: Store, size: Size, dtype: torch.dtype, budget: int = 0) -> Iterator[Callable[[int], Batch]]:
-    """Gives a function that makes the batch of a step, the way `training.loop` does; all decoded before if it fits."""
+    """Yields a function that makes the batch of a step as `training.loop` does; what fits is decoded before."""
     train, split, device, side = _settings(size), store.splits["train"], machine.device(), _side(size)
     mean = torch.from_numpy(store.mean_image).to(device)
     pictures = Pictures(split, store.size, budget, torch.get_num_threads())
@@ -183,13 +185,13 @@ def _batches(store: Store, size: Size, dtype: torch.dtype, budget: int = 0) -> I
         pictures.close()
 
 
-def _rate(batch: Callable[[int], object], size: Size) -> dict[str, float]:
+def _rate(batch: Callable[[int], object], size: Size) -> float:
     steps = count()
-    return {"images/s": size.batch / typical(lambda: batch(next(steps)), size.seconds)}
+    return size.batch / typical(lambda: batch(next(steps)), size.seconds)
 
 
-def _training_rate(step: Step, batches: Iterator[Batch], size: Size) -> dict[str, float]:
-    """Gives the mean rate, after as many steps as may have been made in advance."""
+def _training_rate(step: Step, batches: Iterator[Batch], size: Size) -> float:
+    """Returns the mean images/s after the steps whose batches may have been made in advance."""
     ahead = 3
-    taken = laps(lambda: step(*next(batches), 0, step.train.learning_rate), size.seconds, ahead + size.steps)[ahead:]
-    return {"images/s": size.batch * len(taken) / sum(taken)}
+    times = laps(lambda: step(*next(batches), 0, step.train.learning_rate), size.seconds, ahead + size.steps)[ahead:]
+    return size.batch * len(times) / sum(times)

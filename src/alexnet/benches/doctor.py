@@ -4,17 +4,19 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from alexnet import machine
-from alexnet.benches import samples
+from alexnet.benches import samples, train
 from alexnet.benches.clock import typical
-from alexnet.benches.rounds import Contestant, Failed, Notice, launch
+from alexnet.benches.contest import Contestant, Failed, Notice, launch
 from alexnet.benches.size import Size
 from alexnet.config import PAPER, Train
 from alexnet.data.augment import augment, draw
@@ -23,79 +25,123 @@ from alexnet.data.pictures import MEMORY_BUDGET, Pictures
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, pack
 from alexnet.errors import AlexNetError
+from alexnet.machine import Facts
 from alexnet.models.variants import row, stored_size
 
-STAGES = ("disk", "decoding", "augmentation", "transfer", "step")
 READ_AT_MOST = 256 << 20
 WORTH_SAYING_S = 120
 """Packing that takes longer is announced."""
 
+Measured = TypeVar("Measured")
+
+
+class Stage(StrEnum):
+    """What has a rate: the stages between the disk and the weights, and all of them together."""
+
+    PACKING = "packing"
+    DECODING = "decoding"
+    AUGMENTATION = "augmentation"
+    TRANSFER = "transfer"
+    DISK = "disk"
+    DISK_MEGABYTES = "disk MB/s"
+    STEP = "step"
+    TRAINING = "training"
+    UNKNOWN = "unknown"
+
+
+EACH_IMAGE = (Stage.DISK, Stage.DECODING, Stage.AUGMENTATION, Stage.TRANSFER, Stage.STEP)
+"""The stages that an image passes in training."""
+
+Rates = dict[Stage, float]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was measured on a machine, and what follows from it.
+
+    Attributes:
+        machine: Facts of the machine.
+        rates: Images/s of each stage by itself that was measured, and of training; the disk also in MB/s.
+        shares: What part of an image's time each stage takes, in [0, 1]; empty where the step was not measured.
+        pictures: Training pictures of the data; None where not known.
+        epoch_s: Seconds of an epoch, after the first where the pictures are kept decoded; None where not known.
+        largest_batch: Images of the largest batch that fits in memory; None where not known.
+        bound_by: The stage that takes longest.
+        advice: What to change, in sentences.
+    """
+
+    machine: Facts
+    rates: Rates
+    shares: Rates
+    pictures: int | None
+    epoch_s: float | None
+    largest_batch: int | None
+    bound_by: Stage
+    advice: list[str]
+
 
 def examine(
     data: str | None, variant: str, notice: Notice = lambda text: None, size: Size | None = None
-) -> dict[str, Any]:
+) -> Examination:
     """Measures each stage between the disk and the weights, for a few seconds each.
 
     Args:
         data: A source, a store or a folder of pictures; None makes photographs up.
         variant: The network to train.
-        notice: Told what is being measured, and what could not be.
+        notice: Receives a line for each step of the work, and for what could not be measured, with the reason.
         size: How much to measure.
 
-    Returns:
-        `{"machine", "rates", "shares", "pictures", "epoch_s", "largest_batch", "bound_by", "advice"}`: rates in
-        images/s, but for `disk MB/s`; shares of an image's time that each stage takes; the training pictures of
-        `data` and the seconds that an epoch of them takes (after the first, where they are kept decoded), None where
-        not known; the advice in sentences.
-
     Raises:
-        UsageError, DataError: There is no such network or data.
+        UsageError: There is no such network or data.
+        DataError: The data cannot be read.
     """
     size = size or Size()
     side = size.input_size or row(variant).input_size
-    with tempfile.TemporaryDirectory(prefix="alexnet-doctor-") as made:
-        rates, picture_bytes = _loading(Path(made), data, variant, side, size, notice)
+    with tempfile.TemporaryDirectory(prefix="alexnet-doctor-") as scratch:
+        rates, picture_bytes = _loading(Path(scratch), data, variant, side, size, notice)
     if data is not None and Path(data).exists():
         notice("reading the disk")
-        rates["disk MB/s"] = disk_rate(Path(data)) / 1e6
-        rates["disk"] = 1e6 * rates["disk MB/s"] / picture_bytes
-    step, largest_batch = _step(variant, size, notice)
-    rates |= step
+        rates[Stage.DISK_MEGABYTES] = disk_rate(Path(data)) / 1e6
+        rates[Stage.DISK] = 1e6 * rates[Stage.DISK_MEGABYTES] / picture_bytes
+    step_rate, largest_batch = _step(variant, size, notice)
+    if step_rate is not None:
+        rates[Stage.STEP] = step_rate
     shares, pictures, stored = _shares(rates), _count(data), stored_size(variant, side)
     are_kept = pictures is not None and pictures * stored * stored * 3 <= MEMORY_BUDGET
-    findings = {
-        "machine": asdict(machine.facts()),
-        "rates": rates | {"training": 1 / _seconds(rates)} if shares else rates,
-        "shares": shares,
-        "pictures": pictures,
-        "epoch_s": pictures * _seconds(rates, are_kept) if shares and pictures else None,
-        "largest_batch": largest_batch,
-        "bound_by": max(shares, key=lambda stage: shares[stage], default="unknown"),
-    }
+    examination = Examination(
+        machine=machine.facts(),
+        rates=rates | {Stage.TRAINING: 1 / _seconds(rates)} if shares else rates,
+        shares=shares,
+        pictures=pictures,
+        epoch_s=pictures * _seconds(rates, are_kept) if shares and pictures else None,
+        largest_batch=largest_batch,
+        bound_by=max(shares, key=lambda stage: shares[stage], default=Stage.UNKNOWN),
+        advice=[],
+    )
     is_packed = data is not None and is_store(data)
-    return {**findings, "advice": list(_advice(findings, is_packed, are_kept))}
+    return replace(examination, advice=list(_advice(examination, is_packed, are_kept)))
 
 
-def loading(size: Size, store: str, variant: str, side: int) -> dict[str, float]:
-    """Measures decoding, augmentation and, where there is a GPU, transfer: each by itself, in images/s."""
-    opened, train, dtype = Store(store), Train(variant=variant, batch_size=size.batch), machine.dtype("auto")
+def loading(size: Size, store: Path, variant: str, side: int) -> Rates:
+    """Measures the images/s of decoding, augmentation and, where there is a GPU, transfer: each by itself."""
+    opened, settings, dtype = Store(store), Train(variant=variant, batch_size=size.batch), machine.dtype("auto")
     pictures = Pictures(opened.splits["train"], opened.size, 0)
     chosen = np.arange(size.batch) % len(pictures)
-    batch, draws = pictures.read(chosen), draw(train, opened.covariance, 0, opened.size, side)
+    batch, draws = pictures.read(chosen), draw(settings, opened.covariance, 0, opened.size, side)
     mean, tensor = torch.from_numpy(opened.mean_image).to(machine.device()), torch.from_numpy(batch)
-    stages: dict[str, Callable[[], object]] = {
-        "decoding": lambda: pictures.read(chosen),
-        "augmentation": lambda: augment(batch, draws, mean, side, dtype),
+    stages: dict[Stage, Callable[[], object]] = {
+        Stage.DECODING: lambda: pictures.read(chosen),
+        Stage.AUGMENTATION: lambda: augment(batch, draws, mean, side, dtype),
     }
     if torch.cuda.is_available():
-        stages["transfer"] = lambda: tensor.to(machine.device())
-    rates = {name: size.batch / typical(stage, size.seconds) for name, stage in stages.items()}
+        stages[Stage.TRANSFER] = lambda: tensor.to(machine.device())
+    rates = {stage: size.batch / typical(work, size.seconds) for stage, work in stages.items()}
     pictures.close()
     return rates
 
 
 def disk_rate(path: Path) -> float:
-    """Reads files, not out of the system's memory where that can be told to forget them; gives bytes/s."""
+    """Returns the bytes/s of reading files, past the system's memory where the system can be told to forget them."""
     done, started = 0, time.perf_counter()
     for file in samples.files_below(path) if path.is_dir() else [path]:
         with file.open("rb", buffering=0) as opened:
@@ -108,66 +154,65 @@ def disk_rate(path: Path) -> float:
     return done / (time.perf_counter() - started)
 
 
-def _loading(
-    place: Path, data: str | None, variant: str, side: int, size: Size, notice: Notice
-) -> tuple[dict[str, float], float]:
-    """Packs some pictures and loads them; gives images/s, and the mean bytes of a packed picture."""
-    notice("packing some pictures" + ("" if data else ", made up: --data takes your own"))
+def _loading(place: Path, data: str | None, variant: str, side: int, size: Size, notice: Notice) -> tuple[Rates, float]:
+    """Packs some pictures and loads them; returns images/s, and the mean bytes of a packed picture."""
+    notice("packing some pictures" + ("" if data else ", made up, as none were given"))
     source = open_source(samples.write_folder(place / "pictures", data, size.pictures))
     started = time.perf_counter()
     store = pack(source, place / "store", size=stored_size(variant, side))
-    rates = {"packing": size.pictures / (time.perf_counter() - started)}
+    rates = {Stage.PACKING: size.pictures / (time.perf_counter() - started)}
     split = store.splits["train"]
-    lengths = [len(split.jpeg(i)) for i in range(len(split))]
+    picture_bytes = float(np.mean([len(split.jpeg(i)) for i in range(len(split))]))
     notice("loading pictures")
-    arguments = {"store": str(store.directory), "variant": variant, "side": side}
-    return rates | _try(Contestant("loading", "benches.doctor.loading", arguments, True), size, notice), float(
-        np.mean(lengths)
-    )
+    measure = partial(loading, store=store.directory, variant=variant, side=side)
+    return rates | (_try(Contestant("loading", measure, keeps_memory=True), size, notice) or {}), picture_bytes
 
 
-def _step(variant: str, size: Size, notice: Notice) -> tuple[dict[str, float], int | None]:
-    """Gives the images/s of training steps, and the largest batch that the memory takes.
+def _step(variant: str, size: Size, notice: Notice) -> tuple[float | None, int | None]:
+    """Returns the images/s of training steps, and the largest batch that fits in memory; None where not known.
 
     What one more image takes is the difference between the peaks of a small and a whole batch.
     """
     notice("training steps")
-    ours = Contestant("training steps", "benches.train.ours", {"variant": variant, "numbers": "auto"}, True)
+    ours = Contestant("training steps", partial(train.ours, variant=variant, numbers="auto"), keeps_memory=True)
     few = max(1, size.batch // 4)
     small, whole = (_try(ours, replace(size, batch=batch), notice) for batch in (few, size.batch))
-    rates = {"step": whole["images/s"]} if whole else {}
-    available = machine.free_memory()
-    if not small or not whole or not available or not whole["peak bytes"] > small["peak bytes"]:
-        return rates, None
-    each = (whole["peak bytes"] - small["peak bytes"]) / (size.batch - few)
-    return rates, max(0, int(size.batch + (available - whole["peak bytes"]) / each))
+    rate, free = whole.images_per_s if whole else None, machine.free_memory()
+    if not small or not whole or not free or small.peak_bytes is None or whole.peak_bytes is None:
+        return rate, None
+    if not whole.peak_bytes > small.peak_bytes:  # NaN is not, either
+        return rate, None
+    each = (whole.peak_bytes - small.peak_bytes) / (size.batch - few)
+    return rate, max(0, int(size.batch + (free - whole.peak_bytes) / each))
 
 
-def _try(contestant: Contestant, size: Size, notice: Notice) -> dict[str, float]:
+def _try(contestant: Contestant[Measured], size: Size, notice: Notice) -> Measured | None:
     try:
         return launch(contestant, size)
     except Failed as reason:
         notice(f"not measured: {contestant.name}: {reason}")
-        return {}
+        return None
 
 
-def _seconds(rates: dict[str, float], are_kept: bool = False) -> float:
-    """Gives the seconds of one image, also of one that is kept decoded: on a processor that does everything the sum,
-    beside a GPU the longest.
+def _seconds(rates: Rates, are_kept: bool = False) -> float:
+    """Returns the seconds that one image takes.
+
+    On a processor that does everything that is the sum of the stages; beside a GPU, the longest of them. A picture that
+    is kept decoded passes neither the disk nor decoding.
     """
-    stages = [stage for stage in STAGES if stage in rates and not (are_kept and stage in ("disk", "decoding"))]
-    each = [1 / rates[stage] for stage in stages]
+    skipped = (Stage.DISK, Stage.DECODING) if are_kept else ()
+    each = [1 / rates[stage] for stage in EACH_IMAGE if stage in rates and stage not in skipped]
     return max(each) if torch.cuda.is_available() else sum(each)
 
 
-def _shares(rates: dict[str, float]) -> dict[str, float]:
-    """Gives what part of the time of one image each stage takes, were they one after the other."""
-    each = {stage: 1 / rates[stage] for stage in STAGES if stage in rates}
-    return {stage: seconds / sum(each.values()) for stage, seconds in each.items()} if "step" in each else {}
+def _shares(rates: Rates) -> Rates:
+    """Returns what part of an image's time each stage would take if they ran one after the other."""
+    each = {stage: 1 / rates[stage] for stage in EACH_IMAGE if stage in rates}
+    return {stage: seconds / sum(each.values()) for stage, seconds in each.items()} if Stage.STEP in each else {}
 
 
 def _count(data: str | None) -> int | None:
-    """Gives the number of training pictures; None where that is not known."""
+    """Returns the number of training pictures; None where it is not known."""
     if data is None:
         return None
     try:
@@ -176,31 +221,30 @@ def _count(data: str | None) -> int | None:
         return None
 
 
-def _advice(findings: dict[str, Any], is_packed: bool, are_kept: bool) -> Iterator[str]:
-    facts, rates, count = findings["machine"], findings["rates"], findings["pictures"]
-    if not facts["kernels"]:
+def _advice(examination: Examination, is_packed: bool, are_kept: bool) -> Iterator[str]:
+    facts, rates, count = examination.machine, examination.rates, examination.pictures
+    if not facts.kernels:
         yield "The compiled kernels are missing: install alexnet again with a C++ compiler at hand."
-    if facts["threads"] < facts["cores"]:
-        yield f"PyTorch takes {facts['threads']} of {facts['cores']} cores: see whether OMP_NUM_THREADS is set."
-    if not facts["bf16"]:
+    if facts.threads < facts.cores:
+        yield f"PyTorch takes {facts.threads} of {facts.cores} cores: see whether OMP_NUM_THREADS is set."
+    if not facts.bf16:
         yield "This processor has no bf16 instructions: training runs in float32, at about half the rate."
-    yield ADVICE[findings["bound_by"]]
-    if count and not is_packed and count / rates["packing"] > WORTH_SAYING_S:
-        minutes = count / rates["packing"] / 60
-        yield f"The first run packs {count:,} pictures, about {minutes:.0f} min; `alexnet pack` does it beforehand."
+    yield ADVICE[examination.bound_by]
+    if count and not is_packed and (seconds := count / rates[Stage.PACKING]) > WORTH_SAYING_S:
+        yield f"The first run packs {count:,} pictures, about {seconds / 60:.0f} min, unless they are packed before."
     if count and are_kept:
         yield "Decoded, these pictures fit in memory: they are decoded in the first epoch only."
-    batch = findings["largest_batch"]
+    batch = examination.largest_batch
     if batch is not None and batch < PAPER.batch_size:
-        yield f"A batch of {PAPER.batch_size} does not fit in memory: train with --set batch_size={max(1, batch)}."
+        yield f"A batch of {PAPER.batch_size} does not fit in memory: train with batch_size={max(1, batch)}."
 
 
 ADVICE = {
-    "disk": "The disk bounds training: put the store on a faster one (`alexnet pack`, then train with the store).",
-    "decoding": "Decoding bounds training: more processor cores help, or a data set that fits in memory decoded.",
-    "augmentation": "Augmentation bounds training: more processor cores help.",
-    "transfer": "The way to the GPU bounds training: see whether it sits in a full-width slot.",
-    "step": "The training step bounds, as it should: only a smaller network, a smaller --input-size or a faster "
-    "processor or GPU changes that.",
-    "unknown": "The training step could not be measured.",
+    Stage.DISK: "The disk bounds training: pack the pictures into a store on a faster disk, and train with the store.",
+    Stage.DECODING: "Decoding bounds training: more processor cores help, or a data set that fits in memory decoded.",
+    Stage.AUGMENTATION: "Augmentation bounds training: more processor cores help.",
+    Stage.TRANSFER: "The way to the GPU bounds training: see whether it sits in a full-width slot.",
+    Stage.STEP: "The training step bounds training, as it should: only a smaller network, a smaller input_size or a "
+    "faster processor or GPU changes that.",
+    Stage.UNKNOWN: "The training step could not be measured.",
 }

@@ -1,76 +1,79 @@
 """Local response normalisation, forward and backward, on conv1's map."""
 
+import math
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from statistics import median
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alexnet import machine
 from alexnet.benches import limits
 from alexnet.benches.clock import typical
-from alexnet.benches.rounds import Contest, Contestant, Notice, Result
+from alexnet.benches.contest import Contest, Contestant, Notice
+from alexnet.benches.findings import Findings, Limit, Row
 from alexnet.benches.size import Size
 from alexnet.models.lrn import decomposed, local_response_norm
 
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
-CASES = [f"{numbers} {layout}" for numbers in limits.DTYPES for layout in LAYOUTS]
+CASES = {
+    "float32 contiguous": (torch.float32, torch.contiguous_format),
+    "float32 channels-last": (torch.float32, torch.channels_last),
+    "bf16 contiguous": (torch.bfloat16, torch.contiguous_format),
+    "bf16 channels-last": (torch.bfloat16, torch.channels_last),
+}
 MAPS_MOVED = 5  # forwards reads a and writes b; backwards reads a and b's gradient and writes a's
 
-PEERS = {
-    "nn.LocalResponseNorm": Contestant("nn.LocalResponseNorm", "benches.lrn.measure", {"way": "torch"}),
-    "same allocator": Contestant("nn.LocalResponseNorm, same allocator", "benches.lrn.measure", {"way": "torch"}, True),
-    "decomposed": Contestant("decomposed", "benches.lrn.measure", {"way": "decomposed"}, True),
-}
-OURS = Contestant("ours", "benches.lrn.measure", {"way": "ours"}, keeps_memory=True)
 
-WAYS: dict[str, Any] = {
-    "ours": local_response_norm,
-    "decomposed": decomposed,
-    "torch": nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0),
-}
+def bench(size: Size, notice: Notice) -> Findings:
+    """Compares four ways to normalise in each case of numbers and layout."""
+    pytorch = partial(measure, normalise=nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0))
+    ours = Contestant("ours", partial(measure, normalise=local_response_norm), keeps_memory=True)
+    peers = [
+        Contestant("nn.LocalResponseNorm", pytorch),
+        Contestant("nn.LocalResponseNorm, same allocator", pytorch, keeps_memory=True),
+        Contestant("decomposed", partial(measure, normalise=decomposed), keeps_memory=True),
+    ]
+    limit = limits.contestant(Limit.COPY)
+    contest = Contest([limit, ours, *peers], size, notice)
+    bandwidth = contest.series(limit, lambda rates: rates[Limit.COPY])
 
+    def compare(case: str, dtype: torch.dtype) -> list[Row]:
+        moved = MAPS_MOVED * math.prod(size.map) * dtype.itemsize
+        floor = {"copy bandwidth": [1e3 * moved / rate for rate in bandwidth]}
+        return contest.rows(f"lrn: {{}}, {case}", "ms", lambda turn: turn.get(case), [ours], peers, lambda _: floor)
 
-def bench(size: Size, notice: Notice) -> Result:
-    """Compares the ways to compute it in each case."""
-    result, peers = Result(), list(PEERS.values())
-    contest = Contest([limits.contestant(limits.COPY), OURS, *peers], size, notice)
-    bandwidth = limits.note(result, contest, limits.COPY)[limits.COPY]
-    for case in CASES:
-        floor = {"copy bandwidth": [MAPS_MOVED * _map_bytes(size, case) / rate * 1e3 for rate in bandwidth]}
-        others = {peer.name: contest(peer.name, case) for peer in peers}
-        result.row(f"lrn: ours, {case}", "ms", contest(OURS.name, case), others | floor)
-        for name, series in others.items():
-            result.row(f"lrn: {name}, {case}", "ms", series, floor)
-    return result
+    table = [row for case, (dtype, _) in CASES.items() for row in compare(case, dtype)]
+    return Findings(table, {Limit.COPY: median(bandwidth)} if bandwidth else {})
 
 
-def measure(size: Size, way: str) -> dict[str, float]:
-    """Gives the milliseconds of one way in each case that it can do; PyTorch's knows no bf16 on processors."""
+def measure(size: Size, normalise: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """Returns the milliseconds of each case that a way can do; PyTorch's cannot do bf16 on processors."""
     figures = {}
-    for case in CASES:
+    for case, (dtype, layout) in CASES.items():
         with suppress(NotImplementedError):
-            figures[case] = 1e3 * forward_backward(WAYS[way], size.map, case, size.seconds / 4)
+            figures[case] = 1e3 * forward_backward(normalise, size.map, dtype, layout, size.seconds / 4)
     return figures
 
 
-def forward_backward(function: Any, shape: tuple[int, ...], case: str, seconds: float) -> float:
-    """Gives the seconds of a function and its gradient on a map of random numbers.
+def forward_backward(
+    function: Callable[[Tensor], Tensor],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    seconds: float,
+) -> float:
+    """Returns the seconds of a function and its gradient on an (N, C, H, W) map of random numbers.
 
     Args:
-        function: From images to images.
-        shape: (N, C, H, W) of the map.
-        case: Numbers and layout, out of `CASES`.
-        seconds: To measure for.
+        function: From maps to maps.
+        shape: Of the map.
+        dtype: Of the map.
+        layout: Of the map in memory.
+        seconds: How long to measure.
     """
-    numbers, layout = case.split()
-    make = partial(torch.randn, *shape, device=machine.device(), dtype=limits.DTYPES[numbers])
-    images, gradient = (make().contiguous(memory_format=LAYOUTS[layout]) for _ in range(2))
+    make = partial(torch.randn, *shape, device=machine.device(), dtype=dtype)
+    images, gradient = (make().contiguous(memory_format=layout) for _ in range(2))
     images.requires_grad_()
     return typical(lambda: torch.autograd.grad(function(images), images, gradient), seconds)
-
-
-def _map_bytes(size: Size, case: str) -> int:
-    count, channels, height, width = size.map
-    return count * channels * height * width * limits.DTYPES[case.split()[0]].itemsize

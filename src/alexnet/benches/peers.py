@@ -1,6 +1,4 @@
-"""The others: the same networks as most people write them, in plain PyTorch, and as an ONNX file."""
-
-from pathlib import Path
+"""The same networks as most people write them, in plain PyTorch, and as an ONNX file."""
 
 from torch import Tensor, nn
 
@@ -10,17 +8,17 @@ from alexnet.models.create import create
 
 
 class TowerNorm(nn.LocalResponseNorm):
-    """PyTorch's normalisation, of each tower by itself: two half pictures for each picture."""
+    """PyTorch's normalisation, run over each tower separately: a picture becomes two pictures of half the channels."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalises."""
+        """Returns the normalised maps; same shape."""
         count, channels, height, width = images.shape
         halves = images.reshape(2 * count, channels // 2, height, width)
         return super().forward(halves).reshape(images.shape)
 
 
 def two_tower(side: int) -> nn.Module:
-    """Gives the paper's network for inputs of `side` pixels: grouped convolutions, ReLU in place, PyTorch's LRN."""
+    """Returns the paper's network for inputs of `side` pixels: grouped convolutions, ReLU in place, PyTorch's LRN."""
     return nn.Sequential(
         *[nn.Conv2d(3, 96, 11, 4), nn.ReLU(True), TowerNorm(5, 5e-4, 0.75, 2.0), nn.MaxPool2d(3, 2)],
         *[nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(True), TowerNorm(5, 5e-4, 0.75, 2.0)],
@@ -33,7 +31,7 @@ def two_tower(side: int) -> nn.Module:
 
 
 def torchvision_style(side: int) -> nn.Module:
-    """Gives torchvision's simplified network, layer by layer: narrower, one tower, no normalisation.
+    """Returns torchvision's simplified network, layer by layer: narrower, one tower, no normalisation.
 
     Source: torchvision/models/alexnet.py; its average pooling leaves the 6 x 6 map of 224-pixel inputs as it is.
     """
@@ -47,21 +45,16 @@ def torchvision_style(side: int) -> nn.Module:
     )
 
 
-NETWORKS = {"two-tower": (two_tower, 227), "torchvision-style": (torchvision_style, 224)}
+def write_onnx(size: Size, path: str) -> None:
+    """Writes the two-tower network as an ONNX file, its normalisation as ONNX's own operator."""
+    import onnx
+
+    onnx.save(graph(create("alexnet-two-tower", input_size=size.input_size).eval()), path)
 
 
 def _pooled(side: int) -> int:
-    """Gives the side of pool5's map: a convolution of 11 pixels at stride 4, three poolings of 3 at stride 2."""
+    """Returns the side of pool5's map: a convolution of 11 pixels at stride 4, three poolings of 3 at stride 2."""
     side = (side - 11) // 4 + 1
     for _ in range(3):
         side = (side - 3) // 2 + 1
     return side
-
-
-def write_onnx(size: Size, path: str) -> dict[str, float]:
-    """Writes the two-tower network as an ONNX file, normalisation as ONNX's own operator; gives its bytes."""
-    import onnx
-
-    model = create("alexnet-two-tower", input_size=size.input_size).eval()
-    onnx.save(graph(model), path)
-    return {"bytes": Path(path).stat().st_size}

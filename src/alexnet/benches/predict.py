@@ -2,51 +2,47 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import torch
 from torch import Tensor
 
 from alexnet import machine
-from alexnet.benches import limits
+from alexnet.benches import limits, peers
 from alexnet.benches.clock import typical
-from alexnet.benches.rounds import Contest, Contestant, Failed, Notice, Result, Series, launch
+from alexnet.benches.contest import Contest, Contestant, Failed, Notice, Series, launch, rows
+from alexnet.benches.findings import Figures, Findings, Limit, Row, images_per_s
 from alexnet.benches.size import Size
-from alexnet.benches.train import BF16, FLOAT32, TWO_TOWER, made_up_batch
+from alexnet.benches.train import TWO_TOWER, made_up_batch
 from alexnet.evaluation.quantise import prepare, weight_bytes
 from alexnet.models.create import create
 from alexnet.models.summary import summarise
 
-LIMITS = (limits.READ, BF16, FLOAT32)
-OURS = [Contestant(f"ours, {n}", "benches.predict.ours", {"numbers": n}, True) for n in ("float32", "bf16", "int8")]
+MULTIPLIES = {"float32": Limit.FLOAT32, "bf16": Limit.BF16, "int8": Limit.BF16}
+"""The numbers we predict in, and the limit of their convolutions where the processor has bf16."""
 
 
-def bench(size: Size, notice: Notice) -> Result:
+def bench(size: Size, notice: Notice) -> Findings:
     """Compares latency and throughput, and latency with its floors: the weights read once, the operations done once."""
-    result = Result()
+    limit = limits.contestant(Limit.READ, Limit.BF16, Limit.FLOAT32)
+    ours = {numbers: Contestant(f"ours, {numbers}", partial(measure, numbers=numbers), True) for numbers in MULTIPLIES}
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as folder:
-        peers = _peers(size, Path(folder) / "two-tower.onnx", notice)
-        contest = Contest([limits.contestant(*LIMITS), *OURS, *peers], size, notice)
-    rates = limits.note(result, contest, *LIMITS)
-    for figure, unit, name in (("one ms", "ms", "batch 1"), ("images/s", "images/s", f"batch {size.predict_batch}")):
-        others = {peer.name: contest(peer.name, figure) for peer in peers}
-        for entry in OURS:
-            result.row(f"predict: {entry.name}, {name}", unit, contest(entry.name, figure), others)
-        for other, series in others.items():
-            result.row(f"predict: {other}, {name}", unit, series)
-    for entry in OURS:
-        rate = rates[FLOAT32] if "float32" in entry.name else rates[BF16] or rates[FLOAT32]
-        reading = _milliseconds(contest(entry.name, "weight bytes"), rates[limits.READ])
-        multiplying = _milliseconds(contest(entry.name, "convolution flop"), rate)
-        both = [sum(floors) for floors in zip(reading, multiplying, strict=True)]
-        for floor, series in (("reading the weights once", reading), ("that and the convolutions", both)):
-            times = _quotients(contest(entry.name, "one ms"), series)
-            result.row(f"predict: {entry.name}, batch 1: latency over {floor}", "x", times)
-    return result
+        others = _peers(size, Path(folder) / "two-tower.onnx", notice)
+        contest = Contest([limit, *ours.values(), *others], size, notice)
+    entries, many = list(ours.values()), size.predict_batch
+    table = contest.rows("predict: {}, batch 1", "ms", lambda turn: turn.one_ms, entries, others)
+    table += contest.rows(f"predict: {{}}, batch {many}", "images/s", images_per_s, entries, others)
+    rates = limits.rates(contest(limit))
+    for numbers, entry in ours.items():
+        multiply = rates.get(MULTIPLIES[numbers]) or rates.get(Limit.FLOAT32, [])
+        table += _floors(contest, entry, rates.get(Limit.READ, []), multiply)
+    return Findings(table, {name: median(series) for name, series in rates.items()})
 
 
-def ours(size: Size, numbers: str) -> dict[str, float]:
+def measure(size: Size, numbers: str) -> Figures:
     """Measures our prediction in some numbers."""
     whole = create(TWO_TOWER, input_size=size.input_size).to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, dtype = prepare(whole, numbers)
@@ -56,21 +52,21 @@ def ours(size: Size, numbers: str) -> dict[str, float]:
         return lambda: model(ready)
 
     with torch.inference_mode():
-        measured = _measure(size, take, whole.input_size)
+        speed = _measure(size, take, whole.input_size)
     macs = sum(row.macs for row in summarise(whole) if row.name.startswith("conv"))
-    return {**measured, "weight bytes": float(weight_bytes(model)), "convolution flop": 2.0 * macs}
+    return replace(speed, weight_bytes=float(weight_bytes(model)), flop=2.0 * macs)
 
 
-def onnx_runtime(size: Size, path: str) -> dict[str, float]:
+def onnx_runtime(size: Size, path: str) -> Figures:
     """Measures ONNX Runtime with as many threads as PyTorch takes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    wanted = ["CUDAExecutionProvider"] if machine.device().type == "cuda" else ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(path, options, providers=wanted)
-    if session.get_providers()[0] != wanted[0]:
-        raise RuntimeError(f"this ONNX Runtime has no {wanted[0]}")
+    provider = "CUDAExecutionProvider" if machine.device().type == "cuda" else "CPUExecutionProvider"
+    session = onnxruntime.InferenceSession(path, options, providers=[provider])
+    if session.get_providers()[0] != provider:
+        raise RuntimeError(f"this ONNX Runtime has no {provider}")
     side = session.get_inputs()[0].shape[-1]
 
     def take(images: Tensor) -> Callable[[], object]:
@@ -80,7 +76,7 @@ def onnx_runtime(size: Size, path: str) -> dict[str, float]:
     return _measure(size, take, side)
 
 
-def openvino(size: Size, path: str, numbers: str) -> dict[str, float]:
+def openvino(size: Size, path: str, numbers: str) -> Figures:
     """Measures OpenVINO on the CPU with as many threads as PyTorch takes, in float32 (`f32`) or `bf16`."""
     import openvino as engine
 
@@ -99,31 +95,34 @@ def openvino(size: Size, path: str, numbers: str) -> dict[str, float]:
     return _measure(size, take, side)
 
 
-def _peers(size: Size, path: Path, notice: Notice) -> list[Contestant]:
-    """Writes the network as an ONNX file, and gives those that read it; none, and a notice, where that fails."""
+def _peers(size: Size, path: Path, notice: Notice) -> list[Contestant[Figures]]:
+    """Writes the network as an ONNX file and returns its readers; where that fails, says so and returns none."""
     try:
-        launch(Contestant("ONNX file", "benches.peers.write_onnx", {"path": str(path)}), size)
+        launch(Contestant("ONNX file", partial(peers.write_onnx, path=str(path))), size)
     except Failed as reason:
         notice(f"left out: ONNX Runtime and OpenVINO: the ONNX file could not be written: {reason}")
         return []
-    file: dict[str, Any] = {"path": str(path)}
     return [
-        Contestant("ONNX Runtime float32", "benches.predict.onnx_runtime", file),
-        Contestant("OpenVINO float32", "benches.predict.openvino", {**file, "numbers": "f32"}),
-        Contestant("OpenVINO bf16", "benches.predict.openvino", {**file, "numbers": "bf16"}),
+        Contestant("ONNX Runtime float32", partial(onnx_runtime, path=str(path))),
+        Contestant("OpenVINO float32", partial(openvino, path=str(path), numbers="f32")),
+        Contestant("OpenVINO bf16", partial(openvino, path=str(path), numbers="bf16")),
     ]
 
 
-def _measure(size: Size, take: Callable[[Tensor], Callable[[], object]], side: int) -> dict[str, float]:
+def _floors(contest: Contest, entry: Contestant[Figures], read: Series, multiply: Series) -> list[Row]:
+    """Returns how many times its two floors a latency is; no rows where one of the three was not measured."""
+    latency = contest.series(entry, lambda turn: turn.one_ms)
+    sizes = contest.series(entry, lambda turn: turn.weight_bytes)
+    flop = contest.series(entry, lambda turn: turn.flop)
+    reading, both = [], []
+    for ms, size, operations, bytes_per_s, flop_per_s in zip(latency, sizes, flop, read, multiply, strict=False):
+        reading.append(ms / 1e3 / (size / bytes_per_s))
+        both.append(ms / 1e3 / (size / bytes_per_s + operations / flop_per_s))
+    name = f"predict: {entry.name}, batch 1: latency over"
+    return rows(f"{name} reading the weights once", "x", reading) + rows(f"{name} that and the convolutions", "x", both)
+
+
+def _measure(size: Size, take: Callable[[Tensor], Callable[[], object]], side: int) -> Figures:
     """Measures what `take` makes of one image and of many."""
     one, many = (typical(take(made_up_batch(count, side)[0]), size.seconds) for count in (1, size.predict_batch))
-    return {"one ms": 1e3 * one, "images/s": size.predict_batch / many}
-
-
-def _milliseconds(amounts: Series, rates: Series) -> Series:
-    return [1e3 * quotient for quotient in _quotients(amounts, rates)]
-
-
-def _quotients(over: Series, under: Series) -> Series:
-    """Divides, round by round; empty where either was not measured."""
-    return [a / b for a, b in zip(over, under, strict=True)] if over and under else []
+    return Figures(size.predict_batch / many, one_ms=1e3 * one)

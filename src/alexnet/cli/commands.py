@@ -243,7 +243,7 @@ def bench(asked: Namespace) -> None:
     from alexnet import benches
 
     result = benches.run(asked.what, data=asked.data, per_layer=asked.per_layer, notice=_notice)
-    render.answer(asked, result, render.bench(result))
+    render.answer(asked, msgspec.to_builtins(result), render.bench(result))
 
 
 def doctor(asked: Namespace) -> None:
@@ -251,8 +251,8 @@ def doctor(asked: Namespace) -> None:
     from alexnet.benches import doctor as examination
 
     data = None if asked.data is None else from_anywhere(asked.data)
-    findings = examination.examine(data, asked.variant, notice=_notice)
-    render.answer(asked, findings, render.doctor(findings))
+    found = examination.examine(data, asked.variant, notice=_notice)
+    render.answer(asked, msgspec.to_builtins(found), render.doctor(found))
 
 
 def _notice(text: str) -> None:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from tqdm import tqdm
@@ -16,6 +16,10 @@ from alexnet.errors import printable
 from alexnet.pages.markup import duration
 from alexnet.records import Quarantined
 from alexnet.training.observer import Observer
+
+if TYPE_CHECKING:
+    from alexnet.benches import Bench
+    from alexnet.benches.doctor import Examination
 
 BAR_WIDTH = 30
 NAMED = 10
@@ -220,50 +224,52 @@ def beside_published(result: dict[str, Any]) -> str:
     return "\n".join(["", "top-1 error on solar cells", *[f"  {name:<50}{error:6.1%}" for name, error in rows]])
 
 
-def bench(result: dict[str, Any]) -> str:
-    """Rows with their ratios, the machine's limits, and the layers."""
-    facts = result["machine"]
-    lines = [f"{facts['gpu'] or facts['cpu']}, {facts['threads']} threads, torch {facts['torch']}"]
-    lines += [f"  {name:<32}{value / 1e9:10,.1f} G" for name, value in result["limits"].items()]
-    width = max((len(row["name"]) for row in result["rows"]), default=0)
-    for row in result["rows"]:
-        lines.append(f"{row['name']:<{width}}{row['value']:>12,.2f} {row['unit']}")
-        lines += [f"{'':<{width}}{ratio:>12.2f} x {other}" for other, ratio in row["ratio_to"].items()]
-    if result.get("layers"):
+def bench(result: "Bench") -> str:
+    """Returns the rows with their ratios, the machine's limits, and the layers."""
+    facts = result.machine
+    lines = [f"{facts.gpu or facts.cpu}, {facts.threads} threads, torch {facts.torch}"]
+    lines += [f"  {name:<32}{value / 1e9:10,.1f} G" for name, value in result.limits.items()]
+    width = max((len(row.name) for row in result.rows), default=0)
+    for row in result.rows:
+        lines.append(f"{row.name:<{width}}{row.value:>12,.2f} {row.unit}")
+        lines += [f"{'':<{width}}{ratio:>12.2f} x {other}" for other, ratio in row.ratio_to.items()]
+    if result.layers:
         head = ("ms forward", "backward", "GFLOP", "MB", "ms at FLOP/s", "ms at bytes/s")
         lines += ["", f"{'layer':<8}" + "".join(f"{title:>14}" for title in head)]
-    for row in result.get("layers", []):
-        figures = (row["forward_ms"], row["backward_ms"], row["flop"] / 1e9, row["bytes"] / 1e6)
-        columns = (*figures, row["operations_ms"], row["bytes_ms"])
-        lines.append(f"{row['name']:<8}" + "".join(f"{value:14,.2f}" for value in columns))
+    for layer in result.layers:
+        figures = (layer.forward_ms, layer.backward_ms, layer.flop / 1e9, layer.bytes / 1e6)
+        columns = (*figures, layer.operations_ms, layer.bytes_ms)
+        lines.append(f"{layer.name:<8}" + "".join(f"{value:14,.2f}" for value in columns))
     return "\n".join(lines)
 
 
-def doctor(findings: dict[str, Any]) -> str:
-    """The machine, the rates, what bounds training, and what to do."""
-    facts, rates = findings["machine"], findings["rates"]
+def doctor(examination: "Examination") -> str:
+    """Returns the machine, the rates, what bounds training, and what to do."""
+    from alexnet.benches.doctor import Stage
 
-    def gigabytes(name: str) -> str:
-        return f"{facts[name] / 2**30:.1f} GiB" if facts[name] is not None else "not known"
+    facts, rates, shares = examination.machine, examination.rates, examination.shares
+
+    def gigabytes(size: int | None) -> str:
+        return "not known" if size is None else f"{size / 2**30:.1f} GiB"
 
     has = {True: "yes", False: "no"}
     lines = ["this machine"]
-    lines.append(f"  {facts['cpu']}; GPU: {facts['gpu'] or 'none'}")
-    lines.append(f"  cores: {facts['cores']}; threads: {facts['threads']}")
-    lines.append(f"  bf16 instructions: {has[facts['bf16']]}; compiled kernels: {has[facts['kernels']]}")
-    lines.append(f"  memory {gigabytes('memory')}, shared memory (/dev/shm) {gigabytes('shared_memory')}")
+    lines.append(f"  {facts.cpu}; GPU: {facts.gpu or 'none'}")
+    lines.append(f"  cores: {facts.cores}; threads: {facts.threads}")
+    lines.append(f"  bf16 instructions: {has[facts.bf16]}; compiled kernels: {has[facts.kernels]}")
+    lines.append(f"  memory {gigabytes(facts.memory)}, shared memory (/dev/shm) {gigabytes(facts.shared_memory)}")
     lines += ["", "images/s, each stage by itself"]
-    for name, rate in rates.items():
-        if name != "disk MB/s":
-            share = f"{findings['shares'][name]:7.1%} of an image's time" if name in findings["shares"] else ""
-            lines.append(f"  {name:<14}{rate:>12,.0f} {share}".rstrip())
-    if "disk MB/s" in rates:
-        lines.append(f"  the disk gives {rates['disk MB/s']:,.0f} MB/s")
-    if findings["epoch_s"] is not None:
-        epoch, whole = (duration(epochs * findings["epoch_s"]) for epochs in (1, MODERN.epochs))
-        lines += ["", f"training on these {findings['pictures']:,} pictures"]
+    for stage, rate in rates.items():
+        if stage != Stage.DISK_MEGABYTES:
+            share = f"{shares[stage]:7.1%} of an image's time" if stage in shares else ""
+            lines.append(f"  {stage:<14}{rate:>12,.0f} {share}".rstrip())
+    if Stage.DISK_MEGABYTES in rates:
+        lines.append(f"  the disk gives {rates[Stage.DISK_MEGABYTES]:,.0f} MB/s")
+    if examination.epoch_s is not None:
+        epoch, whole = (duration(epochs * examination.epoch_s) for epochs in (1, MODERN.epochs))
+        lines += ["", f"training on these {examination.pictures:,} pictures"]
         lines.append(f"  an epoch about {epoch}, recipe modern ({MODERN.epochs:g} epochs) about {whole}")
-    if findings["largest_batch"] is not None:
-        lines.append(f"  largest batch that fits in memory: about {findings['largest_batch']:,}")
-    lines += ["", f"training is bound by: {findings['bound_by']}"]
-    return "\n".join([*lines, *[f"  {sentence}" for sentence in findings["advice"]]])
+    if examination.largest_batch is not None:
+        lines.append(f"  largest batch that fits in memory: about {examination.largest_batch:,}")
+    lines += ["", f"training is bound by: {examination.bound_by}"]
+    return "\n".join([*lines, *[f"  {sentence}" for sentence in examination.advice]])

@@ -1,0 +1,172 @@
+"""Contestants, each measured in a process of its own, taking turns; and the rows that come of it."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from alexnet import machine
+from alexnet.benches.findings import Row, Unit
+from alexnet.benches.size import Size
+
+Measured = TypeVar("Measured")
+Notice = Callable[[str], None]
+Series = list[float]
+"""One figure of one contestant, a value for each round; empty where it was left out."""
+
+TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Contestant(Generic[Measured]):
+    """One implementation of what a bench measures.
+
+    Attributes:
+        name: What its rows and ratios are called.
+        measure: Plays one turn. Another process calls it, so it is a function of a module or a `partial` of one.
+        keeps_memory: Whether it runs with `machine.keep_memory`, as our own commands do.
+        threads: Threads for PyTorch; None leaves the number to PyTorch.
+    """
+
+    name: str
+    measure: Callable[[Size], Measured]
+    keeps_memory: bool = False
+    threads: int | None = None
+
+
+class Failed(Exception):
+    """A contestant could not be measured; the message says why."""
+
+
+class Contest:
+    """Contestants that have taken their turns; those that failed are left out."""
+
+    def __init__(self, contestants: Sequence[Contestant[Any]], size: Size, notice: Notice) -> None:
+        # Any, because each contestant measures a type of its own; `__call__` gives it back.
+        self._turns: dict[str, list[Any]] = {contestant.name: [] for contestant in contestants}
+        started = time.monotonic()
+        for number in range(size.rounds):
+            if number and time.monotonic() - started > size.patience:
+                notice(f"no more rounds: each takes {(time.monotonic() - started) / number:.0f} s")
+                break
+            for contestant in contestants:
+                if contestant.name in self._turns:
+                    notice(f"round {number + 1} of {size.rounds}: {contestant.name}")
+                    self._play(contestant, size, notice)
+
+    def __call__(self, contestant: Contestant[Measured]) -> list[Measured]:
+        """Returns what a contestant measured, round by round; an empty list where it was left out."""
+        return self._turns.get(contestant.name, [])
+
+    def series(self, contestant: Contestant[Measured], figure: Callable[[Measured], float | None]) -> Series:
+        """Returns one figure of a contestant; an empty list where it does not measure it."""
+        return [value for turn in self(contestant) if (value := figure(turn)) is not None]
+
+    def rows(
+        self,
+        name: str,
+        unit: Unit,
+        figure: Callable[[Measured], float | None],
+        ours: Sequence[Contestant[Measured]],
+        peers: Sequence[Contestant[Measured]] = (),
+        bounds: Callable[[Contestant[Measured]], Mapping[str, Series]] = lambda contestant: {},
+    ) -> list[Row]:
+        """Returns a row for each contestant that was measured.
+
+        Args:
+            name: What a row is called; `{}` stands for the contestant.
+            unit: What the figure is counted in.
+            figure: Picks the figure out of what a turn measured.
+            ours: Contestants that are compared with all the peers.
+            peers: Contestants that are not.
+            bounds: Returns what else a contestant is compared with, in the same unit, by name.
+        """
+        others = {peer.name: self.series(peer, figure) for peer in peers}
+        beside = [(entry, {**others, **bounds(entry)}) for entry in ours] + [(peer, bounds(peer)) for peer in peers]
+        return [
+            row
+            for entry, each in beside
+            for row in rows(name.format(entry.name), unit, self.series(entry, figure), each)
+        ]
+
+    def _play(self, contestant: Contestant[Any], size: Size, notice: Notice) -> None:
+        try:
+            self._turns[contestant.name].append(launch(contestant, size))
+        except Failed as reason:
+            del self._turns[contestant.name]
+            notice(f"left out: {contestant.name}: {reason}")
+
+
+def rows(name: str, unit: Unit, values: Series, others: Mapping[str, Series] | None = None) -> list[Row]:
+    """Returns a row with its ratios to the others that were measured; no row where nothing was measured."""
+    ratios = {other: ratio(values, series, unit) for other, series in (others or {}).items() if values and series}
+    return [Row(name, median(values), unit, ratios)] if values else []
+
+
+def ratio(values: Series, others: Series, unit: Unit) -> float:
+    """Returns how many times as good the values are as the others: the median of the ratios within each round."""
+    pairs = zip(values, others, strict=True)
+    return median(other / value if unit in ("ms", "s") else value / other for value, other in pairs)
+
+
+def launch(contestant: Contestant[Measured], size: Size) -> Measured:
+    """Plays one turn of a contestant in a new process.
+
+    Raises:
+        Failed: The process ended with an error, or did not end in time.
+    """
+    plain = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    ended = _run(command(contestant, size), plain)
+    if ended.returncode < 0:
+        raise Failed(f"ended by signal {-ended.returncode}; perhaps there is too little memory")
+    if ended.returncode:
+        raise Failed((ended.stderr.decode(errors="replace").strip() or "no reason given").splitlines()[-1])
+    measured: Measured = pickle.loads(ended.stdout)
+    return measured
+
+
+def command(contestant: Contestant[Any], size: Size) -> list[str]:
+    """Returns the command line of a process that plays one turn and writes what it measured, pickled, to its output."""
+    turn = pickle.dumps((contestant, size)).hex()
+    return [sys.executable, "-c", "from alexnet.benches.contest import play; play()", turn]
+
+
+def play() -> None:
+    """Plays the turn on the command line of this process; what libraries print goes to the error stream."""
+    with os.fdopen(os.dup(1), "wb") as answer:
+        os.dup2(2, 1)
+        contestant, size = pickle.loads(bytes.fromhex(sys.argv[1]))
+        if contestant.keeps_memory:
+            machine.keep_memory()
+        if contestant.threads:
+            torch.set_num_threads(contestant.threads)
+        answer.write(pickle.dumps(contestant.measure(size)))
+
+
+def _run(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Runs a process, and ends with it whatever it has started, which would slow down those that follow.
+
+    Raises:
+        Failed: The process does not end in time.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"not done after {TIMEOUT_S} s") from error
+        finally:
+            process.kill()
+            if os.name == "posix":
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
