@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,12 @@ def test_the_readme_counts_parameters_and_multiply_adds_as_the_program_does(alex
         for name in re.findall(r"`([\w-]+)`", names):
             counted = json.loads(alexnet("summary", "--variant", name, "--json")[1])
             assert (f"{counted['parameters']:,}", f"{counted['macs']:,}") == (parameters, macs), name
+
+
+def test_a_compressed_file_is_decoded_without_torch():
+    said = (ROOT / "docs/compressed-format.md").read_text(encoding="utf-8")
+    assert "need numpy and msgspec alone" in said
+    program = "import sys\n"
+    program += "from alexnet.weights import huffman, sparse\nprint({'torch', 'PIL', 'safetensors'} & {*sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "set()"
