@@ -61,7 +61,6 @@ _STORAGES = {
 class _Storage:
     dtype: torch.dtype
     key: str
-    count: int
 
 
 @dataclass(frozen=True)
@@ -196,10 +195,10 @@ def _storage(identity: object) -> _Storage:
     """Source: `persistent_id` of torch/serialization.py: ("storage", type, key, location, numbers, ...)."""
     if not isinstance(identity, tuple):
         raise PickleError("a damaged storage")
-    _, kind, key, _, count, *_ = identity
-    if not isinstance(kind, torch.dtype) or not isinstance(key, str) or not isinstance(count, int):
+    _, dtype, key, *_ = identity
+    if not isinstance(dtype, torch.dtype) or not isinstance(key, str):
         raise PickleError("a damaged storage")
-    return _Storage(kind, key, count)
+    return _Storage(dtype, key)
 
 
 def _rebuild(storage: object, offset: object, shape: object, stride: object, *_: object) -> _Tensor:

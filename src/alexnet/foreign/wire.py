@@ -60,28 +60,28 @@ class Message:
             value, at = _value(file, data, at, key & 7)
             self.fields.setdefault(key >> 3, []).append(value)
 
-    def __contains__(self, number: int) -> bool:
-        return number in self.fields
+    def __contains__(self, field: int) -> bool:
+        return field in self.fields
 
-    def messages(self, number: int) -> list["Message"]:
+    def messages(self, field: int) -> list["Message"]:
         """Returns a repeated message; [] where the field is absent."""
-        return [Message(self.file, value) for value in self.fields.get(number, [])]
+        return [Message(self.file, value) for value in self.fields.get(field, [])]
 
-    def message(self, number: int) -> "Message":
+    def message(self, field: int) -> "Message":
         """Returns a message; one without fields where the field is absent."""
-        return Message(self.file, self.fields.get(number, [memoryview(b"")])[-1])
+        return Message(self.file, self.fields.get(field, [memoryview(b"")])[-1])
 
-    def text(self, number: int, default: str) -> str:
+    def text(self, field: int, default: str) -> str:
         """Returns a short string."""
-        value = self.fields.get(number, [memoryview(default.encode())])[-1]
+        value = self.fields.get(field, [memoryview(default.encode())])[-1]
         if isinstance(value, int) or len(value) > MAX_TEXT:
             raise self.file.damaged("a name is no text")
         return bytes(value).decode("utf-8", "replace")
 
-    def integers(self, number: int) -> list[int]:
+    def integers(self, field: int) -> list[int]:
         """Returns a repeated integer, packed or not; [] where the field is absent."""
         numbers: list[int] = []
-        for value in self.fields.get(number, []):
+        for value in self.fields.get(field, []):
             if isinstance(value, int):
                 numbers.append(value)
                 continue
@@ -93,24 +93,22 @@ class Message:
                 numbers.append(integer)
         return numbers
 
-    def integer(self, number: int, default: int) -> int:
+    def integer(self, field: int, default: int) -> int:
         """Returns an integer."""
-        return [default, *self.integers(number)][-1]
+        return [default, *self.integers(field)][-1]
 
-    def floats(self, number: int, dtype: str = "<f4") -> NDArray[np.generic]:
+    def floats(self, field: int, dtype: str = "<f4") -> NDArray[np.generic]:
         """Returns a repeated float or double, as a view where it is packed; empty where the field is absent."""
         size = np.dtype(dtype).itemsize
-        views = [
-            value for value in self.fields.get(number, []) if not isinstance(value, int) and len(value) % size == 0
-        ]
-        if len(views) < len(self.fields.get(number, [])):
+        views = [value for value in self.fields.get(field, []) if not isinstance(value, int) and len(value) % size == 0]
+        if len(views) < len(self.fields.get(field, [])):
             raise self.file.damaged("a list of floats is torn")
         parts = [np.frombuffer(view, dtype) for view in views]
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
 
-    def number(self, number: int, default: float) -> float:
+    def number(self, field: int, default: float) -> float:
         """Returns a float."""
-        return float([default, *self.floats(number)][-1])
+        return float([default, *self.floats(field)][-1])
 
 
 def read(name: str, data: memoryview) -> Message:
