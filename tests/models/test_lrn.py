@@ -1,6 +1,7 @@
 """Local response normalisation: by hand, against the equation as loops, against other engines."""
 
 import _ctypes
+import importlib.util
 import re
 from types import SimpleNamespace
 
@@ -263,7 +264,7 @@ def test_kernels_can_be_switched_off_from_outside(monkeypatch, caplog):
     ],
 )
 def test_kernels_that_cannot_be_used_are_said_once_and_done_without(origin, reason, monkeypatch, caplog):
-    monkeypatch.setattr(native.importlib.util, "find_spec", lambda name: SimpleNamespace(origin=origin))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(origin=origin))
     native.library.cache_clear()
     try:
         assert error(local_response_norm(draw(1, 8, 2, 2)), judge(draw(1, 8, 2, 2))) < 1e-6

@@ -84,7 +84,8 @@ def local_response_norm(
     """
     _check(size, images.shape[1], towers)
     if native.can_run(images, size):
-        return _Native.apply(images, size, alpha, beta, k, towers, rectify)  # type: ignore[no-any-return, no-untyped-call]
+        settings = native.Normalisation(size, alpha, beta, k, towers, rectify)
+        return _Native.apply(images, settings)  # type: ignore[no-any-return, no-untyped-call]
     return _plain(images, size, alpha, beta, k, towers, rectify)
 
 
@@ -106,23 +107,23 @@ class _Native(torch.autograd.Function):
     """The kernel, or the plain form where it fails; a second derivative goes through the plain form."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, *settings: Any) -> Tensor:
+    def forward(ctx: Any, images: Tensor, settings: native.Normalisation) -> Tensor:
         ctx.save_for_backward(images)
         ctx.settings = settings
-        out = native.lrn(native.dense(images), None, *settings)
+        out = native.lrn(native.dense(images), None, settings)
         return _plain(images, *settings) if out is None else out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (images,) = ctx.saved_tensors
         out, twice = None, torch.is_grad_enabled()  # create_graph=True
         if not twice:
-            seen = native.dense(images)
-            out = native.lrn(seen, native.like(gradient, seen), *ctx.settings)
+            inputs = native.dense(images)
+            out = native.lrn(inputs, native.like(gradient, inputs), ctx.settings)
         if out is None:
             with torch.enable_grad():
                 (out,) = torch.autograd.grad(_plain(images, *ctx.settings), images, gradient, create_graph=twice)
-        return out, *[None] * len(ctx.settings)
+        return out, None
 
 
 class LocalResponseNorm(nn.Module):

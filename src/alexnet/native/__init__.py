@@ -2,29 +2,21 @@
 
 The kernels are a shared library without Python in it, called through ctypes, which releases the interpreter lock.
 They share PyTorch's own OpenMP threads. On a GPU, `native.gpu` takes their place if Triton is installed and works.
-Set `ALEXNET_NATIVE=0` to do without any of them.
+Setting `ALEXNET_NATIVE=0` in the environment switches all of them off.
 """
 
-import ctypes
-import functools
-import importlib.util
 import logging
 import os
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_SIGNATURE: dict[str, Any] = {
-    "i": ctypes.c_int,
-    "n": ctypes.c_int64,
-    "f": ctypes.c_double,
-    "p": ctypes.c_void_p,
-}
+from alexnet.native.interface import library
+from alexnet.native.normalisation import Normalisation
 
-_ARGUMENTS = {"alexnet_lrn": "ipppnnnifffi", "alexnet_augment": "ippnnpppnp", "alexnet_dot8": "ppppnnp"}
+__all__ = ["Normalisation", "augment", "can_run", "dense", "dot8", "library", "like", "lrn", "on_gpu"]
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
 GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
@@ -32,30 +24,8 @@ GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
 _gpu_failures: list[Exception] = []  # why the GPU's kernel is out of use
 
 
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """Loads the kernels once; None where they are missing or do not load, which is said once."""
-    if os.environ.get("ALEXNET_NATIVE") == "0":
-        return None
-    spec = importlib.util.find_spec("alexnet._native")
-    try:
-        if spec is None or spec.origin is None:
-            raise FileNotFoundError("they were not built")
-        kernels = ctypes.CDLL(spec.origin)
-        for name, letters in _ARGUMENTS.items():
-            getattr(kernels, name).argtypes = [_SIGNATURE[letter] for letter in letters]
-    except (OSError, AttributeError) as reason:  # AttributeError: a kernel of this version is not in there
-        logging.getLogger(__name__).warning(
-            "the compiled kernels are out of use (%s): training is slower. "
-            "Reinstall alexnet with a C++ compiler at hand.",
-            reason,
-        )
-        return None
-    return kernels
-
-
 def can_run(images: Tensor, size: int = 1) -> bool:
-    """Says whether a kernel takes this tensor: not being exported or compiled, of a device and a type it knows.
+    """Returns whether a kernel can take this tensor: its device and type are known, and nothing is being exported.
 
     Args:
         images: (N, C, H, W).
@@ -70,44 +40,30 @@ def can_run(images: Tensor, size: int = 1) -> bool:
 
 
 def on_gpu(images: Tensor) -> bool:
-    """Says whether the tensor is for `native.gpu`."""
+    """Returns whether `native.gpu` is the one to take the tensor."""
     return images.device.type == "cuda"
 
 
 def dense(images: Tensor) -> Tensor:
-    """Gives the tensor itself if it is contiguous in one of the two layouts, else a contiguous copy."""
+    """Returns the tensor itself if it is contiguous in one of the two layouts, else a contiguous copy."""
     if images.is_contiguous(memory_format=torch.channels_last) or images.is_contiguous():
         return images
     return images.contiguous()
 
 
 def like(gradient: Tensor, images: Tensor) -> Tensor:
-    """Gives the gradient in the layout and type of the images."""
+    """Returns the gradient in the layout and type of the images."""
     layout = torch.contiguous_format if images.is_contiguous() else torch.channels_last
     return gradient.to(images.dtype).contiguous(memory_format=layout)
 
 
-def lrn(
-    images: Tensor,
-    gradient: Tensor | None,
-    size: int,
-    alpha: float,
-    beta: float,
-    k: float,
-    towers: int,
-    rectify: bool,
-) -> Tensor | None:
+def lrn(images: Tensor, gradient: Tensor | None, settings: Normalisation) -> Tensor | None:
     """Runs the kernel: forwards without a gradient, backwards with one.
 
     Args:
         images: (N, C, H, W), `dense`.
         gradient: Same shape, type and layout, or None.
-        size: This and the following as for `models.lrn.local_response_norm`.
-        alpha: Factor of the sum of squares.
-        beta: Exponent.
-        k: Constant added to the sum.
-        towers: Separate channel ranges.
-        rectify: Normalise max(images, 0).
+        settings: How to normalise.
 
     Returns:
         The normalised images, or the gradient with respect to `images`; same type and layout. None where the
@@ -115,26 +71,36 @@ def lrn(
     """
     out = torch.empty_like(images)
     if on_gpu(images):
-        return out if _gpu_lrn(images, gradient, out, size, alpha, beta, k, towers, rectify) else None
+        return out if _gpu_lrn(images, gradient, out, settings) else None
     kernels = library()
     assert kernels is not None
     count, channels, height, width = images.shape
     planes = height * width
     outer, inner = (count, planes) if images.is_contiguous() else (count * planes, 1)
-    kernels.alexnet_lrn(
-        *[DTYPES[images.dtype], images.data_ptr(), None if gradient is None else gradient.data_ptr(), out.data_ptr()],
-        *[outer * towers, channels // towers, inner, size // 2, k, alpha, beta, rectify],
+    kernels.lrn(
+        dtype=DTYPES[images.dtype],
+        x=images.data_ptr(),
+        gradient=None if gradient is None else gradient.data_ptr(),
+        out=out.data_ptr(),
+        outer=outer * settings.towers,
+        channels=channels // settings.towers,
+        inner=inner,
+        half=settings.size // 2,
+        k=settings.k,
+        alpha=settings.alpha,
+        beta=settings.beta,
+        rectify=settings.rectify,
     )
     return out
 
 
-def _gpu_lrn(*arguments: Any) -> bool:
-    """Runs `gpu.lrn`; False where it does not work, which is said once and not tried again."""
+def _gpu_lrn(images: Tensor, gradient: Tensor | None, out: Tensor, settings: Normalisation) -> bool:
+    """Runs `gpu.lrn` and returns whether it works; after a failure, which is logged once, it is not tried again."""
     if not _gpu_failures:
         try:
             from alexnet.native import gpu
 
-            gpu.lrn(*arguments)
+            gpu.lrn(images, gradient, out, settings)
         except Exception as failure:  # no Triton, no compiler for it, a processor it does not know: anything at all
             _gpu_failures.append(failure)
             logging.getLogger(__name__).warning(
@@ -154,15 +120,26 @@ def augment(
     size: int,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Runs the augmentation kernel; as `data.augment.augment`."""
+    """Runs the augmentation kernel; arguments and result are those of `data.augment.augment`.
+
+    Raises:
+        TypeError: The kernel does not write this type.
+    """
     kernels = library()
     assert kernels is not None
     count, side = images.shape[:2]
-    arrays = [np.ascontiguousarray(array) for array in (images, mean, crops, shifts, gains)]
-    addresses = [array.ctypes.data for array in arrays]
+    named = {"images": images, "mean": mean, "crops": crops, "shifts": shifts, "gains": gains}
+    arrays = {name: np.ascontiguousarray(array) for name, array in named.items()}
     out = torch.empty((count, 3, size, size), dtype=dtype, memory_format=torch.channels_last)
-    given = (*addresses[:2], count, side, *addresses[2:], size, out.data_ptr())
-    if kernels.alexnet_augment(DTYPES[dtype], *given):
+    is_unknown = kernels.augment(
+        dtype=DTYPES[dtype],
+        **{name: array.ctypes.data for name, array in arrays.items()},
+        count=count,
+        side=side,
+        size=size,
+        out=out.data_ptr(),
+    )
+    if is_unknown:
         raise TypeError(f"the kernel does not augment to {dtype}")
     return out
 
@@ -183,6 +160,13 @@ def dot8(weights: Tensor, scale: Tensor, bias: Tensor, units: Tensor) -> Tensor:
     assert kernels is not None
     outputs, inputs = weights.shape
     out = units.new_empty(1, outputs)
-    addresses = [tensor.data_ptr() for tensor in (weights, scale, bias, units)]
-    kernels.alexnet_dot8(*addresses, outputs, inputs, out.data_ptr())
+    kernels.dot8(
+        weights=weights.data_ptr(),
+        scale=scale.data_ptr(),
+        bias=bias.data_ptr(),
+        x=units.data_ptr(),
+        outputs=outputs,
+        inputs=inputs,
+        out=out.data_ptr(),
+    )
     return out

@@ -1,6 +1,6 @@
 """Local response normalisation on a GPU: the kernel of lrn.h in Triton, one pass over memory in each direction.
 
-A tensor is seen as (outer, channels, inner), as there, with the towers shared out: contiguous, each tower of each
+A tensor is read as (outer, channels, inner), as there, and each tower stands by itself: contiguous, each tower of each
 picture is a plane of `channels` rows; channels-last, the whole tensor is one long plane of lines of `channels` values.
 A program holds all channels of a few pixels in registers, in float32 whatever the storage type, reads each value once
 and writes each once. The window moves over the channels by `tl.gather` with indices known to the compiler, which it
@@ -15,6 +15,8 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from alexnet.native.normalisation import Normalisation
 
 TILE = 2048  # values a program holds: 16 a thread
 
@@ -72,30 +74,16 @@ def _kernel(
     tl.store(out + at, result, inside)
 
 
-def lrn(
-    images: Tensor,
-    gradient: Tensor | None,
-    out: Tensor,
-    size: int,
-    alpha: float,
-    beta: float,
-    k: float,
-    towers: int,
-    rectify: bool,
-) -> None:
+def lrn(images: Tensor, gradient: Tensor | None, out: Tensor, settings: Normalisation) -> None:
     """Fills `out` with the normalised images or, given a gradient, with the gradient with respect to `images`.
 
     Args:
         images: (N, C, H, W), `dense`; float32, bfloat16 or float16.
         gradient: Same shape, type and layout, or None.
         out: Same shape, type and layout.
-        size: This and the following as for `models.lrn.local_response_norm`.
-        alpha: Factor of the sum of squares.
-        beta: Exponent.
-        k: Constant added to the sum.
-        towers: Separate channel ranges.
-        rectify: Normalise max(images, 0).
+        settings: How to normalise.
     """
+    size, alpha, beta, k, towers, rectify = settings
     channels, planes = images.shape[1] // towers, images.shape[2] * images.shape[3]
     lines = images.shape[0] * towers
     if images.is_contiguous(memory_format=torch.channels_last):

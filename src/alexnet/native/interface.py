@@ -1,0 +1,93 @@
+"""The interface of the compiled kernels: what each is called, and the names and types of its arguments.
+
+`tests/native/test_interface.py` compares it with the prototypes in C++.
+"""
+
+import ctypes
+import functools
+import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from ctypes import c_double, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+
+Kernel = Callable[..., int | None]
+"""A compiled function; it takes its arguments by name."""
+
+
+@dataclass(frozen=True)
+class Prototype:
+    """A function in C.
+
+    Attributes:
+        name: What the library calls it.
+        arguments: Name -> type, in order; every pointer is an address.
+        result: Type of the result; None for `void`.
+    """
+
+    name: str
+    arguments: dict[str, type]
+    result: type | None
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The functions of the loaded library; those with a result return 0, or 1 for a storage type they do not know."""
+
+    lrn: Kernel
+    augment: Kernel
+    dot8: Kernel
+
+
+LRN = Prototype(
+    "alexnet_lrn",
+    {
+        **{"dtype": c_int, "x": c_void_p, "gradient": c_void_p, "out": c_void_p},
+        **{"outer": c_int64, "channels": c_int64, "inner": c_int64, "half": c_int},
+        **{"k": c_double, "alpha": c_double, "beta": c_double, "rectify": c_int},
+    },
+    c_int,
+)
+AUGMENT = Prototype(
+    "alexnet_augment",
+    {
+        **{"dtype": c_int, "images": c_void_p, "mean": c_void_p, "count": c_int64, "side": c_int64},
+        **{"crops": c_void_p, "shifts": c_void_p, "gains": c_void_p, "size": c_int64, "out": c_void_p},
+    },
+    c_int,
+)
+DOT8 = Prototype(
+    "alexnet_dot8",
+    {
+        **{"weights": c_void_p, "scale": c_void_p, "bias": c_void_p, "x": c_void_p},
+        **{"outputs": c_int64, "inputs": c_int64, "out": c_void_p},
+    },
+    None,
+)
+
+
+@functools.cache
+def library() -> Kernels | None:
+    """Loads the kernels once; returns None, after a single warning, where they are missing or do not load."""
+    if os.environ.get("ALEXNET_NATIVE") == "0":
+        return None
+    spec = importlib.util.find_spec("alexnet._native")
+    try:
+        if spec is None or spec.origin is None:
+            raise FileNotFoundError("they were not built")
+        loaded = ctypes.CDLL(spec.origin)
+        return Kernels(_bind(LRN, loaded), _bind(AUGMENT, loaded), _bind(DOT8, loaded))
+    except (OSError, AttributeError) as reason:  # AttributeError: the library is of a version without that kernel
+        logging.getLogger(__name__).warning(
+            "the compiled kernels are out of use (%s): training is slower. "
+            "Reinstall alexnet with a C++ compiler at hand.",
+            reason,
+        )
+        return None
+
+
+def _bind(prototype: Prototype, loaded: ctypes.CDLL) -> Kernel:
+    kind = ctypes.CFUNCTYPE(prototype.result, *prototype.arguments.values())
+    by_name = tuple((1, name) for name in prototype.arguments)  # 1: an argument that goes in
+    return kind((prototype.name, loaded), by_name)
