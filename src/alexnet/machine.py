@@ -19,31 +19,18 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 @dataclass(frozen=True)
 class Facts:
-    """What the machine is, in facts that need no measuring.
+    """What the machine is, in facts that need no measuring."""
 
-    Attributes:
-        cpu: Name of the processor.
-        cores: Processor cores that this process may use.
-        threads: Threads that PyTorch computes with.
-        bf16: Whether bf16 is native where the arithmetic runs.
-        kernels: Whether the compiled kernels are loaded.
-        memory: Bytes of main memory; None where the system does not report it.
-        shared_memory: Bytes of /dev/shm; None where there is none.
-        gpu: Name of the GPU, or None.
-        torch: Version of PyTorch.
-        system: Operating system and its version.
-    """
-
-    cpu: str
-    cores: int
-    threads: int
-    bf16: bool
-    kernels: bool
-    memory: int | None
-    shared_memory: int | None
+    cpu: str  # name of the processor
+    cores: int  # that this process may use
+    threads: int  # that PyTorch computes with
+    bf16: bool  # whether bf16 is native where the arithmetic runs
+    kernels: bool  # whether the compiled kernels are loaded
+    memory: int | None  # bytes of main memory; None where the system does not report it
+    shared_memory: int | None  # bytes of /dev/shm; None where there is none
     gpu: str | None
-    torch: str
-    system: str
+    torch: str  # version
+    system: str  # name and version
 
 
 def facts() -> Facts:

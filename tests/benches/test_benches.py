@@ -1,4 +1,5 @@
 import json
+import math
 from functools import partial
 
 import pytest
@@ -25,8 +26,7 @@ FIGURES = {
     data.packed: 4000.0,
     data.raw: 800.0,
     data.pil: 400.0,
-    data.from_store: 95.0,
-    data.on_synthetic_data: 95.0,
+    data.training: 95.0,
     parallel.ours: Figures(80.0, sent_megabytes=30.0),
     peers.write_onnx: None,
 }
@@ -132,7 +132,9 @@ def test_every_contestant_gives_positive_figures(tiny, measure):
 
 @pytest.mark.parametrize("measure", NETWORKS)
 def test_every_network_gives_positive_figures(tiny, measure):
-    assert all(value > 0 for value in vars(measure(tiny)).values() if value is not None)
+    figures = [value for value in vars(measure(tiny)).values() if value is not None and not math.isnan(value)]
+    assert figures
+    assert all(value > 0 for value in figures), figures
 
 
 def test_every_layer_gives_positive_figures_but_for_multiplications_without_weights(tiny):

@@ -48,6 +48,6 @@ def test_every_loader_runs(flat, answers, tiny, monkeypatch):
     answers(play)
     said = []
     findings = data.bench(replace(tiny, rounds=1), said.append, str(flat))
-    assert done == {data.packed, data.raw, data.pil, data.from_store, data.on_synthetic_data}
+    assert done == {data.packed, data.raw, data.pil, data.training}
     assert not [line for line in said if "left out" in line]
     assert all(row.value > 0 for row in findings.rows)

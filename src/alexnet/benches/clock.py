@@ -13,10 +13,7 @@ clock = time.process_time if machine.cores() == 1 and not torch.cuda.is_availabl
 
 
 def laps(call: Callable[[], object], seconds: float, fewest: int = 2) -> list[float]:
-    """Returns the seconds of each of several calls, at least `fewest`.
-
-    The calls go on until all but the first have taken `seconds` together.
-    """
+    """Returns the seconds of each of several calls, at least `fewest`, until all but the first took `seconds`."""
     times: list[float] = []
     while len(times) < fewest or sum(times[1:]) < seconds:
         started = clock()

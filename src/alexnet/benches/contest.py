@@ -58,10 +58,13 @@ class Contest:
             if number and time.monotonic() - started > size.patience:
                 notice(f"no more rounds: each takes {(time.monotonic() - started) / number:.0f} s")
                 break
-            for contestant in contestants:
-                if contestant.name in self._turns:
-                    notice(f"round {number + 1} of {size.rounds}: {contestant.name}")
-                    self._play(contestant, size, notice)
+            for contestant in [each for each in contestants if each.name in self._turns]:
+                notice(f"round {number + 1} of {size.rounds}: {contestant.name}")
+                try:
+                    self._turns[contestant.name].append(launch(contestant, size))
+                except Failed as reason:
+                    del self._turns[contestant.name]
+                    notice(f"left out: {contestant.name}: {reason}")
 
     def __call__(self, contestant: Contestant[Measured]) -> list[Measured]:
         """Returns what a contestant measured, round by round; an empty list where it was left out."""
@@ -82,28 +85,15 @@ class Contest:
     ) -> list[Row]:
         """Returns a row for each contestant that was measured.
 
-        Args:
-            name: What a row is called; `{}` stands for the contestant.
-            unit: What the figure is counted in.
-            figure: Picks the figure out of what a turn measured.
-            ours: Contestants that are compared with all the peers.
-            peers: Contestants that are not.
-            bounds: Returns what else a contestant is compared with, in the same unit, by name.
+        Our own contestants are compared with all peers, and each contestant with its bounds (name -> series in the
+        same unit). `{}` in the name stands for the contestant; `figure` picks the value out of what a turn measured.
         """
         others = {peer.name: self.series(peer, figure) for peer in peers}
-        beside = [(entry, {**others, **bounds(entry)}) for entry in ours] + [(peer, bounds(peer)) for peer in peers]
-        return [
-            row
-            for entry, each in beside
-            for row in rows(name.format(entry.name), unit, self.series(entry, figure), each)
-        ]
-
-    def _play(self, contestant: Contestant[Any], size: Size, notice: Notice) -> None:
-        try:
-            self._turns[contestant.name].append(launch(contestant, size))
-        except Failed as reason:
-            del self._turns[contestant.name]
-            notice(f"left out: {contestant.name}: {reason}")
+        table = []
+        for entry in (*ours, *peers):
+            beside = {**(others if entry in ours else {}), **bounds(entry)}
+            table += rows(name.format(entry.name), unit, self.series(entry, figure), beside)
+        return table
 
 
 def rows(name: str, unit: Unit, values: Series, others: Mapping[str, Series] | None = None) -> list[Row]:

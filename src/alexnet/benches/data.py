@@ -58,14 +58,11 @@ def _compare_loaders(folder: Path, store: Path, size: Size, notice: Notice) -> l
 
 
 def _compare_training(store: Path, size: Size, notice: Notice) -> list[Row]:
-    synthetic = Contestant("training on synthetic data", on_synthetic_data, True)
+    kept = partial(training, store=store, memory_budget=MEMORY_BUDGET)
+    synthetic = Contestant("training on synthetic data", training, True)
     ours = [
-        Contestant("training from the packed store", partial(from_store, store=store), True),
-        Contestant(
-            "training from the packed store, kept decoded",
-            partial(from_store, store=store, memory_budget=MEMORY_BUDGET),
-            True,
-        ),
+        Contestant("training from the packed store", partial(training, store=store), True),
+        Contestant("training from the packed store, kept decoded", kept, True),
     ]
     contest = Contest([synthetic, *ours], size, notice)
     bound = {"synthetic data": contest.series(synthetic, float)}
@@ -131,29 +128,18 @@ def pil(size: Size, store: Path, folder: Path) -> float:
     return _rate(batch, size)
 
 
-def on_synthetic_data(size: Size) -> float:
-    """Measures the images/s of our two-tower training step on one made-up batch."""
-    step = _step(size)
-    images, labels = made_up_batch(size.batch, _side(size))
-    return _training_rate(step, repeat((images.to(step.dtype, memory_format=torch.channels_last), labels)), size)
-
-
-def from_store(size: Size, store: Path, memory_budget: int = 0) -> float:
-    """Measures the images/s of our two-tower training step on pictures from a store.
+def training(size: Size, store: Path | None = None, memory_budget: int = 0) -> float:
+    """Measures the images/s of our two-tower training step on pictures from a store, or on one made-up batch.
 
     As in `training.loop`, a thread makes batches in advance.
     """
-    step = _step(size)
-    with (
-        _batches(Store(store), size, step.dtype, memory_budget) as make,
-        closing(prefetch(make, count())) as batches,
-    ):
-        return _training_rate(step, batches, size)
-
-
-def _step(size: Size) -> Step:
     model = create(TWO_TOWER, input_size=size.input_size).to(machine.device())
-    return Step(model, _settings(size), machine.dtype("auto"))
+    step = Step(model, _settings(size), machine.dtype("auto"))
+    if store is None:
+        images, labels = made_up_batch(size.batch, _side(size))
+        return _training_rate(step, repeat((images.to(step.dtype, memory_format=torch.channels_last), labels)), size)
+    with _batches(Store(store), size, step.dtype, memory_budget) as make, closing(prefetch(make, count())) as batches:
+        return _training_rate(step, batches, size)
 
 
 def _settings(size: Size) -> Train:

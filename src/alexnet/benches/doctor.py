@@ -57,27 +57,16 @@ Rates = dict[Stage, float]
 
 @dataclass(frozen=True)
 class Examination:
-    """What was measured on a machine, and what follows from it.
-
-    Attributes:
-        machine: Facts of the machine.
-        rates: Images/s of each stage by itself that was measured, and of training; the disk also in MB/s.
-        shares: What part of an image's time each stage takes, in [0, 1]; empty where the step was not measured.
-        pictures: Training pictures of the data; None where not known.
-        epoch_s: Seconds of an epoch, after the first where the pictures are kept decoded; None where not known.
-        largest_batch: Images of the largest batch that fits in memory; None where not known.
-        bound_by: The stage that takes longest.
-        advice: What to change, in sentences.
-    """
+    """What was measured on a machine, and what follows from it; None is what is not known."""
 
     machine: Facts
-    rates: Rates
-    shares: Rates
-    pictures: int | None
-    epoch_s: float | None
-    largest_batch: int | None
-    bound_by: Stage
-    advice: list[str]
+    rates: Rates  # images/s of each stage by itself that was measured, and of training; the disk also in MB/s
+    shares: Rates  # of an image's time, in [0, 1]; empty where the step was not measured
+    pictures: int | None  # for training
+    epoch_s: float | None  # of an epoch after the first, which alone decodes pictures that are kept decoded
+    largest_batch: int | None  # that fits in memory
+    bound_by: Stage  # the stage that takes longest
+    advice: list[str]  # what to change, in sentences
 
 
 def examine(
@@ -178,9 +167,7 @@ def _step(variant: str, size: Size, notice: Notice) -> tuple[float | None, int |
     few = max(1, size.batch // 4)
     small, whole = (_try(ours, replace(size, batch=batch), notice) for batch in (few, size.batch))
     rate, free = whole.images_per_s if whole else None, machine.free_memory()
-    if not small or not whole or not free or small.peak_bytes is None or whole.peak_bytes is None:
-        return rate, None
-    if not whole.peak_bytes > small.peak_bytes:  # NaN is not, either
+    if not small or not whole or not free or not whole.peak_bytes > small.peak_bytes:
         return rate, None
     each = (whole.peak_bytes - small.peak_bytes) / (size.batch - few)
     return rate, max(0, int(size.batch + (free - whole.peak_bytes) / each))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import nan
 from typing import Literal
 
 import msgspec
@@ -30,7 +31,7 @@ class Figures:
     first_s: float | None = None  # the first training step
     step_s: float | None = None  # a later one
     lrn_percent: float | None = None  # of a later step, what normalisation takes
-    peak_bytes: float | None = None  # of memory, NaN where the system keeps no count
+    peak_bytes: float = nan  # of memory; NaN where the system keeps no count
     weight_bytes: float | None = None
     sent_megabytes: float | None = None  # by each process of a team, in a step
 

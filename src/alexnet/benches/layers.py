@@ -68,12 +68,7 @@ def steps(model: Network) -> Iterator[tuple[str, nn.Module, Callable[[Tensor], T
 
 
 def _measure(
-    name: str,
-    layer: nn.Module,
-    function: Callable[[Tensor], Tensor],
-    units: Tensor,
-    size: Size,
-    dtype: torch.dtype,
+    name: str, layer: nn.Module, function: Callable[[Tensor], Tensor], units: Tensor, size: Size, dtype: torch.dtype
 ) -> tuple[Layer, Tensor]:
     """Returns what one layer takes, and its output."""
 

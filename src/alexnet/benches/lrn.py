@@ -64,15 +64,7 @@ def forward_backward(
     layout: torch.memory_format,
     seconds: float,
 ) -> float:
-    """Returns the seconds of a function and its gradient on an (N, C, H, W) map of random numbers.
-
-    Args:
-        function: From maps to maps.
-        shape: Of the map.
-        dtype: Of the map.
-        layout: Of the map in memory.
-        seconds: How long to measure.
-    """
+    """Returns the seconds of a function and its gradient on a random (N, C, H, W) map, measured for `seconds`."""
     make = partial(torch.randn, *shape, device=machine.device(), dtype=dtype)
     images, gradient = (make().contiguous(memory_format=layout) for _ in range(2))
     images.requires_grad_()

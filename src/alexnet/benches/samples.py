@@ -26,12 +26,12 @@ SIDES, QUALITY = (500, 375), 95
 
 
 def write_folder(place: Path, data: str | None, count: int) -> Path:
-    """Writes a class folder of `count` pictures, repeated where there are fewer.
+    """Writes a class folder of `count` pictures, whose two classes take turns.
 
     Args:
-        place: Folder to make; two classes in it take turns.
+        place: Folder to make.
         data: A folder of pictures, a tar file of them, a source or a store; None makes photographs up.
-        count: Pictures to write.
+        count: Pictures to write; those of `data` are repeated where there are fewer.
     """
     pictures = list(islice(examples(data), count))
     for label in ("a", "b"):
@@ -42,10 +42,11 @@ def write_folder(place: Path, data: str | None, count: int) -> Path:
 
 
 def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
-    """Gives ending and content of picture files, each once.
+    """Yields ending and content of each picture.
 
     Raises:
-        UsageError, DataError: There is no such source, or it cannot be read.
+        UsageError: There is no such source.
+        DataError: The source cannot be read.
     """
     if data is None:
         yield from ((".jpg", photograph(number)) for number in range(MADE_UP))
@@ -64,7 +65,7 @@ def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
 
 
 def files_below(path: Path, endings: AbstractSet[str] | None = None) -> Iterator[Path]:
-    """Gives the files below a folder one by one, only those of some endings; nothing where there is no folder."""
+    """Yields the files below a folder, all or those of some endings; none where there is no folder."""
     for folder, _, names in os.walk(path):
         yield from (Path(folder, name) for name in names if not endings or Path(name).suffix.lower() in endings)
 
@@ -120,6 +121,6 @@ def _link(file: Path, name: Path) -> None:
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for member in archive:
-            file = archive.extractfile(member) if Path(member.name).suffix.lower() in PICTURES else None
-            if file is not None:
-                yield Path(member.name).suffix, file.read()
+            ending = Path(member.name).suffix
+            if ending.lower() in PICTURES and (file := archive.extractfile(member)):
+                yield ending, file.read()

@@ -49,13 +49,7 @@ def bench(size: Size, notice: Notice, per_layer: bool = False) -> Findings:
 
 
 def ours(size: Size, variant: str, numbers: str) -> Figures:
-    """Measures our step.
-
-    Args:
-        size: How much to measure.
-        variant: The network.
-        numbers: A `precision` setting.
-    """
+    """Measures our step; `numbers` is a `precision` setting."""
     train, dtype = Train(variant=variant, batch_size=size.batch), machine.dtype(numbers)
     model = create(variant, input_size=size.input_size)
     operations = flop(model)
@@ -74,15 +68,10 @@ def ours(size: Size, variant: str, numbers: str) -> Figures:
     )
 
 
-def peer(size: Size, make: Callable[[int], nn.Module], side: int, variant: str, numbers: str) -> Figures:
-    """Measures a plain step with momentum 0.9 and decay 5e-4.
+def peer(size: Size, make: Callable[[int], nn.Module], side: int, variant: str, numbers: str = "float32") -> Figures:
+    """Measures a plain step with momentum 0.9 and decay 5e-4: float32 and contiguous, or autocast and channels-last.
 
-    Args:
-        size: How much to measure.
-        make: Makes the network from the side of its input.
-        side: The network's own side, pixels.
-        variant: Our network of the same layers, whose operations are counted.
-        numbers: float32, which runs contiguous, or bf16, by autocast and channels-last.
+    `make` makes the network from the side of its input; `variant` is ours of the same layers, whose operations count.
     """
     side, is_bf16 = size.input_size or side, numbers == "bf16"
     layout = torch.channels_last if is_bf16 else torch.contiguous_format
@@ -142,14 +131,13 @@ def _ours() -> list[Contestant[Figures]]:
 def _peers() -> list[Contestant[Figures]]:
     plain = partial(peer, make=peers.two_tower, side=227, variant=TWO_TOWER)
     simplified = partial(peer, make=peers.torchvision_style, side=224, variant="one-weird-trick")
-    named = {"plain PyTorch": plain, "torchvision-style": simplified}
     contestants = []
-    for name, step in named.items():
-        in_float32 = partial(step, numbers="float32")
-        contestants.append(Contestant(name, in_float32))
-        contestants.append(Contestant(f"{name}, same allocator", in_float32, keeps_memory=True))
+    for name, step in (("plain PyTorch", plain), ("torchvision-style", simplified)):
+        contestants.append(Contestant(name, step))
+        contestants.append(Contestant(f"{name}, same allocator", step, keeps_memory=True))
     if BEST == "bf16":
-        contestants += [Contestant(f"{name}, bf16", partial(step, numbers="bf16")) for name, step in named.items()]
+        contestants.append(Contestant("plain PyTorch, bf16", partial(plain, numbers=BEST)))
+        contestants.append(Contestant("torchvision-style, bf16", partial(simplified, numbers=BEST)))
     return contestants
 
 

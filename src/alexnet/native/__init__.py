@@ -77,20 +77,13 @@ def lrn(images: Tensor, gradient: Tensor | None, settings: Normalisation) -> Ten
     count, channels, height, width = images.shape
     planes = height * width
     outer, inner = (count, planes) if images.is_contiguous() else (count * planes, 1)
+    at = {"x": images, "gradient": gradient, "out": out}
+    addresses = {name: None if tensor is None else tensor.data_ptr() for name, tensor in at.items()}
     kernels.lrn(
-        dtype=DTYPES[images.dtype],
-        x=images.data_ptr(),
-        gradient=None if gradient is None else gradient.data_ptr(),
-        out=out.data_ptr(),
-        outer=outer * settings.towers,
-        channels=channels // settings.towers,
-        inner=inner,
-        half=settings.size // 2,
-        k=settings.k,
-        alpha=settings.alpha,
-        beta=settings.beta,
-        rectify=settings.rectify,
-    )
+        dtype=DTYPES[images.dtype], **addresses,
+        outer=outer * settings.towers, channels=channels // settings.towers, inner=inner, half=settings.size // 2,
+        k=settings.k, alpha=settings.alpha, beta=settings.beta, rectify=settings.rectify,
+    )  # fmt: skip
     return out
 
 
@@ -131,15 +124,8 @@ def augment(
     named = {"images": images, "mean": mean, "crops": crops, "shifts": shifts, "gains": gains}
     arrays = {name: np.ascontiguousarray(array) for name, array in named.items()}
     out = torch.empty((count, 3, size, size), dtype=dtype, memory_format=torch.channels_last)
-    is_unknown = kernels.augment(
-        dtype=DTYPES[dtype],
-        **{name: array.ctypes.data for name, array in arrays.items()},
-        count=count,
-        side=side,
-        size=size,
-        out=out.data_ptr(),
-    )
-    if is_unknown:
+    addresses = {name: array.ctypes.data for name, array in arrays.items()}
+    if kernels.augment(dtype=DTYPES[dtype], **addresses, count=count, side=side, size=size, out=out.data_ptr()):
         raise TypeError(f"the kernel does not augment to {dtype}")
     return out
 
@@ -160,13 +146,7 @@ def dot8(weights: Tensor, scale: Tensor, bias: Tensor, units: Tensor) -> Tensor:
     assert kernels is not None
     outputs, inputs = weights.shape
     out = units.new_empty(1, outputs)
-    kernels.dot8(
-        weights=weights.data_ptr(),
-        scale=scale.data_ptr(),
-        bias=bias.data_ptr(),
-        x=units.data_ptr(),
-        outputs=outputs,
-        inputs=inputs,
-        out=out.data_ptr(),
-    )
+    at = {"weights": weights, "scale": scale, "bias": bias, "x": units, "out": out}
+    addresses = {name: tensor.data_ptr() for name, tensor in at.items()}
+    kernels.dot8(**addresses, outputs=outputs, inputs=inputs)
     return out

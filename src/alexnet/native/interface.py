@@ -18,13 +18,7 @@ Kernel = Callable[..., int | None]
 
 @dataclass(frozen=True)
 class Prototype:
-    """A function in C.
-
-    Attributes:
-        name: What the library calls it.
-        arguments: Name -> type, in order; every pointer is an address.
-        result: Type of the result; None for `void`.
-    """
+    """A function in C: its name, its arguments' names and types in order (pointers are addresses), and its result."""
 
     name: str
     arguments: dict[str, type]
@@ -40,31 +34,19 @@ class Kernels:
     dot8: Kernel
 
 
-LRN = Prototype(
-    "alexnet_lrn",
-    {
-        **{"dtype": c_int, "x": c_void_p, "gradient": c_void_p, "out": c_void_p},
-        **{"outer": c_int64, "channels": c_int64, "inner": c_int64, "half": c_int},
-        **{"k": c_double, "alpha": c_double, "beta": c_double, "rectify": c_int},
-    },
-    c_int,
-)
-AUGMENT = Prototype(
-    "alexnet_augment",
-    {
-        **{"dtype": c_int, "images": c_void_p, "mean": c_void_p, "count": c_int64, "side": c_int64},
-        **{"crops": c_void_p, "shifts": c_void_p, "gains": c_void_p, "size": c_int64, "out": c_void_p},
-    },
-    c_int,
-)
-DOT8 = Prototype(
-    "alexnet_dot8",
-    {
-        **{"weights": c_void_p, "scale": c_void_p, "bias": c_void_p, "x": c_void_p},
-        **{"outputs": c_int64, "inputs": c_int64, "out": c_void_p},
-    },
-    None,
-)
+LRN = Prototype("alexnet_lrn", {
+    "dtype": c_int, "x": c_void_p, "gradient": c_void_p, "out": c_void_p,
+    "outer": c_int64, "channels": c_int64, "inner": c_int64, "half": c_int,
+    "k": c_double, "alpha": c_double, "beta": c_double, "rectify": c_int,
+}, c_int)  # fmt: skip
+AUGMENT = Prototype("alexnet_augment", {
+    "dtype": c_int, "images": c_void_p, "mean": c_void_p, "count": c_int64, "side": c_int64,
+    "crops": c_void_p, "shifts": c_void_p, "gains": c_void_p, "size": c_int64, "out": c_void_p,
+}, c_int)  # fmt: skip
+DOT8 = Prototype("alexnet_dot8", {
+    "weights": c_void_p, "scale": c_void_p, "bias": c_void_p, "x": c_void_p,
+    "outputs": c_int64, "inputs": c_int64, "out": c_void_p,
+}, None)  # fmt: skip
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Whether a batch fits, said before the work starts."""
+"""Whether a batch fits into memory, checked before the work starts."""
 
 import math
 
@@ -11,7 +11,7 @@ from alexnet.models.network import Network
 from alexnet.models.summary import summarise
 
 KEPT = 1.5
-"""Bytes a step keeps for an image, over the bytes of all its layers' outputs; measured 1.2 to 1.3 on the CPU."""
+"""Bytes that a step keeps for an image, over the bytes of all its layers' outputs; measured 1.2 to 1.3 on the CPU."""
 
 
 def check(model: Network, batch_size: int, dtype: torch.dtype, processes: int = 1) -> None:
@@ -20,11 +20,11 @@ def check(model: Network, batch_size: int, dtype: torch.dtype, processes: int = 
     Args:
         model: The network.
         batch_size: Images a step.
-        dtype: Of activations.
-        processes: That share them evenly.
+        dtype: Type of the activations.
+        processes: Number of processes that divide the batch evenly.
 
     Raises:
-        UsageError: It does not fit; the message says the largest batch that does.
+        UsageError: The batch does not fit; the message names the largest that does.
     """
     free = machine.free_memory()
     if free is None:
@@ -33,17 +33,17 @@ def check(model: Network, batch_size: int, dtype: torch.dtype, processes: int = 
     if batch_size > largest:
         raise UsageError(
             f"a batch of {batch_size} images does not fit into the {free / 1e9:.1f} GB of memory that are free; "
-            + (f"the largest that does is {largest}: --set batch_size={largest}" if largest else "no batch does")
+            + (f"the largest that does is {largest}: take batch_size={largest}" if largest else "no batch does")
         )
 
 
 def left_for_pictures(model: Network, batch_size: int, dtype: torch.dtype) -> int:
-    """Gives the bytes that decoded pictures may keep beside the steps, at most `MEMORY_BUDGET`.
+    """Returns the bytes that decoded pictures may keep beside the steps, at most `MEMORY_BUDGET`.
 
     Args:
         model: The network, whole.
         batch_size: Images a step of this process.
-        dtype: Of activations.
+        dtype: Type of the activations.
     """
     free = machine.free_host_memory()
     if free is None:
@@ -54,11 +54,11 @@ def left_for_pictures(model: Network, batch_size: int, dtype: torch.dtype) -> in
 
 
 def fixed_bytes(model: Network) -> int:
-    """Gives what training takes besides images: weights, gradients, momentum, and weights in bf16."""
+    """Returns the bytes that training takes besides images: weights, gradients, momentum, and weights in bf16."""
     return 16 * sum(p.numel() for p in model.parameters())
 
 
 def bytes_per_image(model: Network, dtype: torch.dtype) -> float:
-    """Gives what each image of a batch takes in a step."""
+    """Returns the bytes that each image of a batch takes in a step."""
     outputs = sum(math.prod(row.output_shape) for row in summarise(model)) + 3 * model.input_size**2
     return KEPT * outputs * dtype.itemsize
