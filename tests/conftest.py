@@ -77,10 +77,12 @@ def store(pictures, tmp_path_factory):
 @pytest.fixture(scope="session")
 def run(settings, store, pictures, tmp_path_factory):
     """The folder of a finished run over `store`; only to be read."""
-    from alexnet.training.loop import train
+    from alexnet.run import Run
+    from alexnet.training.loop import begin
 
     folder = tmp_path_factory.mktemp("runs") / "toy"
-    assert train(settings, store, str(pictures), folder)
+    with begin(settings, store, str(pictures), Run(folder)) as training:
+        assert training.run()
     return folder
 
 
@@ -158,8 +160,9 @@ from alexnet import config, errors, meeting, team
 from alexnet.cli import main
 from alexnet.data import remote
 from alexnet.data.store import open_store
+from alexnet.run import Run
 from alexnet.training import loop
-from alexnet.training.observer import Observer
+from alexnet.observer import Observer
 
 VARIANTS["toy-drop-first"] = replace(VARIANTS["toy"], head="drop fc relu")
 VARIANTS["toy-one-tower"] = replace(VARIANTS["toy"], groups=1, towers=1)
@@ -194,9 +197,12 @@ def member(job, rank):
     with meeting.assemble(job.get("mode"), job.get("timeout", 120)) as together:
         store, folder = open_store(other.get("store", job["store"])), Path(job["folder"])
         if job.get("resume"):
-            loop.resume(store, folder, Notes(), should_stop, together)
+            opened = loop.resume(store, Run(folder), Notes(), together)
         else:
-            loop.train(settings, store, "colours", folder, Notes(), should_stop, together)
+            goes_on = together.goes_on
+            opened = loop.begin(settings, store, "colours", Run(folder), Notes(), together, goes_on=goes_on)
+        with opened as training:
+            training.run(should_stop)
 
 
 def fork(job, rank, file):

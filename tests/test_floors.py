@@ -14,6 +14,7 @@ FLOORS = [
     {"native", "machine", "team", "meeting"},
     {"models", "data"},
     {"weights"},
+    {"run"},
     {"evaluation", "foreign"},
     {"exports"},
     {"training", "pages", "benches"},

@@ -141,6 +141,8 @@ class Train(Design):
 Value = bool | int | float | str | None
 """What a setting can be."""
 
+DESIGN = tuple(field.name for field in dataclasses.fields(Design))
+
 FIELDS = {field.name: field.type for field in dataclasses.fields(Train)}
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -307,6 +309,19 @@ def change(train: Train, changes: Mapping[str, Value]) -> Train:
 def to_json(train: Train) -> dict[str, Value]:
     """Returns the settings as a flat dictionary of JSON values."""
     return dataclasses.asdict(train)
+
+
+def design_from_json(settings: Mapping[str, object]) -> Design:
+    """Rebuilds a design, strictly.
+
+    Raises:
+        UsageError: A key is unknown or a value does not fit its setting.
+    """
+    for name, value in settings.items():
+        if name not in DESIGN:
+            raise UsageError(f"a network has no setting {name!r}; there are {', '.join(DESIGN)}")
+        _check_type(name, value)
+    return Design(**settings)  # type: ignore[arg-type]  # each value has just been checked
 
 
 def from_json(settings: object) -> Train:

@@ -1,6 +1,6 @@
 """An observer that writes down what it is told."""
 
-from alexnet.training.observer import Observer
+from alexnet.observer import Observer
 
 
 class Notes(Observer):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from msgspec import to_builtins
 from notes import Notes
 from PIL import Image
 
@@ -20,7 +21,7 @@ from alexnet.data.store import Store, pack
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.training.loop import make_model
+from alexnet.training.plan import make_model
 
 TIMES = ("cost", "written", "page", "rows")
 
@@ -75,7 +76,7 @@ def test_a_finished_run_is_an_ordinary_one_whose_weights_give_the_claims_errors(
     row = ask("overlap")["rows"][0]
     run = next(path for path in (tmp_path / "out" / "runs").iterdir() if str(path) == row["run"])
     store = Store(json.loads((run / "config.json").read_text())["data"]["source"])
-    summary, _ = evaluate([load(run)], store, "val")
+    summary = to_builtins(evaluate([load(run)], store, "val")[0])
     assert summary["top1_error"] == pytest.approx(row["top1_error"])
     assert not (run / "last.safetensors").exists()
 
@@ -84,7 +85,7 @@ def test_the_training_error_is_of_the_training_pictures_seen_as_the_test_picture
     row = ask("overlap")["rows"][0]
     run = Path(row["run"])
     store = Store(json.loads((run / "config.json").read_text())["data"]["source"])
-    summary, _ = evaluate([load(run)], store, "train")
+    summary = to_builtins(evaluate([load(run)], store, "train")[0])
     assert row["training_error"] == summary["top1_error"]
 
 

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from safetensors.torch import load_file
 
 from alexnet import config
@@ -196,7 +197,7 @@ def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
     assert json.loads(out) == {"run": str(tmp_path / "parts"), "complete": False}
     assert "saving, then stopping" in err
     assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == handlers
-    assert checkpoint.load(tmp_path / "parts" / "last.safetensors").header["progress"]["step"] == 2
+    assert checkpoint.load(tmp_path / "parts" / "last.safetensors").header.progress.step == 2
     assert answer("train", "--resume", tmp_path / "parts")["complete"]
     for name in ("last.safetensors", "model.safetensors"):
         ours, theirs = (load_file(tmp_path / run / name) for run in ("parts", "whole"))
@@ -452,7 +453,7 @@ def test_a_result_is_shown_even_where_it_cannot_be_kept(alexnet, trained, monkey
     def full(*_):
         raise DataError("the disk is full")
 
-    monkeypatch.setattr("alexnet.files.write", full)
+    monkeypatch.setattr("alexnet.run.write", full)
     code, out, err = alexnet("evaluate", trained)
     assert code == 2
     assert "top-1 error" in out
@@ -473,7 +474,7 @@ def test_a_damaged_run(mistake, trained, pictures):
     (trained / "last.safetensors").write_bytes(b"")
     assert "is not a whole safetensors file" in mistake("train", "--resume", trained)
     (trained / "config.json").write_text('{"half":')
-    assert "config.json is damaged" in mistake("train", "--resume", trained)
+    assert "config.json is incomplete or damaged" in mistake("train", "--resume", trained)
 
 
 def test_a_run_whose_data_are_gone_or_changed(mistake, trained, make_folder, tmp_path):
@@ -605,8 +606,8 @@ def test_a_run_does_not_decide_which_machine_is_called(mistake, trained):
     config = json.loads((trained / "config.json").read_text())
     for name in ("model.safetensors", "last.safetensors"):
         saved = checkpoint.load(trained / name)
-        saved.header["data"]["source"] = "http://127.0.0.1:1/store"
-        checkpoint.save(trained / name, saved.model, saved.mean, saved.header)
+        data = structs.replace(saved.header.data, source="http://127.0.0.1:1/store")
+        checkpoint.save(trained / name, saved.model, saved.mean, structs.replace(saved.header, data=data))
     config["data"]["source"] = "http://127.0.0.1:1/store"
     (trained / "config.json").write_text(json.dumps(config))
     for words in (("evaluate", trained), ("train", "--resume", trained)):
@@ -638,8 +639,8 @@ def test_a_terminal_without_blocks_gets_bars_all_the_same(monkeypatch):
 
 
 def test_absurd_sizes_are_refused(mistake):
-    assert "at most 4,096 pixels a side" in mistake("summary", "--input-size", "1000000")
-    assert "0 pixels are too few" in mistake("summary", "--input-size", "0")
+    assert "input_size must lie between 1 and 4096, got 1000000" in mistake("summary", "--input-size", "1000000")
+    assert "input_size must lie between 1 and 4096, got 0" in mistake("summary", "--input-size", "0")
     assert "at most 1,000,000 classes" in mistake("summary", "--classes", 10**15)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from msgspec import to_builtins
 from PIL import Image
 
 from alexnet.data.imagenet import DEVKIT, WORDNET, imagenet
@@ -12,6 +13,7 @@ from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.predict import predict
 from alexnet.models.create import create
+from alexnet.records import Description, Header, Preprocessing
 
 SEEN = ("n01751748", "n09193705", "n02105855", "n04263257")
 """Of the first four pictures of the validation split."""
@@ -37,7 +39,8 @@ def network(classes, mean):
     rows = torch.randn(1000, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         model.fc8.weight.copy_(rows[[own.index(name) for name in classes]])
-    return Classifier(model, classes, mean, 64.0, torch.float32, {"preprocessing": {}})
+    description = Description(classes=classes, preprocessing=Preprocessing(divide_pixels_by=64.0))
+    return Classifier(model, mean, torch.float32, Header.of(description, model.design))
 
 
 def test_every_order_gives_the_same_errors_and_the_same_names(store, tmp_path):
@@ -46,8 +49,8 @@ def test_every_order_gives_the_same_errors_and_the_same_names(store, tmp_path):
     orders = [imagenet(WORDNET), imagenet(DEVKIT), shuffled, store.classes]
     networks = [network(tuple(order), store.mean_image) for order in orders]
     Image.fromarray(np.random.default_rng(2).integers(0, 256, (80, 90, 3), np.uint8)).save(tmp_path / "a.png")
-    measured = [evaluate([each], store)[0] for each in networks]
-    answers = [next(predict(each, [tmp_path / "a.png"]))["predictions"] for each in networks]
+    measured = [to_builtins(evaluate([each], store)[0]) for each in networks]
+    answers = [to_builtins(next(predict(each, [tmp_path / "a.png"])))["predictions"] for each in networks]
     for summary, answer in zip(measured[1:], answers[1:], strict=True):
         assert summary["loss"] == pytest.approx(measured[0]["loss"], rel=1e-5)
         assert summary["top5_error"] == measured[0]["top5_error"]
@@ -61,4 +64,4 @@ def test_a_network_that_knows_the_label_is_right_in_either_order(store):
         with torch.no_grad():
             answering.model.fc8.weight.zero_()
             answering.model.fc8.bias.zero_()[place] = 9
-        assert evaluate([answering], store)[0]["top1_error"] == 0.75
+        assert evaluate([answering], store)[0].top1_error == 0.75

@@ -90,7 +90,7 @@ def test_loading_gives_the_best_weights_with_classes_and_preprocessing(run, clas
         loaded = alexnet.load(place, numbers="float32")
         assert loaded.classes == ("blue", "green", "red")
         assert loaded.divide_pixels_by == 64
-        assert loaded.header["step"] <= 6
+        assert loaded.header.step <= 6
         assert torch.equal(loaded.model.fc8.weight, classifier.model.fc8.weight)
 
 

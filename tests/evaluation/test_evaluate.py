@@ -2,12 +2,14 @@
 
 import base64
 import copy
+import json
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from alexnet.data.decode import load as decode
 from alexnet.data.sources import open_source
@@ -15,8 +17,23 @@ from alexnet.data.store import pack
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
+from alexnet.observer import Observer
 
 evaluate_module = sys.modules["alexnet.evaluation.evaluate"]
+over_module = sys.modules["alexnet.evaluation.over"]
+
+
+class Progress(Observer):
+    def __init__(self, told):
+        self.told = told
+
+    def advanced(self, done, total):
+        self.told.append((done, total))
+
+
+def measure(*arguments, **more):
+    """Returns evaluation and examples as JSON has them."""
+    return tuple(json.loads(record.to_json()) for record in evaluate(*arguments, **more))
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +62,9 @@ def confusion(probabilities, labels):
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 9, 128])
 def test_every_picture_counts_once_whatever_the_batch(classifier, store, monkeypatch, batch):
-    monkeypatch.setattr(evaluate_module, "BATCH", batch)
+    monkeypatch.setattr(over_module, "BATCH", batch)
     told = []
-    summary, _ = evaluate([classifier], store, "val", on_progress=lambda done, total: told.append((done, total)))
+    summary, _ = measure([classifier], store, "val", observer=Progress(told))
     split = store.splits["val"]
     assert summary["n"] == 9
     assert [row["n"] for row in summary["per_class"]] == [4, 3, 2]
@@ -57,17 +74,17 @@ def test_every_picture_counts_once_whatever_the_batch(classifier, store, monkeyp
 
 
 def test_several_splits_are_counted_together(classifier, store):
-    summary, _ = evaluate([classifier], store, "train+val")
+    summary, _ = measure([classifier], store, "train+val")
     assert summary["n"] == 27
     assert [row["n"] for row in summary["per_class"]] == [11, 9, 7]
 
 
 def test_a_split_named_twice_counts_once(classifier, store):
-    assert evaluate([classifier], store, "val+val")[0]["n"] == 9
+    assert measure([classifier], store, "val+val")[0]["n"] == 9
 
 
 def test_the_summary_says_how_it_was_measured(classifier, store):
-    summary, _ = evaluate([classifier], store, "val", views=10)
+    summary, _ = measure([classifier], store, "val", views=10)
     assert (summary["views"], summary["models"], summary["split"]) == (10, 1, "val")
     assert summary["classes"] == ["blue", "green", "red"]
     assert summary["top1_interval"][0] <= summary["top1_error"] <= summary["top1_interval"][1]
@@ -78,11 +95,15 @@ def test_the_summary_says_how_it_was_measured(classifier, store):
 def test_two_networks_average_their_probabilities(classifier, other, store):
     split = store.splits["train"]
     mean = (opinions(classifier, split) + opinions(other, split)) / 2
-    summary, _ = evaluate([classifier, other], store, "train")
+    summary, _ = measure([classifier, other], store, "train")
     assert summary["models"] == 2
     assert summary["confusion"] == confusion(mean, split.labels)
     assert summary["top1_error"] == pytest.approx((mean.argmax(1) != split.labels).mean())
-    assert summary["confusion"] != evaluate([other], store, "train")[0]["confusion"]
+    assert summary["confusion"] != measure([other], store, "train")[0]["confusion"]
+
+
+def renamed(classifier, classes):
+    return replace(classifier, header=structs.replace(classifier.header, classes=classes))
 
 
 def permuted(classifier, order):
@@ -91,12 +112,12 @@ def permuted(classifier, order):
     with torch.no_grad():
         model.fc8.weight.copy_(model.fc8.weight[order].clone())
         model.fc8.bias.copy_(model.fc8.bias[order].clone())
-    return replace(classifier, model=model, classes=tuple(classifier.classes[i] for i in order))
+    return renamed(replace(classifier, model=model), tuple(classifier.classes[i] for i in order))
 
 
 def test_classes_are_aligned_by_name(other, store):
-    plain, _ = evaluate([other], store, "train")
-    mixed, _ = evaluate([permuted(other, [2, 0, 1])], store, "train")
+    plain, _ = measure([other], store, "train")
+    mixed, _ = measure([permuted(other, [2, 0, 1])], store, "train")
     assert 0 < plain["top1_error"] < 1
     assert mixed["top1_error"] == plain["top1_error"]
     assert mixed["classes"] == ["red", "blue", "green"]
@@ -113,39 +134,39 @@ def test_classes_are_aligned_by_name(other, store):
 
 def test_data_that_lack_a_class_can_be_measured(classifier, make_folder, tmp_path):
     folder = make_folder(tmp_path / "two", {"train/blue": 2, "train/red": 3, "val/red": 3, "val/blue": 1})
-    summary, _ = evaluate([classifier], pack(open_source(folder), tmp_path / "store", size=76), "val")
+    summary, _ = measure([classifier], pack(open_source(folder), tmp_path / "store", size=76), "val")
     assert [(row["name"], row["n"]) for row in summary["per_class"]] == [("blue", 1), ("green", 0), ("red", 3)]
 
 
 def test_an_unknown_class_stops_with_its_name(classifier, store):
-    narrow = replace(classifier, classes=("blue", "green", "violet"))
+    narrow = renamed(classifier, ("blue", "green", "violet"))
     with pytest.raises(UsageError, match="does not know the class 'red'; it knows blue, green, violet"):
-        evaluate([narrow], store, "val")
+        measure([narrow], store, "val")
 
 
 def test_networks_that_do_not_fit_together_are_refused(classifier, store):
     with pytest.raises(UsageError, match="different classes cannot be averaged"):
-        evaluate([classifier, permuted(classifier, [1, 0, 2])], store, "val")
+        measure([classifier, permuted(classifier, [1, 0, 2])], store, "val")
     with pytest.raises(UsageError, match="takes pictures of 80 pixels, the store holds 76"):
-        evaluate([replace(classifier, mean=np.zeros((80, 80, 3), np.float32))], store, "val")
+        measure([replace(classifier, mean=np.zeros((80, 80, 3), np.float32))], store, "val")
 
 
 def test_a_missing_split_is_named_with_those_there_are(classifier, store):
     with pytest.raises(UsageError, match="no split 'test'; there are train, val"):
-        evaluate([classifier], store, "val+test")
+        measure([classifier], store, "val+test")
 
 
 def test_ten_views_are_ten_views_of_every_picture(other, store):
     split = store.splits["val"]
-    summary, _ = evaluate([other], store, "val", views=10)
+    summary, _ = measure([other], store, "val", views=10)
     assert summary["confusion"] == confusion(opinions(other, split, 10), split.labels)
 
 
 def test_examples_are_a_spread_sample_and_the_surest_mistakes(other, store, monkeypatch):
-    monkeypatch.setattr(evaluate_module, "BATCH", 5)
+    monkeypatch.setattr(over_module, "BATCH", 5)
     monkeypatch.setattr(evaluate_module, "SHOWN", 4)
     split = store.splits["train"]
-    _, examples = evaluate([other], store, "train")
+    _, examples = measure([other], store, "train")
     places = [0, 5, 11, 17]
     assert [example["name"] for example in examples["sample"]] == [split.name(i) for i in places]
     found = opinions(other, split)
@@ -164,6 +185,6 @@ def test_quarantined_pictures_of_the_split_are_named_not_replaced(classifier, ma
     folder = make_folder(tmp_path / "ill", {"train/blue": 2, "train/red": 2, "val/red": 3, "val/blue": 2})
     (folder / "val" / "red" / "001.jpg").write_bytes(b"<html>")
     (folder / "train" / "red" / "001.jpg").write_bytes(b"")
-    summary, _ = evaluate([classifier], pack(open_source(folder), tmp_path / "store", size=76), "val")
+    summary, _ = measure([classifier], pack(open_source(folder), tmp_path / "store", size=76), "val")
     assert summary["n"] == 4
     assert [entry["name"] for entry in summary["quarantined"]] == ["val/red/001.jpg"]

@@ -9,6 +9,7 @@ import pytest
 
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import Tally, calibration, confusion_matrix, interval, topk_errors
+from alexnet.records import Calibration
 
 NAMES = [f"class {i}" for i in range(7)]
 HOW = {"views": 1, "models": 1, "split": "val", "seconds": 2.0}
@@ -25,7 +26,7 @@ def draw(n=200, classes=7, seed=0):
 def summarise(probabilities, labels, classes, **how):
     tally = Tally(classes)
     tally.add(probabilities, labels)
-    return tally.summary(**(how or HOW))
+    return json.loads(tally.evaluation(**(how or HOW)).to_json())
 
 
 def error_by_orders(row, label, k):
@@ -112,7 +113,7 @@ def test_calibration_equals_a_loop():
 
 
 def test_calibration_of_nothing_is_zero():
-    assert calibration(np.zeros((3, 15))) == {"ece": 0.0, "bins": []}
+    assert calibration(np.zeros((3, 15))) == Calibration(ece=0.0, bins=())
 
 
 def test_batches_tally_to_the_same_as_all_at_once():
@@ -121,7 +122,7 @@ def test_batches_tally_to_the_same_as_all_at_once():
     for part in np.array_split(np.arange(len(labels)), 9):
         tally.add(probabilities[part], labels[part])
     tally.add(probabilities[:0], labels[:0])
-    whole, parts = summarise(probabilities, labels, NAMES, **HOW), tally.summary(**HOW)
+    whole, parts = summarise(probabilities, labels, NAMES, **HOW), json.loads(tally.evaluation(**HOW).to_json())
     assert parts["confusion"] == whole["confusion"]
     assert parts["n"] == whole["n"] == 200
     assert parts["top1_error"] == pytest.approx(whole["top1_error"])
@@ -131,8 +132,9 @@ def test_batches_tally_to_the_same_as_all_at_once():
 def test_the_summary_is_the_object_of_the_contract():
     found = summarise(*draw(), NAMES, views=10, models=5, split="test", seconds=1.5)
     assert list(found) == [
-        "top1_error", "top5_error", "n", "views", "models", "split", "top1_interval", "top5_interval",
-        "classes", "confusion", "per_class", "calibration", "seconds",
+        "precision", "top1_error", "top5_error", "n", "views", "models", "split", "top1_interval", "top5_interval",
+        "classes", "confusion", "per_class", "calibration", "seconds", "loss", "is_split_drawn", "quarantined",
+        "weight_bytes",
     ]  # fmt: skip
     assert (found["views"], found["models"], found["split"]) == (10, 5, "test")
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -170,6 +172,6 @@ def test_what_cannot_be_counted_is_refused_and_nothing_is_counted(probabilities,
 
 def test_nothing_counted_is_refused():
     with pytest.raises(UsageError, match="'val' gave no picture"):
-        Tally(["a"]).summary(**HOW)
+        Tally(["a"]).evaluation(**HOW)
     with pytest.raises(UsageError, match="at least one class"):
         Tally([])

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from msgspec import to_builtins
 
 from alexnet import load
 from alexnet.cli import EXPORTS
@@ -17,12 +18,13 @@ from alexnet.exports import export as road
 from alexnet.exports import onnx as onnx_file
 from alexnet.exports.parity import Engine, compare, require, samples
 from alexnet.models.create import create
+from alexnet.records import Description, Header, Preprocessing
 from alexnet.weights import checkpoint
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-PREPROCESSING = {"stored_size": 32, "divide_pixels_by": 1.0}
+PREPROCESSING = Preprocessing(stored_size=32, divide_pixels_by=1.0)
 
 
 @pytest.fixture
@@ -68,6 +70,7 @@ def test_int8_prints_size_and_errors_before_and_after(alexnet, run, store, tmp_p
     facts = json.loads(told)["int8"]
     assert facts["after"]["bytes"] == out.stat().st_size
     ours, _ = evaluate([load(run, numbers="float32")], store)
+    ours = to_builtins(ours)
     assert {name: ours[name] for name in ("top1_error", "top5_error", "n", "split")} == {
         name: facts["before"][name] for name in ("top1_error", "top5_error", "n", "split")
     }
@@ -144,7 +147,9 @@ def test_a_hugging_face_folder_is_a_run_with_a_card(alexnet, mistake, run, tmp_p
     assert b'"machine"' not in card
     assert str(json.loads((mine / "config.json").read_text())["data"]["source"]).encode() not in card
     (mine / "evaluation.json").write_text("{")
-    assert "evaluation.json is damaged" in mistake("--format", "huggingface", "--out", tmp_path / "no", run=mine)
+    assert "evaluation.json is incomplete or damaged" in mistake(
+        "--format", "huggingface", "--out", tmp_path / "no", run=mine
+    )
 
 
 def test_what_cannot_be_exported_is_one_line(mistake, tmp_path, monkeypatch):
@@ -169,7 +174,8 @@ def test_networks_for_cifar_go_to_torch_only(name, pictures, tmp_path):
     model = create(name, classes=3).eval()
     with torch.no_grad():
         model.fc5.bias += torch.arange(3.0)
-    path, header = tmp_path / "small.safetensors", {"classes": ["blue", "green", "red"], "preprocessing": PREPROCESSING}
+    path = tmp_path / "small.safetensors"
+    header = Header.of(Description(classes=("blue", "green", "red"), preprocessing=PREPROCESSING), model.design)
     checkpoint.save(path, model, np.zeros((32, 32, 3), np.float32), header)
     classifier, taken = load(path, numbers="float32"), samples(path, str(pictures))
     with pytest.raises(UsageError, match=f"{name} is no AlexNet: it goes to --format torch-export only"):

@@ -41,6 +41,7 @@ from alexnet.foreign import caffe, convnet, torchvision
 from alexnet.foreign.read import read
 from alexnet.models.create import create
 from alexnet.models.variants import VARIANTS, Variant
+from alexnet.records import Description, Header, Preprocessing
 from alexnet.weights import checkpoint, compressed
 
 TOY = {"channels": (4, 4, 4, 4, 4), "hidden": 4}
@@ -135,7 +136,8 @@ def _ours(reader: str) -> bytes:
         for weights in (p for p in model.parameters() if p.dim() > 1):
             weights.copy_((weights > weights.mean() + 2 * weights.std()).float())
             weights.view(-1)[0] = 1
-    header = {"classes": ["a", "b"], "preprocessing": {"stored_size": 76, "divide_pixels_by": 1.0}}
+    preprocessing = Preprocessing(stored_size=76, divide_pixels_by=1.0)
+    header = Header.of(Description(classes=("a", "b"), preprocessing=preprocessing), model.design)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         save = compressed.save if reader == "compressed" else checkpoint.save

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from begun import resume
+from begun import train as begin
 from safetensors.torch import load_file
 
 from alexnet import config
@@ -14,7 +16,7 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import pack
 from alexnet.models.create import create
 from alexnet.models.variants import CIFAR
-from alexnet.training import loop
+from alexnet.training import plan
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step
 
@@ -39,7 +41,7 @@ def test_each_network_has_the_recipe_of_its_name(name):
     assert (train.variant, train.batch_size, train.momentum, train.weight_decay) == (name, 128, 0.9, 0.004)
     assert (train.dropout, train.colour, train.divide_pixels_by, train.label_smoothing) == (0, "none", 1, 0)
     assert train.crops == train.flips == (name in ("cifar-13pct", "cifar-11pct"))
-    assert loop.make_model(train, 10).order == create(name).order
+    assert plan.make_model(train, 10).order == create(name).order
 
 
 # epochs at each rate: the facts' table, whose first phases are one here
@@ -104,17 +106,17 @@ def test_lars_trains_layers_of_different_decay():
 @pytest.mark.parametrize(("name", "stop"), [("cifar-18pct", 4), ("cifar-11pct", 5)])
 def test_a_run_stopped_around_a_drop_of_the_rate_goes_on_bit_for_bit(name, stop, store, tmp_path):
     train = replace(short(name), drop_share=0.25)  # drops before the fifth and the seventh step
-    loop.train(train, store, "colours", tmp_path / "whole")
+    begin(train, store, "colours", tmp_path / "whole")
     asked = iter(range(1, 9))
-    assert not loop.train(train, store, "colours", tmp_path / "parts", should_stop=lambda: next(asked) == stop)
-    assert loop.resume(store, tmp_path / "parts")
+    assert not begin(train, store, "colours", tmp_path / "parts", should_stop=lambda: next(asked) == stop)
+    assert resume(store, tmp_path / "parts")
     whole, parts = (load_file(tmp_path / run / "last.safetensors") for run in ("whole", "parts"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
 def test_it_learns_three_colours(store, tmp_path):
     train = replace(short("cifar-80sec"), initialisation="he", divide_pixels_by=64.0, steps=40, learning_rate=0.01)
-    loop.train(train, store, "colours", tmp_path / "run")
+    begin(train, store, "colours", tmp_path / "run")
     losses = [json.loads(row) for row in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["val_top1_error"] for row in losses if "val_top1_error" in row][-1] == 0
 

@@ -10,13 +10,20 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from alexnet.config import Design
 from alexnet.errors import AlexNetError, CheckpointError, DataError
 from alexnet.models.create import create
+from alexnet.records import Description, Header, Preprocessing
 from alexnet.weights import checkpoint
 
 MEAN = (np.random.default_rng(0).random((76, 76, 3)) * 255).astype(np.float32)
 CLASSES = ["blue", "green", "red"]
-HEADER = {"classes": CLASSES, "preprocessing": {"divide_pixels_by": 64.0}, "note": "größer — 大"}
+HEADER = Header.of(
+    Description(
+        classes=tuple(CLASSES), preprocessing=Preprocessing(divide_pixels_by=64.0, stored_size=76), recipe="größer — 大"
+    ),
+    Design(),
+)
 
 
 def make(classes=3, seed=0, **settings):
@@ -56,7 +63,8 @@ def test_a_round_trip_keeps_every_bit(tmp_path, layout):
     assert loaded.momentum.keys() == momentum.keys()
     assert all(torch.equal(loaded.momentum[name], value) for name, value in momentum.items())
     np.testing.assert_array_equal(loaded.mean, MEAN)
-    assert {name: loaded.header[name] for name in HEADER} == HEADER
+    assert (loaded.header.classes, loaded.header.preprocessing) == (HEADER.classes, HEADER.preprocessing)
+    assert loaded.header.recipe == "größer — 大"
     assert not loaded.model.training
 
 
@@ -103,7 +111,7 @@ def test_another_kind_of_file_is_noticed(path, content):
 
 def test_a_foreign_safetensors_file_is_noticed(tmp_path):
     save_file({"features.0.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
-    refused(tmp_path / "other.safetensors", "was not written by alexnet: it lacks classes")
+    refused(tmp_path / "other.safetensors", "was not written by alexnet: it has no entry")
     save_file({"x": torch.zeros(2)}, tmp_path / "other.safetensors", {"alexnet": "{}"})
     refused(tmp_path / "other.safetensors", "was not written by alexnet")
 
@@ -111,7 +119,7 @@ def test_a_foreign_safetensors_file_is_noticed(tmp_path):
 @pytest.mark.parametrize("header", ["[1]", "3", '"text"', "{", '{"network": 1, "classes": 2, "crc32": 3}'])
 def test_a_strange_header_is_noticed(path, header):
     save_file(load_file(path), path, {"alexnet": header})
-    refused(path, "was not written by alexnet|is not a whole|is damaged")
+    refused(path, "was not written by alexnet|is not a whole|is incomplete or damaged")
 
 
 def spoil(tensors, value):
@@ -159,24 +167,36 @@ def test_tensors_of_another_network_are_noticed(path, change, told):
         (lambda h: h["network"].update(input_size=4096, variant="alexnet"), "does not hold a alexnet"),
         (
             lambda h: h["network"].update(input_size=-(10**12)),
-            "cannot build: input_size must lie between 1 and 4096, got -1000000000000;",
+            "damaged \\(input_size must lie between 1 and 4096, got -1000000000000\\)",
         ),
         (
             lambda h: h["network"].update(input_size=10**30),
-            "cannot build: input_size must lie between 1 and 4096, got 10{30};",
+            "damaged \\(input_size must lie between 1 and 4096, got 10{30}\\)",
         ),
         (lambda h: h.update(classes=[str(i) for i in range(300_000)]), r"fc8\.bias should be \(300000,\)"),
-        (lambda h: h.update(classes=[1, 2, 3]), "its classes are no list of names"),
+        (lambda h: h.update(classes=[1, 2, 3]), "Expected `str`, got `int` - at `\\$.classes\\[0\\]`"),
         (lambda h: h.update(classes=["a", "b", "a"]), "it names the class 'a' twice"),
         (lambda h: h.update(classes=[str(i) for i in range(1_000_001)]), "at most 1,000,000 classes, got 1,000,001"),
-        (lambda h: h["preprocessing"].update(divide_pixels_by=0), "divide_pixels_by is 0"),
-        (lambda h: h["preprocessing"].update(divide_pixels_by="64"), "divide_pixels_by is '64'"),
-        (lambda h: h["preprocessing"].update(divide_pixels_by=10**400), "cannot build"),
-        (lambda h: h["preprocessing"].update(square="round"), "square is 'round'; there are centre and warp"),
-        (lambda h: h["preprocessing"].update(square=["warp"]), "square is "),
+        (
+            lambda h: h["preprocessing"].update(divide_pixels_by=0),
+            "> 0.0 - at `\\$.preprocessing.div",
+        ),
+        (
+            lambda h: h["preprocessing"].update(divide_pixels_by="64"),
+            "got `str` - at `\\$.preprocessing.div",
+        ),
+        (
+            lambda h: h["preprocessing"].update(divide_pixels_by=10**400),
+            "out of range - at `\\$.preprocessing.div",
+        ),
+        (
+            lambda h: h["preprocessing"].update(square="round"),
+            "Invalid enum value 'round' - at `\\$.preprocessing.sq",
+        ),
+        (lambda h: h["preprocessing"].update(square=["warp"]), "got `array` - at `\\$.preprocessing.sq"),
         (lambda h: h["preprocessing"].clear(), "divide_pixels_by"),
-        (lambda h: h.update(preprocessing=[64.0]), "its preprocessing is no JSON object"),
-        (lambda h: h.update(data=None), "its data is no JSON object"),
+        (lambda h: h.update(preprocessing=[64.0]), "Expected `object`, got `array` - at `\\$.preprocessing`"),
+        (lambda h: h.update(data=3), "Expected `object \\| null`, got `int` - at `\\$.data`"),
     ],
 )
 def test_a_header_that_claims_the_impossible_is_refused_before_memory_is_taken(path, change, told):

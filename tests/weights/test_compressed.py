@@ -11,16 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alexnet.config import Design
 from alexnet.errors import CheckpointError
 from alexnet.models.create import create
+from alexnet.records import Description, Header, Preprocessing
 from alexnet.weights import compressed, sparse
 
 MEAN = (np.random.default_rng(0).integers(0, 256, (76, 76, 3))).astype(np.float32)
-HEADER = {
-    "classes": ["blue", "green", "red"],
-    "preprocessing": {"divide_pixels_by": 64.0, "stored_size": 76},
-    "note": "größer — 大",
-}
+CLASSES = ("blue", "green", "red")
+PREPROCESSING = Preprocessing(divide_pixels_by=64.0, stored_size=76)
+HEADER = Header.of(Description(classes=CLASSES, preprocessing=PREPROCESSING, recipe="größer — 大"), Design())
 
 
 def sparse_model(seed=0):
@@ -76,7 +76,7 @@ def test_a_round_trip_keeps_every_bit(saved):
     for name, value in sparse_model().state_dict().items():
         assert loaded.model.state_dict()[name].numpy().tobytes() == (value.numpy() + 0).tobytes(), name
     np.testing.assert_array_equal(loaded.mean, MEAN)
-    assert {name: loaded.header[name] for name in HEADER} == HEADER
+    assert (loaded.header.classes, loaded.header.preprocessing) == (CLASSES, PREPROCESSING)
     assert not loaded.model.training
 
 
@@ -191,17 +191,20 @@ HUGE = 1 << 40
         (lambda h: part_of(h, "conv1.weight").update(coding="pickle"), "damaged"),
         (lambda h: part_of(h, "fc6.weight").update(shape=[HUGE, HUGE]), r"fc6\.weight is not as a toy has it"),
         (lambda h: part_of(h, "mean_image").update(bytes=HUGE), "cut off"),
-        (lambda h: h["preprocessing"].update(stored_size=HUGE), "mean_image is not as"),
-        (lambda h: h["preprocessing"].clear(), "cannot build: .divide_pixels_by"),
+        (
+            lambda h: h["preprocessing"].update(stored_size=HUGE),
+            "<= 4096 - at `\\$.preprocessing.stored",
+        ),
+        (lambda h: h["preprocessing"].clear(), "missing required field `divide_pixels_by`"),
         (lambda h: h["network"].update(variant="vgg"), "no variant 'vgg'"),
-        (lambda h: h["network"].update(depth=3), "cannot build"),
+        (lambda h: h["network"].update(depth=3), "a network has no setting 'depth'"),
         (lambda h: h["network"].update(variant="alexnet"), "is not as a alexnet has it"),
         (lambda h: h["parts"].append(h["parts"][0]), "another part is not as"),
         (lambda h: h["parts"].pop() and None, "mean_image is not as"),
         (lambda h: h["parts"].insert(0, 3), "damaged"),
         (lambda h: h.update(crc32=1), "do not match its checksum"),
         (lambda h: h.update(classes=["a"]), r"fc8\.weight is not as"),
-        (lambda h: h.pop("classes") and None, "was not written by alexnet"),
+        (lambda h: h.pop("classes") and None, "missing required field `classes`"),
         (lambda h: h.update(parts={}), "lists no parts"),
         (lambda h: [1], "lists no parts"),
         (lambda h: h.update(format=3), "its format is 3, this version of alexnet reads 1 to 2"),

@@ -4,7 +4,9 @@ import hashlib
 import json
 
 import pytest
+from msgspec import structs
 
+from alexnet.records import Dataset
 from alexnet.weights import checkpoint, manifest
 
 
@@ -19,7 +21,7 @@ def test_a_trained_run_says_what_it_is_and_how_it_was_measured(run, store, setti
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    assert told == checkpoint.load(run / "model.safetensors").header
+    assert told == json.loads(checkpoint.load(run / "model.safetensors").header.to_json())
     assert (told["variant"], told["recipe"], told["classes"]) == ("toy", settings.recipe, ["blue", "green", "red"])
     assert told["network"]["input_size"] == 67
     assert told["data"]["hash"] == store.content_hash
@@ -37,7 +39,7 @@ def test_a_crash_leaves_none_rather_than_that_of_other_weights(tmp_path):
 
 def test_names_that_are_no_text_are_written(run, tmp_path):
     loaded = checkpoint.load(run / "model.safetensors")
-    header = {**loaded.header, "data": {"source": "pictures-\udcff", "name": "größer"}}
+    header = structs.replace(loaded.header, data=Dataset(source="pictures-\udcff", name="größer"))
     with manifest.renewed(tmp_path / "model.safetensors"):
         checkpoint.save(tmp_path / "model.safetensors", loaded.model, loaded.mean, header)
-    assert read(tmp_path)["data"] == header["data"]
+    assert read(tmp_path)["data"] == {"source": "pictures-\udcff", "name": "größer"}

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from alexnet import config
 from alexnet.claims import answer, count, experiment, forecast, race
 from alexnet.claims.budgets import BUDGETS, RACE_BUDGETS, Budget
@@ -21,9 +23,9 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store, cache_directory, is_store, open_store, pack
 from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
+from alexnet.observer import Observer
 from alexnet.pages.markup import duration
-from alexnet.training.observer import Observer
-from alexnet.training.run import read_config
+from alexnet.run import Run
 
 FEW_PICTURES = 2
 
@@ -201,8 +203,8 @@ def _facts(request: Request, asked: Claim, budget: Budget, seeds: int, store: St
 
 
 def _made_with(folder: Path) -> dict[str, Any]:
-    described = read_config(folder)
-    return {"versions": described["versions"], "machine": described["machine"]}
+    description = Run(folder).description()
+    return {"versions": description.versions, "machine": msgspec.to_builtins(description.machine)}
 
 
 def _write(request: Request, result: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,10 @@ from alexnet.data.store import Store
 from alexnet.evaluation.classifier import Classifier, load
 from alexnet.evaluation.metrics import topk_errors
 from alexnet.files import replacing, write
-from alexnet.training import loop, run
-from alexnet.training.observer import Observer
+from alexnet.observer import Observer
+from alexnet.run import Run
+from alexnet.training.loop import begin
+from alexnet.training.plan import total_steps
 
 TOGETHER = 128
 
@@ -79,10 +81,8 @@ class Experiment:
         def stop() -> bool:
             return self.should_stop() or (should_stop is not None and should_stop())
 
-        if run.is_begun(folder, settings, self.store):
-            done = loop.resume(self.store, folder, self.follower, stop)
-        else:
-            done = loop.train(settings, self.store, self.source, folder, self.follower, stop)
+        with begin(settings, self.store, self.source, Run(folder), self.follower, goes_on=True) as training:
+            done = training.run(stop)
         if not done and self.should_stop():
             raise Stopped
         return done
@@ -127,15 +127,16 @@ def finish(experiment: Experiment, arm: str, settings: Train) -> Trained:
     if not is_finished(folder):
         experiment.follower.began(f"{arm}, seed {settings.seed}")
         experiment.train(arm, settings)
-    (folder / run.LAST).unlink(missing_ok=True)
-    steps = loop.total_steps(settings, len(experiment.store.splits["train"]))
-    seconds = float(run.read_config(folder)["seconds"])
+    Run(folder).last.unlink(missing_ok=True)
+    steps = total_steps(settings, len(experiment.store.splits["train"]))
+    seconds = Run(folder).description().seconds or 0.0
     return Trained(arm, settings.seed, folder, steps * settings.batch_size, seconds)
 
 
 def is_finished(folder: Path) -> bool:
     """Says whether a run needs no more training."""
-    return (folder / run.CONFIG).is_file() and "seconds" in run.read_config(folder)
+    run = Run(folder)
+    return run.exists and run.description().seconds is not None
 
 
 def held_out(store: Store) -> list[str]:
@@ -174,7 +175,8 @@ def training_error(trained: Trained, store: Store) -> float:
 
 
 def _numbers(folder: Path) -> str:
-    return str(run.read_config(folder)["train"]["precision"])
+    settings = Run(folder).description().settings
+    return settings.precision if settings else "auto"
 
 
 def _ask(

@@ -17,7 +17,7 @@ from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import TOP
 from alexnet.models.network import Network
 from alexnet.models.variants import row, stored_size
-from alexnet.training.loop import make_model, total_steps
+from alexnet.training.plan import make_model, total_steps
 from alexnet.training.step import Step
 
 POINT = 0.01

@@ -29,7 +29,7 @@ from alexnet.claims.table import Claim
 from alexnet.config import Train
 from alexnet.errors import TrainingError
 from alexnet.files import write
-from alexnet.training import run
+from alexnet.run import Run
 
 LEVEL = 0.25
 
@@ -60,7 +60,7 @@ class Curve:
     """
 
     def __init__(self, folder: Path, steps_per_epoch: float) -> None:
-        self.path, self.steps_per_epoch = folder / run.METRICS, steps_per_epoch
+        self.path, self.steps_per_epoch = Run(folder).metrics, steps_per_epoch
         self.window = math.ceil(steps_per_epoch)
         self.rewind()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs, to_builtins
 
 from alexnet import config
 from alexnet.cli import render
@@ -21,6 +22,7 @@ from alexnet.cli.stop import polite_stop
 from alexnet.cli.weights import convert, weights
 from alexnet.config import Train
 from alexnet.errors import UsageError, printable
+from alexnet.records import Evaluation, Examples
 
 __all__ = [
     "bench",
@@ -87,15 +89,16 @@ def train(asked: Namespace) -> None:
     machine.keep_memory()
     from alexnet.data.remote import is_remote
     from alexnet.meeting import assemble
-    from alexnet.training import loop, run
+    from alexnet.run import Run
+    from alexnet.training import loop, plan
 
     with assemble(asked.parallel, asked.timeout) as team:
         folder, settings, source = _what_to_train(asked, team)
-        loop.check(settings)
+        plan.check(settings)
         if not asked.resume:
             refuse_inside(folder, source)
         if team.is_first and not asked.resume and not team.goes_on:
-            run.check_new(folder)
+            Run(folder).check_new()
         store = open_data(source, settings, asked.on_bad_image)
         if team.is_first:
             for line in render.left_out(store.quarantine):
@@ -103,10 +106,13 @@ def train(asked: Namespace) -> None:
             if store.ignored:
                 _notice(f"alexnet: files ignored: {store.ignored} (hidden, or of a kind that is not read)")
         with polite_stop(team) as stop, render.TrainingDisplay() as display:
+            display.stop = stop
             if asked.resume:
-                done = loop.resume(store, folder, display, stop.is_set, team)
+                opened = loop.resume(store, Run(folder), display, team)
             else:
-                done = loop.train(settings, store, source, folder, display, stop.is_set, team)
+                opened = loop.begin(settings, store, source, Run(folder), display, team, goes_on=team.goes_on)
+            with opened as training:
+                done = training.run()
     if not team.is_first:
         return
     if not done:
@@ -140,9 +146,10 @@ def evaluate(asked: Namespace) -> None:
     from alexnet.evaluation.evaluate import evaluate as measure
     from alexnet.evaluation.quantise import weight_bytes
     from alexnet.meeting import assemble
+    from alexnet.run import Run
 
-    results: list[dict[str, Any]] = []
-    examples: dict[str, Any] = {}
+    results: list[Evaluation] = []
+    examples: Examples | None = None
     with assemble(None, asked.timeout) as team:
         for numbers in asked.precision:
             classifiers = [load(run, numbers=numbers) for run in asked.runs]
@@ -150,24 +157,25 @@ def evaluate(asked: Namespace) -> None:
             source = asked.data or source_of(first.header)
             store = open_data(source, config.PAPER, asked.on_bad_image, first.stored_size, first.square)
             split = asked.split or default_split(store)
-            team.compare({"weights": [c.header["crc32"] for c in classifiers], "data": store.content_hash})
+            team.compare({"weights": [c.header.crc32 for c in classifiers], "data": store.content_hash})
             with render.Bar("evaluating") as bar:
-                result, seen = measure(classifiers, store, split, asked.views, bar.update, team)
+                measured, seen = measure(classifiers, store, split, asked.views, bar, team)
             size = sum(weight_bytes(classifier.model) for classifier in classifiers)
-            results.append({"precision": numbers, **result, "weight_bytes": size})
+            results.append(structs.replace(measured, precision=numbers, weight_bytes=size))
             examples = examples or seen
     if not team.is_first:
         return
-    text = render.evaluation(results[0]) if len(results) == 1 else render.precisions(results)
-    render.answer(asked, results[0] if len(results) == 1 else {"precisions": results}, text)
-    recorded = first.header.get("data", {}).get("source")
+    shown = [to_builtins(result) for result in results]
+    text = render.evaluation(shown[0]) if len(shown) == 1 else render.precisions(shown)
+    render.answer(asked, shown[0] if len(shown) == 1 else {"precisions": shown}, text)
+    recorded = first.header.data and first.header.data.source
     if (
         (asked.data is None or (is_remote(asked.data) and asked.data == recorded))
         and len(asked.runs) == 1
         and Path(asked.runs[0]).is_dir()
     ):
         try:
-            _write_evaluation(Path(asked.runs[0]), results[0], examples)
+            Run(asked.runs[0]).put(results[0], examples or Examples())
         except UsageError as error:
             _notice(f"alexnet: {error}; the run keeps what it had")
 
@@ -185,9 +193,9 @@ def predict(asked: Namespace) -> None:
         classifier = load(asked.run, numbers=asked.precision)
         mine = islice(_pictures(asked.images), team.everyone.index, None, team.everyone.count)
         for answer in team.in_order(name_pictures(classifier, mine, asked.views, asked.top)):
-            answers.append(answer)
+            answers.append(to_builtins(answer))
             if not asked.json:
-                render.show(render.prediction(answer))
+                render.show(render.prediction(answers[-1]))
     if asked.json and team.is_first:
         render.show(json.dumps({"run": asked.run, "views": asked.views, "images": answers}, indent=1))
     bad = sum("error" in answer for answer in answers)
@@ -216,12 +224,13 @@ def compress(asked: Namespace) -> None:
         raise UsageError(f"{weights} is compressed already")
     described = checkpoint.load(weights)
     source = asked.data or source_of(described.header)
-    square = described.header["preprocessing"].get("square", "centre")
+    square = described.header.preprocessing.square
     store = open_data(source, config.PAPER, asked.on_bad_image, len(described.mean), square)
     del described
     plan = Plan(asked.keep, asked.epochs, asked.split or default_split(store))
     with polite_stop(ALONE) as stop, render.PartsDisplay() as display:
-        table = make_smaller(weights, store, out, plan, display, stop.is_set)
+        display.stop = stop
+        table = make_smaller(weights, store, out, plan, display)
     if table is None:
         render.answer(asked, {"file": str(out), "complete": False}, "stopped and saved; the same command goes on")
         return
@@ -263,12 +272,12 @@ def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
     if asked.resume:
         if any(getattr(asked, name) is not None for name in _TRAIN_FLAGS if name != "data") or asked.set:
             raise UsageError("--resume takes all but --data from the run; leave the other settings away")
-        from alexnet.training.run import read_config
+        from alexnet.run import Run
 
-        described = team.tell(read_config(Path(asked.resume)) if team.is_first else {})
-        if "train" not in described:
+        described = team.tell(Run(asked.resume).description() if team.is_first else None)
+        if described is None or described.settings is None:
             raise UsageError(f"{asked.resume} was converted, not trained here: there is nothing to resume")
-        return Path(asked.resume), config.from_json(described["train"]), asked.data or source_of(described)
+        return Path(asked.resume), described.settings, asked.data or source_of(described)
     for name, example in (("recipe", "modern"), ("data", "--data ~/pictures"), ("out", "--out runs/mine")):
         if not getattr(asked, name):
             raise UsageError(f"train needs {name.replace('recipe', 'a RECIPE')}, for instance {example}")
@@ -277,24 +286,18 @@ def _what_to_train(asked: Namespace, team: Any) -> tuple[Path, Train, str]:
     return Path(asked.out), config.override(settings, asked.set), from_anywhere(asked.data)
 
 
-def _evaluate_run(folder: Path, store: Any, settings: Train) -> dict[str, Any]:
+def _evaluate_run(folder: Path, store: Any, settings: Train) -> Any:
     """Measures a finished run with its best weights and writes its report."""
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
     from alexnet.pages.page import write_report
+    from alexnet.run import Run
 
     classifier = load(folder, numbers=settings.precision)
     result, examples = measure([classifier], store, default_split(store))
-    _write_evaluation(folder, result, examples)
+    Run(folder).put(result, examples)
     write_report(folder)
-    return result
-
-
-def _write_evaluation(folder: Path, result: dict[str, Any], examples: dict[str, Any]) -> None:
-    from alexnet.files import write
-
-    write(folder / "evaluation.json", json.dumps(result, indent=1) + "\n")
-    write(folder / "examples.json", json.dumps(examples) + "\n")
+    return to_builtins(result)
 
 
 def _pictures(arguments: list[str]) -> Iterator[Path]:

@@ -8,9 +8,10 @@ from alexnet.cli import render
 from alexnet.config import Train
 from alexnet.errors import UsageError
 from alexnet.files import from_home
+from alexnet.records import Description
 
 
-def source_of(header: dict[str, Any]) -> str:
+def source_of(description: Description) -> str:
     """Gives the data that a run was trained with, as its user called them.
 
     Raises:
@@ -18,9 +19,8 @@ def source_of(header: dict[str, Any]) -> str:
     """
     from alexnet.data.remote import is_remote
 
-    data = header.get("data")
-    source = data.get("source") if isinstance(data, dict) else None
-    if not source or not isinstance(source, str):
+    source = description.data.source if description.data else None
+    if not source:
         raise UsageError("the run does not say what it was trained with; give --data")
     if is_remote(source):
         raise UsageError(f"the run was trained with {source}; give --data {source} to fetch from there")

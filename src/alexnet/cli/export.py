@@ -1,6 +1,5 @@
 """The command that takes networks elsewhere: `export`."""
 
-import json
 import shlex
 from argparse import Namespace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from alexnet import config
 from alexnet.cli import render
 from alexnet.cli.data import default_split, open_data, source_of
-from alexnet.errors import CheckpointError, UsageError
+from alexnet.errors import UsageError
 
 
 def export(asked: Namespace) -> None:
@@ -45,7 +44,7 @@ def export(asked: Namespace) -> None:
             store,
             split,
             Path(asked.runtime) if asked.runtime else None,
-            bar.update,
+            bar,
         )
     render.answer(asked, facts, _told(facts))
 
@@ -53,16 +52,13 @@ def export(asked: Namespace) -> None:
 def _save_pretrained(asked: Namespace, run: Path) -> None:
     """Writes a folder as Hugging Face's tools have it, its card with the run's last evaluation."""
     from alexnet.evaluation.classifier import load
+    from alexnet.run import Run
 
     if asked.int8 or asked.lrn or asked.preprocess or asked.data:
         options = "--int8, --lrn, --preprocess and --data"
         raise UsageError(f"huggingface keeps the weights as they are; leave {options} away")
-    out, measured = Path(asked.out or f"{run.resolve()}-huggingface"), run / "evaluation.json"
-    try:
-        evaluation = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else None
-    except ValueError as error:
-        raise CheckpointError(f"{measured} is damaged: write it anew with alexnet evaluate {asked.run}") from error
-    if isinstance(evaluation, dict) and evaluation.get("precision", "auto") not in ("auto", "float32"):
+    out, evaluation = Path(asked.out or f"{run.resolve()}-huggingface"), Run(run).evaluation()
+    if evaluation and evaluation.precision not in (None, "auto", "float32"):
         evaluation = None  # the card is of the weights as they are; their own errors stand in their header
     load(asked.run, numbers="float32").save_pretrained(out, evaluation=evaluation)
     facts = {"file": str(out), "format": asked.format, "bytes": sum(path.stat().st_size for path in out.iterdir())}

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,9 @@ from tqdm import tqdm
 
 from alexnet.config import MODERN
 from alexnet.errors import printable
+from alexnet.observer import Measured, Observer
 from alexnet.pages.markup import duration
 from alexnet.records import Quarantined
-from alexnet.training.observer import Observer
 
 if TYPE_CHECKING:
     from alexnet.benches import Bench
@@ -36,7 +37,7 @@ def show(text: str) -> None:
     print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
-class Bar:
+class Bar(Observer):
     """A progress bar on stderr; silent where that is no terminal."""
 
     def __init__(self, what: str, unit: str = " images") -> None:
@@ -49,6 +50,10 @@ class Bar:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def advanced(self, done: int, total: int) -> None:
+        """Shows `done` of `total`."""
+        self.update(done, total)
 
     def update(self, done: int, total: int) -> None:
         """Shows `done` of `total`."""
@@ -63,6 +68,11 @@ class TrainingDisplay(Observer):
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self.stop = threading.Event()
+
+    def should_stop(self) -> bool:
+        """Whether the person asked to stop."""
+        return self.stop.is_set()
 
     def __enter__(self) -> Self:
         return self
@@ -78,11 +88,11 @@ class TrainingDisplay(Observer):
         self._bar.set_postfix_str(f"loss {loss:.3f}, {images_per_s:.0f} images/s", refresh=False)
         self._bar.update(step - self._bar.n)
 
-    def evaluated(self, epoch: float, summary: dict[str, Any]) -> None:
+    def evaluated(self, epoch: float, evaluation: Measured) -> None:
         """Prints the errors."""
-        line = f"epoch {epoch:6.2f}   top-1 error {summary['top1_error']:6.1%}"
-        if _has_top5(summary):
-            line += f"   top-5 error {summary['top5_error']:6.1%}"
+        line = f"epoch {epoch:6.2f}   top-1 error {evaluation.top1_error:6.1%}"
+        if evaluation.top5_error > 0:
+            line += f"   top-5 error {evaluation.top5_error:6.1%}"
         self.notice(line)
 
     def notice(self, text: str) -> None:

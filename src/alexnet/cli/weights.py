@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from alexnet.cli import render
 from alexnet.errors import UsageError
 
@@ -17,7 +19,8 @@ def convert(asked: Namespace) -> None:
 
     mean = Path(asked.mean) if asked.mean else None
     run = turn(Path(asked.source), Path(asked.dest), Options(mean, asked.classes, asked.variant))
-    render.answer(asked, {"run": asked.dest, **run}, _converted(asked.dest, run))
+    facts = to_builtins(run)
+    render.answer(asked, {"run": asked.dest, **facts}, _converted(asked.dest, facts))
 
 
 def weights(asked: Namespace) -> None:

@@ -10,21 +10,19 @@ Source: Han, Mao, Dally 2016, Deep Compression (AlexNet on ImageNet: 240 MB to 6
 
 import copy
 import shutil
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
+from msgspec import structs
 
 from alexnet import config, records
 from alexnet.compression import size
 from alexnet.compression import table as tables
 from alexnet.compression.prune import hold_zeros, prune, soften_dropout, weights_of
-from alexnet.compression.retrain import START, Stage, gentler, retrain
+from alexnet.compression.retrain import Stage, gentler, retrain, start_of
 from alexnet.compression.share import hold_values, share
 from alexnet.compression.table import Table
 from alexnet.config import Train
@@ -33,9 +31,9 @@ from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.network import Network
 from alexnet.models.variants import CIFAR
-from alexnet.records import Compression, CompressionRequest, CompressionStep
-from alexnet.training import run
-from alexnet.training.observer import Observer
+from alexnet.observer import Observer
+from alexnet.records import Compression, CompressionRequest, CompressionStep, Header
+from alexnet.run import Run
 from alexnet.weights import checkpoint, compressed, manifest
 from alexnet.weights.checkpoint import Checkpoint
 
@@ -43,8 +41,6 @@ SHARE_EPOCHS = 1 / 3
 """Epochs of training codebooks over those of training what pruning left."""
 
 REQUEST = "request.json"
-
-_OF_OTHER_FILES = ("progress", "metrics", "step")
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,6 @@ def compress(
     out: Path,
     plan: Plan,
     observer: Observer | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[CompressionStep, ...] | None:
     """Compresses a trained network, or goes on where an earlier call stopped; a finished result is only read.
 
@@ -83,8 +78,7 @@ def compress(
         store: The data to train and to measure on.
         out: The compressed file to make. Until it is whole, a folder `OUT.work` beside it holds what is done.
         plan: How.
-        observer: Is told how it goes.
-        should_stop: Asked after every step of training; True saves and stops.
+        observer: Is told how it goes, and may stop it after any step of training.
 
     Returns:
         The table, a row a step; None if it was stopped.
@@ -97,7 +91,7 @@ def compress(
     """
     trained = checkpoint.load(weights)
     request = CompressionRequest(
-        keep=plan.keep, epochs=plan.epochs, split=plan.split, weights=trained.header["crc32"], data=store.content_hash
+        keep=plan.keep, epochs=plan.epochs, split=plan.split, weights=trained.header.crc32, data=store.content_hash
     )
     if out.exists():
         return _finished(out, request)
@@ -114,7 +108,7 @@ def compress(
         table.measure("trained", weights, table.float32_bytes)
         latest = weights
         for stage in _stages(plan):
-            retrained = retrain(stage, latest, _settings(header), table, observer, should_stop)
+            retrained = retrain(stage, latest, _settings(header), table, observer)
             if retrained is None:
                 return None
             latest = retrained
@@ -127,25 +121,22 @@ def compress(
 def _finished(out: Path, request: CompressionRequest) -> tuple[CompressionStep, ...]:
     compression = _made_by(out)
     if compression is None or compression.request != request:
-        raise UsageError(f"{out} was made of other weights, with other data or settings; give another --out")
+        raise UsageError(f"{out} was made of other weights, with other data or settings; choose another place")
     return compression.table
 
 
 def _made_by(out: Path) -> Compression | None:
-    try:
-        return msgspec.convert(compressed.read_header(out).get("compression"), Compression | None)
-    except msgspec.ValidationError as error:
-        raise CheckpointError(f"{out} is damaged: {error}; restore it from a copy") from error
+    return compressed.read_header(out).compression
 
 
 def _check(trained: Checkpoint, weights: Path, store: Store, out: Path) -> None:
     if trained.model.variant in CIFAR:
         raise UsageError(f"{trained.model.variant} is small already: compress takes AlexNets")
-    if (classes := tuple(trained.header["classes"])) != store.classes:
+    if (classes := trained.header.classes) != store.classes:
         how = "the classes in another order" if sorted(classes) == sorted(store.classes) else "other classes"
         raise UsageError(f"{weights} knows {how} than {store.name}; give the data that it was trained with")
-    if out.name == compressed.NAME and (out.parent / run.BEST).exists():
-        raise UsageError(f"{out.parent} holds a run, whose weights come first; give another --out")
+    if out.name == compressed.NAME and Run(out.parent).best.exists():
+        raise UsageError(f"{out.parent} holds a run, whose weights come first; choose another place")
 
 
 def _claim(work: Path, request: CompressionRequest) -> None:
@@ -170,22 +161,23 @@ def _cut(model: Network, keep: float) -> None:
     soften_dropout(model, keep)
 
 
-def _settings(header: dict[str, Any]) -> Train:
+def _settings(header: Header) -> Train:
     """Returns how to train again: as the network was trained, or as a modern one is, but more gently."""
-    modern = replace(config.MODERN, divide_pixels_by=header["preprocessing"]["divide_pixels_by"])
-    return gentler(config.from_json(header["train"]) if "train" in header else modern)
+    modern = replace(config.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
+    return gentler(header.settings or modern)
 
 
-def _code(shared: Path, header: dict[str, Any], request: CompressionRequest, table: Table, out: Path) -> None:
+def _code(shared: Path, header: Header, request: CompressionRequest, table: Table, out: Path) -> None:
     """Writes the compressed file twice: once to measure it, and then with the whole table in its header."""
     result, coded = checkpoint.load(shared), table.folder / out.name
-    for name, group in hold_values(checkpoint.load(shared.with_name(START)).model).items():
+    for name, group in hold_values(checkpoint.load(start_of(shared.parent)).model).items():
         group.average(weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
-    kept = {name: value for name, value in header.items() if name not in _OF_OTHER_FILES}
-    compressed.save(
-        coded, result.model, result.mean, {**kept, "compression": {"request": msgspec.to_builtins(request)}}
-    )
+    kept = structs.replace(header, progress=None, metrics=None, step=None)
+    compressed.save(coded, result.model, result.mean, _made(kept, Compression(request=request)))
     table.measure("Huffman", coded, coded.stat().st_size)
-    compression = msgspec.to_builtins(Compression(request=request, table=table.rows))
     with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
-        compressed.save(out, result.model, result.mean, {**kept, "compression": compression})
+        compressed.save(out, result.model, result.mean, _made(kept, Compression(request=request, table=table.rows)))
+
+
+def _made(header: Header, compression: Compression) -> Header:
+    return structs.replace(header, compression=compression)

@@ -9,16 +9,19 @@ from alexnet import config, machine
 from alexnet.compression.table import Table
 from alexnet.config import Train
 from alexnet.models.network import Network
-from alexnet.training import run
-from alexnet.training.loop import Job, Progress, read_progress
-from alexnet.training.observer import Observer
+from alexnet.observer import Observer
+from alexnet.records import Header
+from alexnet.run import Run, describe
+from alexnet.training.loop import begin
 from alexnet.weights import checkpoint
 
 RATE = 0.25
 """Highest learning rate of a retraining over that of the training."""
 
-START = "start.safetensors"
-"""The changed network before it is trained again, in the run folder of its training."""
+
+def start_of(run: Path) -> Path:
+    """Returns where the changed network lies before it is trained again in a run folder."""
+    return run.with_name(f"{run.name}-start.safetensors")
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,7 @@ class Stage:
     epochs: float
 
 
-def retrain(
-    stage: Stage, weights: Path, settings: Train, table: Table, observer: Observer, should_stop: Callable[[], bool]
-) -> Path | None:
+def retrain(stage: Stage, weights: Path, settings: Train, table: Table, observer: Observer) -> Path | None:
     """Changes a network and trains it again, or goes on where an earlier call stopped.
 
     Args:
@@ -50,30 +51,31 @@ def retrain(
         weights: Weight file of the network.
         settings: How to train, apart from the epochs.
         table: Gets two rows, of the network before and after its training. The run folder is made beside its file.
-        observer: Is told how the training goes.
-        should_stop: Asked after every step; True saves and stops.
+        observer: Is told how the training goes, and may stop it.
 
     Returns:
         The weight file of the retrained network; None if it was stopped.
     """
-    folder = table.folder / stage.name
-    if not (folder / START).exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    run = Run(table.folder / stage.name)
+    start, settings = start_of(run.folder), replace(settings, epochs=stage.epochs)
+    if not start.exists():
+        shutil.rmtree(run.folder, ignore_errors=True)
         model = checkpoint.load(weights).model
         stage.change(model)
-        header = run.create(folder, replace(settings, epochs=stage.epochs), model, table.store, stage.name)
-        checkpoint.save(folder / START, model, table.store.mean_image, header)
-    model = checkpoint.load(folder / START).model.to(machine.device())
+        description = describe(settings, model, table.store, stage.name)
+        checkpoint.save(start, model, table.store.mean_image, Header.of(description, model.design))
+    model = checkpoint.load(start).model.to(machine.device())
     size = stage.size(model)
-    table.measure(stage.name, folder / START, size)
-    if not (folder / run.BEST).exists():
+    table.measure(stage.name, start, size)
+    if not run.best.exists():
         observer.began(f"training again, {stage.name}")
         stage.hold(model)
-        if not _train(folder, model, replace(settings, epochs=stage.epochs), table, observer, should_stop):
-            return None
-    (folder / run.LAST).unlink(missing_ok=True)
-    table.measure(f"{stage.name}, retrained", folder / run.BEST, size)
-    return folder / run.BEST
+        with begin(settings, table.store, stage.name, run, observer, start=model, goes_on=True) as training:
+            if not training.run():
+                return None
+    run.last.unlink(missing_ok=True)
+    table.measure(f"{stage.name}, retrained", run.best, size)
+    return run.best
 
 
 def gentler(trained: Train) -> Train:
@@ -83,15 +85,3 @@ def gentler(trained: Train) -> Train:
     return replace(
         trained, steps=None, schedule="one-cycle", warm_up=0.1, learning_rate=rate, evaluate_every=at_the_end
     )
-
-
-def _train(
-    folder: Path, model: Network, settings: Train, table: Table, observer: Observer, should_stop: Callable[[], bool]
-) -> bool:
-    """Trains to the end, from the last save if there is one; False if it was stopped."""
-    progress, momentum = Progress(), {}
-    if (folder / run.LAST).exists():
-        saved = checkpoint.load(folder / run.LAST)
-        model.load_state_dict(saved.model.state_dict())
-        progress, momentum = read_progress(saved.header, folder / run.LAST), saved.momentum
-    return Job(settings, table.store, folder, model, momentum, progress, observer).run(should_stop)

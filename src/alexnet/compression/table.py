@@ -46,9 +46,9 @@ class Table:
             step=step,
             bytes=size_bytes,
             ratio=self.float32_bytes / size_bytes,
-            top1_error=errors["top1_error"],
-            top5_error=errors["top5_error"],
-            n=errors["n"],
+            top1_error=errors.top1_error,
+            top5_error=errors.top5_error,
+            n=errors.n,
         )
         self.rows = (*self.rows, row)
         write(self.folder / NAME, records.to_json(self.rows))

@@ -1,9 +1,8 @@
 """A trained network with its classes and its preprocessing bound to it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,8 @@ from alexnet.data.views import views as make_views
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation import quantise
 from alexnet.models.network import Network
+from alexnet.records import Evaluation, Header, Square
+from alexnet.run import Run
 from alexnet.weights import checkpoint, compressed, evidence, pretrained
 
 
@@ -26,19 +27,25 @@ class Classifier:
 
     Attributes:
         model: The network.
-        classes: Name of each output.
         mean: (S, S, 3) mean image of its training split, 0..255; S is the side of stored pictures.
-        divide_pixels_by: What pixels are divided by after the mean is subtracted.
-        dtype: Of activations and products.
+        dtype: Type of activations and products.
         header: What the weight file says of itself.
     """
 
     model: Network
-    classes: tuple[str, ...]
     mean: NDArray[np.float32]
-    divide_pixels_by: float
     dtype: torch.dtype
-    header: dict[str, Any]
+    header: Header
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each output."""
+        return self.header.classes
+
+    @property
+    def divide_pixels_by(self) -> float:
+        """What pixels are divided by after the mean is subtracted."""
+        return self.header.preprocessing.divide_pixels_by
 
     @property
     def stored_size(self) -> int:
@@ -46,12 +53,12 @@ class Classifier:
         return len(self.mean)
 
     @property
-    def square(self) -> str:
+    def square(self) -> Square:
         """How its pictures become square: `centre` or `warp`."""
-        return str(self.header["preprocessing"].get("square", "centre"))
+        return self.header.preprocessing.square
 
     def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
-        """Gives the probability of each class, averaged over the views.
+        """Returns the probability of each class, averaged over the views.
 
         Args:
             pictures: (N, S, S, 3) RGB with S = `stored_size`; `read` makes them.
@@ -68,7 +75,7 @@ class Classifier:
         return np.asarray((total / views).cpu().numpy())  # type: ignore[union-attr]
 
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Gives the features of the centre view, AlexNet's fc7 after its ReLU: (N, 4096)."""
+        """Returns the features of the centre view, AlexNet's fc7 after its ReLU: (N, 4096)."""
         draws = make_views(len(pictures), 1, self.stored_size, self.model.input_size, self.divide_pixels_by)[0]
         return np.asarray(self._run(self.model.features, pictures, draws).float().cpu().numpy())
 
@@ -92,14 +99,14 @@ class Classifier:
         return load(folder, numbers=numbers)
 
     def save_pretrained(
-        self, folder: str | Path, *, licence: str | None = None, evaluation: dict[str, Any] | None = None
+        self, folder: str | Path, *, licence: str | None = None, evaluation: Evaluation | None = None
     ) -> None:
         """Writes a folder as Hugging Face's tools have it; see `weights.pretrained`.
 
         Args:
             folder: New or empty.
             licence: Of the weights, such as `bsd-3-clause`; without one the model card says that it is not stated.
-            evaluation: The contents of an `evaluation.json`, for the card.
+            evaluation: Errors for the card.
 
         Raises:
             UsageError: The folder holds something, or the network was loaded in other numbers than float32.
@@ -111,16 +118,16 @@ class Classifier:
         evidence.refuse_untrained(self.model, Path(folder))
         pretrained.save(Path(folder), self.model, self.mean, self.header, licence, evaluation)
 
-    def _run(self, function: Any, pictures: NDArray[np.uint8], draws: Draws) -> Tensor:
+    def _run(self, function: Callable[[Tensor], Tensor], pictures: NDArray[np.uint8], draws: Draws) -> Tensor:
         device = next(self.model.parameters()).device
         mean = torch.from_numpy(self.mean).to(device)
         images = augment(pictures, draws, mean, self.model.input_size, self.dtype)
-        training = self.model.training
+        was_training = self.model.training
         self.model.eval()
         with torch.inference_mode(), torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            out: Tensor = function(images)
-        self.model.train(training)
-        return out
+            answers = function(images)
+        self.model.train(was_training)
+        return answers
 
 
 def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
@@ -137,26 +144,17 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
     loaded = compressed.load(path) if compressed.is_compressed(path) else checkpoint.load(path)
     evidence.refuse_untrained(loaded.model, path)
     model, dtype = quantise.prepare(loaded.model, numbers)
-    return Classifier(
-        model.to(machine.device(), memory_format=torch.channels_last),  # type: ignore[call-overload]
-        tuple(loaded.header["classes"]),
-        loaded.mean,
-        float(loaded.header["preprocessing"]["divide_pixels_by"]),
-        dtype,
-        loaded.header,
-    )
+    model.to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Classifier(model, loaded.mean, dtype, loaded.header)
 
 
 def weight_file(run: str | Path) -> Path:
-    """Gives the weight file of a run folder, or the file itself.
+    """Returns the weight file of a run folder, or the file itself.
 
     Raises:
         CheckpointError: There is none.
     """
-    path = Path(run)
-    if path.is_dir():
-        names = ("model.safetensors", compressed.NAME)
-        path = next((path / name for name in names if (path / name).is_file()), path / names[0])
+    path = Run(run).weights if Path(run).is_dir() else Path(run)
     if not path.is_file():
         raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or weight file")
     return path

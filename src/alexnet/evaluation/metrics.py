@@ -6,7 +6,7 @@ classes and never with the number of pictures:
     tally = Tally(classes)
     for probabilities, labels in batches:
         tally.add(probabilities, labels)
-    evaluation = tally.summary(views=10, models=1, split="val", seconds=12.5)
+    evaluation = tally.evaluation(views=10, models=1, split="val", seconds=12.5)
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.errors import UsageError
+from alexnet.records import Bin, Calibration, ClassErrors, Evaluation, Quarantined
 
 Probabilities = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]
@@ -85,24 +86,21 @@ def confusion_matrix(probabilities: Probabilities, labels: Labels) -> npt.NDArra
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
-def calibration(sums: Array) -> dict[str, Any]:
+def calibration(sums: Array) -> Calibration:
     """The reliability diagram and the expected calibration error.
 
     Args:
         sums: Shape (3, B): of each bin the summed confidence, the summed correctness and the count.
 
-    Returns:
-        ``{"ece", "bins": [{"confidence", "accuracy", "n"}]}``, the bins in rising order, empty ones left out.
-
     Source: Guo et al., On calibration of modern neural networks (2017), with its 15 bins of equal width.
     """
     confidence, correct, n = sums[:, sums[2] > 0]
-    bins = [
-        {"confidence": float(c / m), "accuracy": float(a / m), "n": int(m)}
+    bins = tuple(
+        Bin(confidence=min(1.0, float(c / m)), accuracy=min(1.0, float(a / m)), n=int(m))
         for c, a, m in zip(confidence, correct, n, strict=True)
-    ]
+    )
     ece = float(np.abs(confidence - correct).sum() / n.sum()) if len(n) else 0.0
-    return {"ece": ece, "bins": bins}
+    return Calibration(ece=ece, bins=bins)
 
 
 class Tally:
@@ -129,6 +127,7 @@ class Tally:
         self._confusion = np.zeros((size, size), dtype=np.int64)
         self._errors = np.zeros((2, size), dtype=np.float64)
         self._bins = np.zeros((3, BINS), dtype=np.float64)
+        self._loss = 0.0
 
     @property
     def n(self) -> int:
@@ -151,10 +150,20 @@ class Tally:
         errors = [topk_errors(probabilities, labels, k) for k in (1, TOP)]
         self._confusion += confusion_matrix(probabilities, labels)
         self._errors += [np.bincount(labels, e, minlength=len(self.classes)) for e in errors]
+        self._loss -= float(np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).sum())
         self._bins += _binned(probabilities.max(axis=1).astype(np.float64), 1.0 - errors[0])
 
-    def summary(self, *, views: int, models: int, split: str, seconds: float) -> dict[str, Any]:
-        """The evaluation, as ``evaluation.json`` holds it (docs/architecture.md).
+    def evaluation(
+        self,
+        *,
+        views: int,
+        models: int,
+        split: str,
+        seconds: float,
+        is_split_drawn: bool = False,
+        quarantined: tuple[Quarantined, ...] = (),
+    ) -> Evaluation:
+        """The evaluation of everything that was counted.
 
         With five classes or fewer, five guesses name every class: ``top5_error`` is then 0 by definition.
         A class without pictures is listed with ``n`` 0 and errors of 0.
@@ -164,6 +173,8 @@ class Tally:
             models: The number of networks averaged.
             split: The name of the split.
             seconds: How long the evaluation took.
+            is_split_drawn: Whether the split was held out of the training pictures.
+            quarantined: The pictures of the split that were left out.
 
         Raises:
             UsageError: Nothing was counted.
@@ -171,29 +182,32 @@ class Tally:
         if not self.n:
             raise UsageError(f"nothing to evaluate: split {split!r} gave no picture")
         top1, top5 = (min(1.0, float(total) / self.n) for total in self._errors.sum(axis=1))
-        return {
-            "top1_error": top1,
-            "top5_error": top5,
-            "n": self.n,
-            "views": views,
-            "models": models,
-            "split": split,
-            "top1_interval": list(interval(top1, self.n)),
-            "top5_interval": list(interval(top5, self.n)),
-            "classes": list(self.classes),
-            "confusion": self._confusion.tolist(),
-            "per_class": self._per_class(),
-            "calibration": calibration(self._bins),
-            "seconds": float(seconds),
-        }
+        return Evaluation(
+            top1_error=top1,
+            top5_error=top5,
+            n=self.n,
+            views=views,
+            models=models,
+            split=split,
+            top1_interval=interval(top1, self.n),
+            top5_interval=interval(top5, self.n),
+            classes=self.classes,
+            confusion=tuple(map(tuple, self._confusion.tolist())),
+            per_class=self._per_class(),
+            calibration=calibration(self._bins),
+            seconds=float(seconds),
+            loss=self._loss / self.n,
+            is_split_drawn=is_split_drawn,
+            quarantined=quarantined,
+        )
 
-    def _per_class(self) -> list[dict[str, Any]]:
+    def _per_class(self) -> tuple[ClassErrors, ...]:
         counts = self._confusion.sum(axis=1)
         fractions = np.minimum(self._errors / np.maximum(counts, 1), 1.0).T.tolist()
-        return [
-            {"name": name, "n": int(n), "top1_error": top1, "top5_error": top5}
+        return tuple(
+            ClassErrors(name=name, n=int(n), top1_error=top1, top5_error=top5)
             for name, n, (top1, top5) in zip(self.classes, counts, fractions, strict=True)
-        ]
+        )
 
 
 def _binned(confidence: Array, correct: Array) -> Array:

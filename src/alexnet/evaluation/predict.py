@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,13 @@ from alexnet.data import squares
 from alexnet.data.imagenet import words
 from alexnet.errors import BadImage
 from alexnet.evaluation.classifier import Classifier
+from alexnet.records import Guess, Prediction
 
 TOGETHER = 32
 
 
-def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: int = 5) -> Iterator[dict[str, Any]]:
-    """Gives an answer for each picture, in order.
+def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: int = 5) -> Iterator[Prediction]:
+    """Names what is on each picture, in order.
 
     Args:
         classifier: The network.
@@ -27,8 +27,7 @@ def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: 
         top: Classes to name, most probable first.
 
     Yields:
-        `{"image", "predictions": [{"class", "probability"}, ...]}`, with the "words" for a class of ImageNet; or
-        `{"image", "error"}` for a picture that cannot be read.
+        What is on the picture, or why it cannot be read.
     """
     remaining = iter(paths)
     with ThreadPoolExecutor(thread_name_prefix="decode") as threads:
@@ -38,9 +37,9 @@ def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: 
             rows = iter(classifier.probabilities(np.stack(good), views)) if good else iter(())
             for path, picture in zip(some, pictures, strict=True):
                 if isinstance(picture, BadImage):
-                    yield {"image": str(path), "error": picture.reason}
+                    yield Prediction(image=str(path), error=picture.reason)
                 else:
-                    yield {"image": str(path), "predictions": _best(next(rows), classifier.classes, top)}
+                    yield Prediction(image=str(path), predictions=_best(next(rows), classifier.classes, top))
 
 
 def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
@@ -52,11 +51,9 @@ def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
         return error
 
 
-def _best(probabilities: NDArray[np.float32], classes: tuple[str, ...], top: int) -> list[dict[str, Any]]:
+def _best(probabilities: NDArray[np.float32], classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:
     order = probabilities.argsort(kind="stable")[::-1][:top]
-    return [_answer(classes[i], float(probabilities[i])) for i in order]
-
-
-def _answer(name: str, probability: float) -> dict[str, Any]:
-    said = words(name)
-    return {"class": name, "probability": probability} | ({"words": said} if said else {})
+    return tuple(
+        Guess(class_name=classes[i], probability=min(1.0, float(probabilities[i])), words=words(classes[i]) or None)
+        for i in order
+    )

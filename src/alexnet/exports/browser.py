@@ -72,7 +72,7 @@ def page(classifier: Classifier, network_bytes: int) -> str:
     return template.substitute(
         facts=json.dumps(facts).replace("<", "\\u003c"),
         variant=escape(classifier.model.variant),
-        data=escape(str(classifier.header.get("data", {}).get("name") or "pictures")),
+        data=escape(str((classifier.header.data and classifier.header.data.name) or "pictures")),
         count=f"{len(classifier.classes):,}",
         megabytes=f"{network_bytes / 1e6:.0f}",
     )

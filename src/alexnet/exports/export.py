@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from alexnet.exports.parity import Engine, Samples
 from alexnet.exports.preprocessing import preprocessing
 from alexnet.files import write
 from alexnet.models.alexnet import AlexNet
+from alexnet.observer import Observer
+from alexnet.records import Dataset
 
 FORMATS = {"onnx": ".onnx", "keras": ".keras", "torch-export": ".pt2", "browser": "-browser"}
 """What the name of each ends in; `browser` is a folder."""
@@ -83,7 +85,7 @@ def export(
     store: Store | None = None,
     split: str = "val",
     runtime: Path | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Writes a network for another runtime, whole or not at all.
 
@@ -95,7 +97,7 @@ def export(
         store: For int8: its training split calibrates.
         split: For int8: what errors are measured on before and after.
         runtime: For a browser: a folder with onnxruntime-web's files; by default npm fetches them.
-        on_progress: Called with pictures evaluated and in all.
+        observer: Is told how many pictures are evaluated.
 
     Returns:
         `file`, `format`, `bytes`, `parity` (see `parity.compare`), and for int8 `int8`: bytes and errors before and
@@ -133,7 +135,7 @@ def export(
     if plan.int8:
         assert store is not None
         small = int8.calibrate(graph, _calibration(store, whole)).SerializeToString()
-        rows = [_measure(each, hold(each), store, split, on_progress) for each in (content, small)]
+        rows = [_measure(each, hold(each), store, split, observer) for each in (content, small)]
         facts["int8"] = {"before": rows[0], "after": rows[1], "ratio": len(small) / len(content)}
         content = small
     elif plan.form == "browser":
@@ -163,7 +165,7 @@ def check_out(out: Path) -> None:
 def notes(classifier: Classifier) -> dict[str, str]:
     """Gives what goes along with the network: names and text, JSON where it is not plain words."""
     header = classifier.header
-    data = header.get("data", {})
+    data = header.data or Dataset()
     said = [words(name) for name in classifier.classes]
     text = {
         "classes": json.dumps(classifier.classes),
@@ -171,9 +173,9 @@ def notes(classifier: Classifier) -> dict[str, str]:
         "variant": classifier.model.variant,
         "input_size": str(classifier.model.input_size),
         "preprocessing": json.dumps(preprocessing(classifier).describe()),
-        "licence": header.get("licence") or data.get("licence") or "not stated by the run or its data",
-        "trained_on": data.get("name"),
-        "weights_crc32": str(header.get("crc32", "")),
+        "licence": header.licence or data.licence or "not stated by the run or its data",
+        "trained_on": data.name,
+        "weights_crc32": str(header.crc32),
         "written_by": f"alexnet {__version__}",
     }
     return {key: str(value) for key, value in text.items() if value}
@@ -183,12 +185,10 @@ def _module(plan: Plan) -> Any:
     return onnx_file if plan.is_onnx else keras_file if plan.form == "keras" else program
 
 
-def _measure(
-    content: bytes, engine: Engine, store: Store, split: str, on_progress: Callable[[int, int], None]
-) -> dict[str, Any]:
+def _measure(content: bytes, engine: Engine, store: Store, split: str, observer: Observer | None) -> dict[str, Any]:
     """Gives the bytes of a file and its errors."""
-    summary, _ = evaluate([engine], store, split, on_progress=on_progress)
-    return {"bytes": len(content), **{key: summary[key] for key in ("top1_error", "top5_error", "n", "split")}}
+    errors, _ = evaluate([engine], store, split, observer=observer)
+    return {"bytes": len(content), **{key: getattr(errors, key) for key in ("top1_error", "top5_error", "n", "split")}}
 
 
 def _calibration(store: Store, engine: Engine) -> Iterator[NDArray[Any]]:

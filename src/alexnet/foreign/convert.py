@@ -5,13 +5,11 @@ factor of dropout) and writes the run.
 """
 
 import hashlib
-import json
 import platform
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +26,8 @@ from alexnet.foreign.read import EXPECTED, read
 from alexnet.models.create import build
 from alexnet.models.network import Network
 from alexnet.models.variants import stored_size, variant
+from alexnet.records import Conversion, Description, Header, Preprocessing
+from alexnet.run import Run
 from alexnet.weights import checkpoint, evidence, manifest
 
 
@@ -46,7 +46,7 @@ class Options:
     variant: str | None = None
 
 
-def convert(source: Path, run: Path, options: Options = Options()) -> dict[str, Any]:
+def convert(source: Path, run: Path, options: Options = Options()) -> Description:
     """Writes a run folder with the network of another program.
 
     Args:
@@ -55,7 +55,7 @@ def convert(source: Path, run: Path, options: Options = Options()) -> dict[str, 
         options: What the file cannot state.
 
     Returns:
-        The contents of the run's `config.json`; under `converted`, what was mapped, translated and not known.
+        The description of the run, as `config.json` holds it.
 
     Raises:
         CheckpointError: The file is damaged, hostile, or no AlexNet.
@@ -73,10 +73,10 @@ def convert(source: Path, run: Path, options: Options = Options()) -> dict[str, 
     description = _describe(path, replace(imported, unknown=(*imported.unknown, *guess)), model, classes, mean)
     with plain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-    weights = run / "model.safetensors"
-    with manifest.renewed(weights):
-        checkpoint.save(weights, model, mean, description)
-    write(run / "config.json", json.dumps(description, indent=1) + "\n")
+    made = Run(run)
+    with manifest.renewed(made.best):
+        checkpoint.save(made.best, model, mean, Header.of(description, model.design))
+    write(made.config, description.to_json() + "\n")
     return description
 
 
@@ -149,28 +149,28 @@ def _mean(imported: Imported, file: Path | None, model: Network) -> tuple[NDArra
 
 def _describe(
     path: Path, imported: Imported, model: Network, classes: tuple[str, ...], mean: NDArray[np.float32]
-) -> dict[str, Any]:
+) -> Description:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "variant": model.variant,
-        "input_size": model.input_size,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "classes": list(classes),
-        "preprocessing": {
-            "stored_size": len(mean),
-            "square": imported.dialect.square,
-            "mean": "one colour" if np.ptp(mean, (0, 1)).max() == 0 else "per pixel",
-            "divide_pixels_by": imported.divide_pixels_by,
-        },
-        "converted": {
-            "dialect": imported.format,
-            "file": path.name,
-            "sha256": digest,
-            "layers": imported.mapping,
-            "translated": imported.translated,
-            "not_known": imported.unknown,
-        },
-        "versions": {"alexnet": __version__, "python": platform.python_version(), "torch": torch.__version__},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return Description(
+        variant=model.variant,
+        input_size=model.input_size,
+        parameters=sum(p.numel() for p in model.parameters()),
+        classes=classes,
+        preprocessing=Preprocessing(
+            stored_size=len(mean),
+            square=imported.dialect.square,
+            mean="one colour" if np.ptp(mean, (0, 1)).max() == 0 else "per pixel",
+            divide_pixels_by=imported.divide_pixels_by,
+        ),
+        converted=Conversion(
+            dialect=imported.format,
+            file=path.name,
+            sha256=digest,
+            layers=dict(imported.mapping),
+            translated=tuple(imported.translated),
+            not_known=tuple(imported.unknown),
+        ),
+        versions={"alexnet": __version__, "python": platform.python_version(), "torch": str(torch.__version__)},
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.models.variants import LAYERS, VARIANTS, variant
+from alexnet.records import Square
 
 KERNELS = (11, 5, 3, 3, 3)
 
@@ -33,7 +34,7 @@ class Dialect:
     class_order: str
     mean_colour: tuple[float, float, float]
     is_bgr: bool = False
-    square: str = "centre"
+    square: Square = "centre"
 
 
 @dataclass(frozen=True)

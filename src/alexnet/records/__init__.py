@@ -4,8 +4,20 @@ A record is checked when it is read, and frozen afterwards, so whoever receives 
 fractions in [0, 1].
 """
 
-from alexnet.records.evaluation import Bin, Calibration, ClassErrors, Evaluation, Example, Examples, Guess, Prediction
+from alexnet.records.evaluation import (
+    Bin,
+    Calibration,
+    ClassErrors,
+    Evaluation,
+    Example,
+    Examples,
+    Guess,
+    Prediction,
+    StepRow,
+    ValidationRow,
+)
 from alexnet.records.header import (
+    BEGINNING,
     Compression,
     CompressionRequest,
     CompressionStep,
@@ -14,14 +26,17 @@ from alexnet.records.header import (
     Description,
     Header,
     Machine,
+    Manifest,
     Metrics,
     Preprocessing,
     Probe,
     Progress,
+    WeightFile,
 )
-from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record, Size, Square, read, to_json
+from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record, Size, Square, convert, read, to_json
 
 __all__ = [
+    "BEGINNING",
     "Bin",
     "Calibration",
     "ClassErrors",
@@ -40,6 +55,7 @@ __all__ = [
     "Guess",
     "Header",
     "Machine",
+    "Manifest",
     "Metrics",
     "Prediction",
     "Preprocessing",
@@ -49,6 +65,10 @@ __all__ = [
     "Record",
     "Size",
     "Square",
+    "StepRow",
+    "ValidationRow",
+    "WeightFile",
+    "convert",
     "read",
     "to_json",
 ]

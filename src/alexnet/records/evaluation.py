@@ -108,3 +108,33 @@ class Prediction(Record, frozen=True, kw_only=True, omit_defaults=True):
     image: str
     predictions: tuple[Guess, ...] = ()
     error: str | None = None
+
+
+class StepRow(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of `metrics.jsonl` on one update.
+
+    Attributes:
+        step: Updates made, this one included.
+        epoch: Passes over the training pictures so far.
+        loss: Mean loss of the batch before the update, nats.
+        error: Fraction of the batch that was named wrongly before the update.
+        lr: Learning rate.
+        images_per_s: Speed of this update.
+    """
+
+    step: Count
+    epoch: Finite
+    loss: Finite
+    error: Fraction | None = None
+    lr: Finite | None = None
+    images_per_s: Finite | None = None
+
+
+class ValidationRow(Record, frozen=True, kw_only=True):
+    """A line of `metrics.jsonl` on one evaluation of the validation split, after `step` updates."""
+
+    step: Count
+    epoch: Finite
+    val_top1_error: Fraction
+    val_top5_error: Fraction
+    val_loss: Finite

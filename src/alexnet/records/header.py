@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import asdict
 from typing import Annotated
 
 import msgspec
@@ -121,7 +122,7 @@ class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
         return None if self.train is None else config.from_json(self.train)
 
 
-class Progress(Record, frozen=True, kw_only=True):
+class Progress(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far a run is: all that resuming needs besides weights and momentum.
 
     Attributes:
@@ -132,11 +133,14 @@ class Progress(Record, frozen=True, kw_only=True):
         history: Top-1 error of every evaluation so far.
     """
 
-    step: Count = 0
-    rate: Finite = 0.0
-    seconds: Finite = 0.0
-    best_loss: Finite | None = None
-    history: tuple[Finite, ...] = ()
+    step: Count
+    rate: Finite
+    seconds: Finite
+    best_loss: Finite | None
+    history: tuple[Finite, ...]
+
+
+BEGINNING = Progress(step=0, rate=0.0, seconds=0.0, best_loss=None, history=())
 
 
 class Metrics(Record, frozen=True, kw_only=True):
@@ -153,7 +157,7 @@ class Metrics(Record, frozen=True, kw_only=True):
 class Probe(Record, frozen=True, kw_only=True):
     """What a network answers to the two built-in pictures: logits, a row a picture."""
 
-    logits: tuple[tuple[Finite, ...], ...]
+    logits: tuple[tuple[float, ...], ...]
 
 
 class CompressionRequest(Record, frozen=True, kw_only=True):
@@ -196,7 +200,7 @@ class Header(Description, frozen=True, kw_only=True, omit_defaults=True):
     """What a weight file says of itself.
 
     Attributes:
-        network: The network.
+        network: The design of the network, setting by setting.
         crc32: Checksum of the tensors.
         probe: What the network answers to the built-in pictures; None in a file to resume from.
         metrics: Errors of the weights on the validation split.
@@ -205,10 +209,56 @@ class Header(Description, frozen=True, kw_only=True, omit_defaults=True):
         compression: How a compressed file came about.
     """
 
-    network: Design
+    network: dict[str, Value]
     crc32: int
     probe: Probe | None = None
     metrics: Metrics | None = None
     step: int | None = None
     progress: Progress | None = None
     compression: Compression | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config.design_from_json(self.network)
+
+    @property
+    def design(self) -> Design:
+        """The design of the network."""
+        return config.design_from_json(self.network)
+
+    @classmethod
+    def of(
+        cls,
+        description: Description,
+        design: Design,
+        *,
+        metrics: Metrics | None = None,
+        step: int | None = None,
+        progress: Progress | None = None,
+        compression: Compression | None = None,
+    ) -> "Header":
+        """Returns the header of a network that is described; saving adds checksum and probe."""
+        shared = {name: getattr(description, name) for name in Description.__struct_fields__}
+        return cls(
+            **shared,
+            network=asdict(design),
+            crc32=0,
+            metrics=metrics,
+            step=step,
+            progress=progress,
+            compression=compression,
+        )
+
+
+class WeightFile(Record, frozen=True, kw_only=True):
+    """A weight file as its manifest names it: its name, its length and its SHA-256."""
+
+    file: str
+    bytes: Count
+    sha256: str
+
+
+class Manifest(Header, frozen=True, kw_only=True, omit_defaults=True):
+    """`manifest.json`: the header of a weight file written out, with what a file cannot say of itself."""
+
+    weights: WeightFile

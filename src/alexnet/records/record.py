@@ -57,26 +57,39 @@ class Quarantined(Record, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "was_unread", self.reason.startswith(_UNREAD_0_1))
 
 
-def read(kind: type[Kind], data: bytes, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
-    """Reads a record from JSON.
+def read(kind: type[Kind], data: bytes | str, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
+    """Reads a record from JSON; see `convert`.
+
+    Raises:
+        AlexNetError: The data is no JSON, or not as the record wants it. The class is `error`.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError as fault:
+        raise error(f"{path} is incomplete or damaged (nested too deeply): {remedy}") from fault
+    except ValueError as fault:
+        raise error(f"{path} is incomplete or damaged ({fault}): {remedy}") from fault
+    return convert(kind, value, path, error, remedy)
+
+
+def convert(kind: type[Kind], value: object, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
+    """Turns what JSON has been read into, into a record.
 
     Keys that the record does not have are ignored.
 
     Args:
         kind: The type of the record.
-        data: The JSON.
+        value: A JSON object.
         path: Where it came from, for the message.
         error: The class of the error to raise.
         remedy: What the user can do, for the end of the message.
 
     Raises:
-        AlexNetError: The data is no JSON, or a value is missing, of a wrong type or out of range. The class is `error`.
+        AlexNetError: A value is missing, of a wrong type or out of range. The class is `error`.
     """
     try:
-        return msgspec.convert(json.loads(data), kind)
-    except RecursionError as fault:
-        raise error(f"{path} is incomplete or damaged (nested too deeply): {remedy}") from fault
-    except (ValueError, msgspec.ValidationError, AlexNetError) as fault:
+        return msgspec.convert(value, kind)
+    except (ValueError, RecursionError, msgspec.ValidationError, AlexNetError) as fault:
         raise error(f"{path} is incomplete or damaged ({fault}): {remedy}") from fault
 
 

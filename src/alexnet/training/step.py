@@ -18,14 +18,13 @@ from alexnet.training.schedule import highest
 class Step:
     """Updates a network, batch by batch, by stochastic gradient descent with momentum, or by LARS.
 
+    A training loop shows the three parts of an update; calling the step makes it in one.
+
     Args:
         model: The network; put into training mode and channels-last layout, in place.
         train: The settings.
         dtype: Of activations and products; weights, gradients and momentum are float32.
         part: What this process has of the network, where several share it.
-
-    Attributes:
-        error: Share of the last batch that was named wrongly before its update, in [0, 1].
 
     Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
     keeps the old rate for a while after a change (as in Caffe).
@@ -44,38 +43,51 @@ class Step:
             self.optimiser = Lars(groups, train.learning_rate, train.momentum, train.trust, self.part.over_layers)
         else:
             self.optimiser = torch.optim.SGD(groups, train.learning_rate, train.momentum, fused=True)
-        self.error = 1.0
+        self._measured = torch.zeros(2)
 
-    def __call__(self, images: Tensor, labels: Tensor, step: int, rate: float) -> float:
-        """Makes one update.
+    def __call__(self, images: Tensor, labels: Tensor, number: int, rate: float) -> tuple[float, float]:
+        """Makes one update, given what `loss` and `update` take; returns what `update` does."""
+        self.loss(images, labels, number).backward()  # type: ignore[no-untyped-call]
+        return self.update(rate)
+
+    def loss(self, images: Tensor, labels: Tensor, number: int) -> Tensor:
+        """Computes the loss of a batch and forgets the gradients of the one before.
 
         Args:
             images: (N, 3, S, S), preprocessed; of a team, those that this process feeds.
-            labels: (N,) int64; of a team, those of the scores that it sees.
-            step: Which update; dropout is drawn for it.
-            rate: Learning rate.
+            labels: (N,) int64; of a team, those of the scores that this process computes.
+            number: Which update, from 0; dropout is drawn for it.
 
         Returns:
-            The mean loss of the batch before the update, in nats.
+            The mean loss in nats, over the processes that have other pictures: a scalar to call `backward` on.
         """
-        self._set_rate(rate)
         for index, layer in enumerate(self.model.dropouts()):
-            layer.seed = fold(self.train.seed, "dropout", step, index)
+            layer.seed = fold(self.train.seed, "dropout", number, index)
         with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.train.label_smoothing)
+        self._measured = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).float().mean()])
         self.optimiser.zero_grad()
-        team = self.part.team
-        (loss / team.data.count).backward()  # type: ignore[no-untyped-call]
+        return loss / self.part.team.data.count
+
+    def update(self, rate: float) -> tuple[float, float]:
+        """Updates the weights by the gradients.
+
+        Args:
+            rate: Learning rate.
+
+        Returns:
+            The mean loss of the whole batch before the update, in nats, and the fraction of it that was named wrongly.
+        """
+        self._set_rate(rate)
         self.part.wait()
         self.optimiser.step()
-        measured = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).float().mean()])
-        total_loss, total_error = team.everyone.sum(measured).tolist()
-        self.error = total_error / team.everyone.count
-        return total_loss / team.everyone.count  # type: ignore[no-any-return]
+        everyone = self.part.team.everyone
+        loss, error = everyone.sum(self._measured).tolist()
+        return loss / everyone.count, error / everyone.count
 
     def momentum(self) -> dict[str, Tensor]:
-        """Gives parameter name -> momentum; empty before the first update."""
+        """Returns parameter name -> momentum; empty before the first update."""
         state = self.optimiser.state
         return {name: state[p]["momentum_buffer"] for name, p in self.parameters.items() if p in state}
 
@@ -86,8 +98,8 @@ class Step:
             parameter = self.parameters[name]
             self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(value)
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """Gives pairs of groups, the weights and the biases of the same layers, a pair for each strength of decay."""
+    def _groups(self) -> list[dict[str, Any]]:  # as torch.optim takes them
+        """Returns pairs of groups, weights and biases of the same layers, a pair for each strength of decay."""
         factors = {name: self.model.decays.get(name.partition(".")[0], 1.0) for name in self.parameters}
         return [
             {
@@ -99,7 +111,11 @@ class Step:
         ]
 
     def _set_rate(self, rate: float) -> None:
-        """PyTorch's SGD keeps the rate outside the momentum; where it drops, the paper's momentum stays as it was."""
+        """Sets the rate of weights and biases.
+
+        PyTorch's SGD keeps the rate outside the momentum, the paper inside: where the rate drops, the momentum is
+        scaled so that what is inside stays as it was.
+        """
         train = self.train
         bias_rate = train.bias_rate * (rate if train.bias_follows else highest(train))
         keeps = train.optimiser == "sgd" and train.schedule in ("plateau", "steps")
@@ -111,7 +127,7 @@ class Step:
 
 
 def dead_units(model: Network, images: Tensor, dtype: torch.dtype) -> dict[str, float]:
-    """Gives, for each ReLU layer, the share of channels or units that are zero on the whole batch."""
+    """Returns, for each ReLU layer, the fraction of channels or units that are zero on the whole batch."""
     names = [name for name in model.order if name.startswith("relu")]
     with torch.no_grad(), torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         outputs = model.activations(images, *names)

@@ -6,23 +6,24 @@ object: network, classes, preprocessing, where it came from, a checksum of the t
 """
 
 import json
-import math
 import zlib
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import torch
+from msgspec import structs
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from alexnet import records
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import replacing
-from alexnet.models.create import create
+from alexnet.models.create import build
 from alexnet.models.network import Network
+from alexnet.records import Header
 from alexnet.weights import evidence
 
 MOMENTUM = "momentum."
@@ -30,11 +31,6 @@ MEAN = "mean_image"
 
 LARGEST = 4096
 """Side of a mean image, pixels."""
-
-SQUARES = ("centre", "warp")
-"""How pictures become square; the first, where a header does not say."""
-
-_NEEDED = {"network", "classes", "preprocessing", "crc32"}
 
 
 @dataclass(frozen=True)
@@ -45,37 +41,32 @@ class Checkpoint:
         model: The network, in evaluation mode.
         mean: (S, S, 3) mean image, 0..255.
         momentum: Parameter name -> momentum; empty in a file that is not for resuming.
-        header: The JSON object of its metadata.
+        header: What the file says of itself.
     """
 
     model: Network
     mean: NDArray[np.float32]
     momentum: dict[str, Tensor]
-    header: dict[str, Any]
-
-
-def network(model: Network) -> dict[str, Any]:
-    """Describes a network so that `load` can rebuild it."""
-    return asdict(model.design)
+    header: Header
 
 
 def save(
     path: Path,
     model: Network,
     mean: NDArray[np.float32],
-    header: dict[str, Any],
+    header: Header,
     momentum: dict[str, Tensor] | None = None,
     weights: dict[str, Tensor] | None = None,
 ) -> None:
     """Writes a weight file, whole or not at all.
 
     Args:
-        path: Where to.
+        path: The file.
         model: The network.
         mean: (S, S, 3) mean image, 0..255.
-        header: JSON values to keep: classes, preprocessing, ...
-        momentum: Parameter name -> momentum, for a file to resume from; such a file carries no outputs, since it is
-            written often and read by `train --resume` alone.
+        header: What the file says of itself. Network, checksum and probe are those of what is written.
+        momentum: Parameter name -> momentum, for a file to resume from. Such a file carries no probe, because it is
+            written often and only `train` reads it again.
         weights: Parameter name -> weights to write instead of the network's own.
 
     Raises:
@@ -83,24 +74,25 @@ def save(
     """
     weights = model.state_dict() if weights is None else weights
     tensors = {name: _float32(tensor) for name, tensor in weights.items()}
-    header = {**header, "network": network(model)}
+    header, probe = structs.replace(header, network=asdict(model.design)), None
     if not momentum:
-        header["probe"] = evidence.record(_built(header, tensors), mean, header["preprocessing"]["divide_pixels_by"])
+        probe = evidence.record(_built(header, tensors), mean, header.preprocessing.divide_pixels_by)
     tensors[MEAN] = _float32(torch.from_numpy(mean))
     tensors |= {MOMENTUM + name: _float32(tensor) for name, tensor in (momentum or {}).items()}
-    header["crc32"] = checksum(tensors)
+    header = structs.replace(header, probe=probe, crc32=checksum(tensors))
     with replacing(path) as file:
-        _write(file, tensors, {"alexnet": json.dumps(header), "format": "pt"})
+        _write(file, tensors, {"alexnet": header.to_json(indent=None), "format": "pt"})
 
 
 def load(path: Path) -> Checkpoint:
-    """Reads a weight file, rebuilds its network, and sees that it gives the outputs that the file records.
+    """Reads a weight file, rebuilds its network, and checks that it gives the outputs that the file records.
 
     Raises:
-        CheckpointError: The file is missing, damaged, of another program, or of another network.
+        CheckpointError: The file is missing or damaged, another program wrote it, or it holds another network than its
+            header says.
     """
     tensors, header = _read(path)
-    if header["crc32"] != checksum(tensors):
+    if header.crc32 != checksum(tensors):
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
     model = blank(header, path)
     mean = tensors.pop(MEAN)
@@ -117,42 +109,19 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(model, mean.numpy(), {name.removeprefix(MOMENTUM): v for name, v in momentum.items()}, header)
 
 
-def blank(header: dict[str, Any], path: Path) -> Network:
-    """Gives the network that a header describes, without memory for its weights: the file has yet to show them.
+def blank(header: Header, path: Path) -> Network:
+    """Returns the network that a header describes, without memory for its weights: the file has yet to show them.
 
     Raises:
-        CheckpointError: The header describes none.
+        CheckpointError: There is no such network.
     """
     try:
-        settings, classes = dict(header["network"]), header["classes"]
-        _check_classes(classes)
-        _check_preprocessing(header["preprocessing"])
-        for name in ("data", "converted"):
-            if not isinstance(header.get(name, {}), dict):
-                raise ValueError(f"its {name} is no JSON object")
         with torch.device("meta"):
-            return create(settings.pop("variant"), classes=len(classes), initialisation="none", **settings)
-    except (UsageError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            return build(header.design, len(header.classes), initialisation="none")
+    except (UsageError, RuntimeError, OverflowError) as error:
         raise CheckpointError(
             f"{path} holds a network that this version cannot build: {error}; restore it from a copy or make it anew"
         ) from error
-
-
-def _check_classes(classes: Any) -> None:
-    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        raise ValueError("its classes are no list of names")
-    if len(set(classes)) < len(classes):
-        raise ValueError(f"it names the class {Counter(classes).most_common(1)[0][0][:80]!r} twice")
-
-
-def _check_preprocessing(preprocessing: Any) -> None:
-    if not isinstance(preprocessing, dict):
-        raise ValueError("its preprocessing is no JSON object")
-    divide_by, square = preprocessing["divide_pixels_by"], preprocessing.get("square", SQUARES[0])
-    if isinstance(divide_by, bool) or not isinstance(divide_by, int | float) or not 0 < float(divide_by) < math.inf:
-        raise ValueError(f"divide_pixels_by is {divide_by!r}")
-    if square not in SQUARES:
-        raise ValueError(f"square is {square!r}; there are {' and '.join(SQUARES)}")
 
 
 def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
@@ -166,7 +135,7 @@ def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def check(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
-    """Sees that tensors have the names and shapes of a network's, and values that are finite.
+    """Checks that tensors have the names and shapes of a network's, and values that are finite.
 
     Raises:
         CheckpointError: Names or shapes differ, or a value is not finite.
@@ -187,41 +156,39 @@ def check(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def checksum(tensors: dict[str, Tensor]) -> int:
-    """Gives the CRC-32 of the tensors' bytes, in the order of their names."""
+    """Returns the CRC-32 of the tensors' bytes, in the order of their names."""
     crc = 0
     for name in sorted(tensors):
         crc = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), crc)  # type: ignore[arg-type]
     return crc
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """Gives what a weight file says of itself.
+def read_header(path: Path) -> Header:
+    """Returns what a weight file says of itself.
 
     Raises:
-        CheckpointError: It is missing or damaged, or of another program.
+        CheckpointError: The file is missing or damaged, or another program wrote it.
     """
     return _read(path, with_tensors=False)[1]
 
 
-def _read(path: Path, with_tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path, with_tensors: bool = True) -> tuple[dict[str, Tensor], Header]:
     if not path.is_file():
         raise CheckpointError(f"no weight file {path}")
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get("alexnet", "null"))
+            text = (file.metadata() or {}).get("alexnet")
             names = set(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names} if header and with_tensors else {}
-    except (SafetensorError, ValueError, RecursionError, OSError) as error:
+            tensors = {name: file.get_tensor(name) for name in names} if text and with_tensors else {}
+    except (SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    if not isinstance(header, dict) or not header.keys() >= _NEEDED or MEAN not in names:
-        raise CheckpointError(
-            f"{path} was not written by alexnet: it lacks classes, preprocessing, network, mean image or checksum"
-        )
-    return tensors, header
+    if text is None or MEAN not in names:
+        raise CheckpointError(f"{path} was not written by alexnet: it has no entry 'alexnet' or no mean image")
+    return tensors, records.read(Header, text, path, CheckpointError, "restore it from a copy or make it anew")
 
 
-def _built(header: dict[str, Any], weights: dict[str, Tensor]) -> Network:
-    """Gives the network as `load` will: of weights that a network in training, or cut in parts, no longer has."""
+def _built(header: Header, weights: dict[str, Tensor]) -> Network:
+    """Returns the network as `load` will, of weights that a network in training, or cut in parts, no longer has."""
     model = blank(header, Path("the network"))
     model.load_state_dict(weights, assign=True)
     return model.eval()
@@ -236,7 +203,7 @@ def _write(file: BinaryIO, tensors: dict[str, Tensor], metadata: dict[str, str])
 
     Source: https://github.com/huggingface/safetensors, "Format".
     """
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: dict[str, object] = {"__metadata__": metadata}
     end = 0
     for name in sorted(tensors):
         start, end = end, end + 4 * tensors[name].numel()

@@ -1,15 +1,20 @@
 """Compressed weight files: `sparse` with a network around it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import structs
 from numpy.typing import NDArray
 
+from alexnet import records
 from alexnet.errors import CheckpointError
 from alexnet.files import write
 from alexnet.models.network import Network
+from alexnet.records import Header
 from alexnet.weights import checkpoint, evidence, sparse
 from alexnet.weights.checkpoint import MEAN, Checkpoint
 
@@ -23,14 +28,14 @@ def is_compressed(path: Path) -> bool:
         return file.read(len(sparse.MAGIC)) == sparse.MAGIC
 
 
-def save(path: Path, model: Network, mean: NDArray[np.float32], header: dict[str, Any]) -> None:
+def save(path: Path, model: Network, mean: NDArray[np.float32], header: Header) -> None:
     """Writes a compressed file, whole or not at all.
 
     Args:
         path: The file.
         model: The network. Each of its weight tensors has at most 256 different values besides zero.
         mean: (S, S, 3) mean image, 0..255, whole numbers.
-        header: JSON values to keep: classes, preprocessing, ...
+        header: What the file says of itself. Network, checksum and probe are those of what is written.
 
     Raises:
         DataError: The disk is full.
@@ -39,20 +44,19 @@ def save(path: Path, model: Network, mean: NDArray[np.float32], header: dict[str
     weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in model.state_dict().items()}
     tensors = {name: array + np.float32(0) for name, array in weights.items()}  # -0 becomes 0
     image = mean.astype(np.uint8)
+    probe = evidence.record(model.eval(), image.astype(np.float32), header.preprocessing.divide_pixels_by)
     crc32 = _checksum({**tensors, MEAN: image})
-    header = {**header, "network": checkpoint.network(model)}
-    given = image.astype(np.float32), header["preprocessing"]["divide_pixels_by"]
-    probe = evidence.record(model.eval(), *given)
-    write(path, sparse.pack({**header, "probe": probe, "crc32": crc32}, tensors, image))
+    header = structs.replace(header, network=asdict(model.design), probe=probe, crc32=crc32)
+    write(path, sparse.pack(msgspec.to_builtins(header), tensors, image))
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> Header:
     """Returns the header of a compressed file.
 
     Raises:
         CheckpointError: The file is missing or damaged, or it is no compressed file.
     """
-    return _read(path)[1]
+    return _read(path)[2]
 
 
 def load(path: Path) -> Checkpoint:
@@ -62,12 +66,12 @@ def load(path: Path) -> Checkpoint:
         CheckpointError: The file is missing or damaged, another program wrote it, or its parts are not those of the
             network that its header names.
     """
-    data, header = _read(path)
+    data, listing, header = _read(path)
     model = checkpoint.blank(header, path)
     try:
-        size = header["preprocessing"]["stored_size"]
+        size = header.preprocessing.stored_size or 0
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} | {MEAN: (size, size, 3)}
-        parts = sparse.read_parts(header)
+        parts = sparse.read_parts(listing)
         listed = {part.name: part.shape for part in parts}
         if listed != expected or len(listed) != len(parts):
             wrong = next((name for name in expected if expected[name] != listed.get(name)), "another part")
@@ -75,7 +79,7 @@ def load(path: Path) -> Checkpoint:
         arrays = sparse.unpack(data, parts)
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore it from a copy") from error
-    if header["crc32"] != _checksum(arrays):
+    if header.crc32 != _checksum(arrays):
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
     mean = arrays.pop(MEAN).astype(np.float32)
     model = model.to_empty(device="cpu")
@@ -84,17 +88,15 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(model, mean, {}, header)
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _read(path: Path) -> tuple[bytes, dict[str, Any], Header]:
     if not path.is_file():
         raise CheckpointError(f"no weight file {path}")
     data = path.read_bytes()
     try:
-        header = sparse.read_header(data)
+        listing = sparse.read_header(data)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no whole compressed file: {error}") from error
-    if not header.keys() >= {"network", "classes", "preprocessing", "crc32"}:
-        raise CheckpointError(f"{path} was not written by alexnet: it lacks classes, network or checksum")
-    return data, header
+    return data, listing, records.convert(Header, listing, path, CheckpointError, "restore it from a copy")
 
 
 def _checksum(arrays: dict[str, NDArray[Any]]) -> int:

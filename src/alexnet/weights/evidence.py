@@ -16,6 +16,7 @@ from torch import Tensor
 
 from alexnet.errors import CheckpointError
 from alexnet.models.network import Network
+from alexnet.records import Header, Probe
 
 TOLERANCE = 1e-3
 """Of the norm of the outputs. Threads, layouts and kernels move them by 2e-6; an alpha of the normalisation taken in
@@ -26,7 +27,7 @@ _FILTERS = 0.2
 
 
 def pictures(side: int) -> NDArray[np.uint8]:
-    """Gives the two pictures, (2, side, side, 3): ramps that fold back, and rings; each channel in its own measure."""
+    """Returns the two pictures, (2, side, side, 3): ramps that fold back, and rings, each channel at its own scale."""
     y, x = (places[..., None] * 512 // side for places in np.ogrid[:side, :side])
     channel = np.arange(1, 4)
     ramps = abs((channel * x + (4 - channel) * y) % 511 - 255)
@@ -35,7 +36,7 @@ def pictures(side: int) -> NDArray[np.uint8]:
 
 
 def outputs(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -> Tensor:
-    """Gives what a network answers to the two pictures.
+    """Returns what a network answers to the two pictures.
 
     Args:
         model: In evaluation mode, on the processor, in float32 or float64.
@@ -52,27 +53,26 @@ def outputs(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) 
         return model(centre.to(next(model.parameters()).dtype))  # type: ignore[no-any-return]
 
 
-def record(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -> dict[str, Any]:
-    """Gives the entry `probe` of a weight file: `logits`, a row a picture, to six digits; see `outputs`."""
+def record(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -> Probe:
+    """Returns the outputs to record in a weight file, to six digits; see `outputs`."""
     rows = outputs(model, mean, divide_pixels_by).tolist()
-    return {"logits": [[float(f"{logit:.6g}") for logit in row] for row in rows]}
+    return Probe(logits=tuple(tuple(float(f"{logit:.6g}") for logit in row) for row in rows))
 
 
-def compare(model: Network, mean: NDArray[np.float32], header: dict[str, Any], path: Path) -> None:
-    """Sees that a network gives the outputs that its file records; files to resume from record none.
+def compare(model: Network, mean: NDArray[np.float32], header: Header, path: Path) -> None:
+    """Checks that a network gives the outputs that its file records; files to resume from record none.
 
     Before a file is refused float64 has the last word: users and systems may allow less than float32.
 
     Raises:
-        CheckpointError: It gives others.
+        CheckpointError: The network gives other outputs, or what is recorded are not two pictures' logits.
     """
-    if "probe" not in header:
+    if header.probe is None:
         return
-    divide_by = header["preprocessing"]["divide_pixels_by"]
-    try:
-        recorded = torch.tensor(header["probe"]["logits"], dtype=torch.float64)
-    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path} is damaged: its probe holds no outputs") from error
+    divide_by = header.preprocessing.divide_pixels_by
+    if [len(row) for row in header.probe.logits] != [model.classes] * 2:
+        raise CheckpointError(f"{path} is damaged: its probe holds no (2, {model.classes}) logits")
+    recorded = torch.tensor(header.probe.logits, dtype=torch.float64)
     if recorded.shape != (2, model.classes):
         raise CheckpointError(f"{path} is damaged: its probe holds {tuple(recorded.shape)}, not (2, {model.classes})")
     apart = _apart(outputs(model, mean, divide_by), recorded)
@@ -113,13 +113,13 @@ def _is_constant(bias: Tensor) -> bool:
 
 
 def _is_noise(filters: Tensor) -> bool:
-    """Says whether the weights of neighbouring pixels have nothing to do with each other."""
+    """Returns whether the weights of neighbouring pixels have nothing to do with each other."""
     left, right = filters.detach()[..., :-1].flatten(), filters.detach()[..., 1:].flatten()
     return float(torch.corrcoef(torch.stack([left, right]))[0, 1].abs()) < _FILTERS
 
 
 def _is_torchs_own(layer: Any) -> bool:
-    """Says whether weights and biases fill the range of +-1 / sqrt(inputs) and do not leave it."""
+    """Returns whether weights and biases fill the range of +-1 / sqrt(inputs) and do not leave it."""
     bound = layer.weight[0].numel() ** -0.5
     largest, bias = float(layer.weight.detach().abs().max()), float(layer.bias.detach().abs().max())
     return bool(0.9 * bound < largest <= bound * (1 + 1e-6) and bias <= bound * (1 + 1e-6))

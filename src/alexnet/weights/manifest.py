@@ -5,13 +5,12 @@ need not open 240 MB to see what they are, and a SHA-256, which the file cannot 
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from alexnet.files import write
+from alexnet.records import Header, Manifest, WeightFile
 from alexnet.weights import checkpoint, compressed
 
 NAME = "manifest.json"
@@ -26,18 +25,18 @@ def renewed(weights: Path) -> Iterator[None]:
     """
     (weights.parent / NAME).unlink(missing_ok=True)
     yield
-    write(weights.parent / NAME, json.dumps(describe(weights), indent=1) + "\n")
+    write(weights.parent / NAME, describe(weights).to_json() + "\n")
 
 
-def describe(weights: Path) -> dict[str, Any]:
-    """Gives what a manifest holds: `weights` (`file`, `bytes`, `sha256`) and the weight file's header.
+def describe(weights: Path) -> Manifest:
+    """Returns the manifest of a weight file, compressed or not.
 
     Raises:
         CheckpointError: The file is missing or damaged.
     """
     is_compressed = weights.is_file() and compressed.is_compressed(weights)
     header = compressed.read_header(weights) if is_compressed else checkpoint.read_header(weights)
-    header = {name: value for name, value in header.items() if name != "parts"}  # how a compressed file is laid out
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"weights": {"file": weights.name, "bytes": weights.stat().st_size, "sha256": digest}, **header}
+    file_facts = WeightFile(file=weights.name, bytes=weights.stat().st_size, sha256=digest)
+    return Manifest(weights=file_facts, **{name: getattr(header, name) for name in Header.__struct_fields__})

@@ -11,20 +11,25 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from msgspec import structs, to_builtins
 from numpy.typing import NDArray
 
-from alexnet.errors import CheckpointError, UsageError, printable
+from alexnet.errors import UsageError, printable
 from alexnet.files import plain_errors, write
 from alexnet.models.network import Network
 from alexnet.models.variants import row
+from alexnet.records import Conversion, Dataset, Evaluation, Header, Metrics, Preprocessing
 from alexnet.weights import checkpoint, manifest
 
 WEIGHTS = "model.safetensors"
+
+Json = dict[str, object]
+Errors = Metrics | Evaluation
 
 BILINEAR = 2
 """Pillow's number, which their image processors use."""
@@ -34,9 +39,9 @@ def save(
     folder: Path,
     model: Network,
     mean: NDArray[np.float32],
-    header: dict[str, Any],
+    header: Header,
     licence: str | None = None,
-    evaluation: dict[str, Any] | None = None,
+    evaluation: Evaluation | None = None,
 ) -> None:
     """Makes the folder, whole or not at all.
 
@@ -46,21 +51,20 @@ def save(
         mean: (S, S, 3) mean image, 0..255.
         header: Of the weight file that the network comes from.
         licence: Of the weights, as an identifier of Hugging Face's such as `bsd-3-clause`.
-        evaluation: The contents of an `evaluation.json`; its errors stand in the card before those of the header.
+        evaluation: Errors that stand in the card before those of the header.
 
     Raises:
         UsageError: The folder holds something already, or cannot be written.
-        CheckpointError: The errors for the card are none.
         DataError: The disk is full.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists already; give a new folder")
     header = _public(header)
-    classes, measured = header["classes"], _checked(header.get("metrics") if evaluation is None else evaluation)
+    measured = header.metrics if evaluation is None else evaluation
     with _whole(folder.absolute()) as made:
         _write_json(made / "config.json", config(model, header))
-        _write_json(made / "preprocessor_config.json", preprocessor(model, mean, header))
-        write(made / "README.md", card(folder.absolute().name, model, classes, header, licence, measured))
+        _write_json(made / "preprocessor_config.json", preprocessor(model, mean, header.preprocessing))
+        write(made / "README.md", card(folder.absolute().name, model, header, licence, measured))
         with manifest.renewed(made / WEIGHTS):
             checkpoint.save(made / WEIGHTS, model, mean, header)
 
@@ -85,61 +89,36 @@ def _whole(folder: Path) -> Iterator[Path]:
                 path.rename(folder / path.name)
 
 
-def _checked(measured: Any) -> dict[str, Any] | None:
-    """Sees that errors for the card are as `alexnet evaluate` gives them; None if there are none.
-
-    Raises:
-        CheckpointError: They are not.
-    """
-    if measured is None:
-        return None
-    for name, kind in _MEASURED.items():
-        value = measured.get(name) if isinstance(measured, dict) else None
-        if isinstance(value, bool) or not isinstance(value, kind):
-            raise CheckpointError(f"the evaluation has no {name} that can be read: write it anew with alexnet evaluate")
-    found: dict[str, Any] = measured
-    return found
+def _public(header: Header) -> Header:
+    """Leaves out what is of the machine that trained: its name for the data, its files, itself."""
+    data = structs.replace(header.data, source=None, quarantine=()) if header.data else None
+    return structs.replace(header, machine=None, data=data)
 
 
-_MEASURED = {"top1_error": int | float, "top5_error": int | float, "n": int, "views": int, "split": str}
-
-
-def _public(header: dict[str, Any]) -> dict[str, Any]:
-    """Leaves out what is of the machine that trained: its name for the data, its files, itself; and another file's
-    layout.
-    """
-    kept = {name: value for name, value in header.items() if name not in ("machine", "parts")}
-    if "data" in kept:
-        kept["data"] = {name: value for name, value in kept["data"].items() if name not in ("source", "quarantine")}
-    return kept
-
-
-def config(model: Network, header: dict[str, Any]) -> dict[str, Any]:
-    """Gives `config.json`: their entries, and of ours what the network is and takes."""
-    classes = header["classes"]
+def config(model: Network, header: Header) -> Json:
+    """Returns `config.json`: their entries, and of ours what the network is and takes."""
     return {
         "architectures": [type(model).__name__],
         "model_type": "alexnet",
         "image_size": model.input_size,
         "num_channels": 3,
-        "id2label": {str(i): name for i, name in enumerate(classes)},
-        "label2id": {name: i for i, name in enumerate(classes)},
+        "id2label": {str(i): name for i, name in enumerate(header.classes)},
+        "label2id": {name: i for i, name in enumerate(header.classes)},
         "torch_dtype": "float32",
-        **checkpoint.network(model),
-        "preprocessing": header["preprocessing"],
+        **asdict(model.design),
+        "preprocessing": to_builtins(header.preprocessing),
     }
 
 
-def preprocessor(model: Network, mean: NDArray[np.float32], header: dict[str, Any]) -> dict[str, Any]:
-    """Gives `preprocessor_config.json`: (pixel / 255 - image_mean) / image_std is (pixel - mean) / divide_pixels_by.
+def preprocessor(model: Network, mean: NDArray[np.float32], preprocessing: Preprocessing) -> Json:
+    """Returns `preprocessor_config.json`: (pixel / 255 - image_mean) / image_std is (pixel - mean) / divide_pixels_by.
 
     Differs: their processors subtract one colour; that of a mean image is its average where the network looks.
     """
     side, size = len(mean), model.input_size
     margin = (side - size) // 2
     colour = mean[margin : margin + size, margin : margin + size].mean((0, 1), dtype=np.float64)
-    preprocessing = header["preprocessing"]
-    is_warped = preprocessing.get("square") == "warp"
+    is_warped = preprocessing.square == "warp"
     return {
         "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,
@@ -152,24 +131,17 @@ def preprocessor(model: Network, mean: NDArray[np.float32], header: dict[str, An
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": [float(value) / 255 for value in colour],
-        "image_std": [float(preprocessing["divide_pixels_by"]) / 255] * 3,
+        "image_std": [preprocessing.divide_pixels_by / 255] * 3,
     }
 
 
-def card(
-    name: str,
-    model: Network,
-    classes: list[str],
-    header: dict[str, Any],
-    licence: str | None,
-    measured: dict[str, Any] | None,
-) -> str:
-    """Gives the model card: YAML for machines, then text; what is not known is said.
+def card(name: str, model: Network, header: Header, licence: str | None, measured: Errors | None) -> str:
+    """Returns the model card: YAML for machines, then text; what is not known is said.
 
     Names come from folders and files of anybody's: each is one line, and none is markup.
     """
-    data, converted = header.get("data", {}), header.get("converted", {})
-    source = data.get("name") or (f"the data of {converted['file']}" if converted else "data that it does not name")
+    data, converted, classes = header.data or Dataset(), header.converted, header.classes
+    source = data.name or (f"the data of {converted.file}" if converted else "data that it does not name")
     front = {
         "license": licence or "other",
         **({} if licence else {"license_name": "not-stated"}),
@@ -198,53 +170,53 @@ def card(
     return f"---\n{yaml}\n---\n\n# {_text(name)}\n\n" + "\n\n".join(lines) + "\n"
 
 
-def _data(source: str, data: dict[str, Any], converted: dict[str, Any]) -> str:
+def _data(source: str, data: Dataset, converted: Conversion | None) -> str:
     if converted:
         return (
-            f"Converted from {_text(converted['dialect'])} weights, {_text(converted['file'])} "
-            f"(SHA-256 {_text(converted['sha256'])}). "
-            f"Not known: {'; '.join(map(_text, converted['not_known'])) or 'nothing'}."
+            f"Converted from {_text(converted.dialect)} weights, {_text(converted.file)} "
+            f"(SHA-256 {_text(converted.sha256)}). "
+            f"Not known: {'; '.join(map(_text, converted.not_known)) or 'nothing'}."
         )
-    counts = ", ".join(f"{count:,} {_text(split)}" for split, count in data.get("counts", {}).items())
+    counts = ", ".join(f"{count:,} {_text(split)}" for split, count in data.counts.items())
     return (
         f"Trained on {_text(source)}: {counts or 'numbers of pictures not recorded'}; licence of the data: "
-        f"{_text(data.get('licence') or 'not stated')}; hash {_text(data.get('hash', 'not recorded'))}."
+        f"{_text(data.licence or 'not stated')}; hash {_text(data.hash or 'not recorded')}."
     )
 
 
-def _errors(measured: dict[str, Any] | None) -> str:
+def _errors(measured: Errors | None) -> str:
     if not measured:
         return "Not measured: the weight file records no errors. `alexnet evaluate` measures them."
-    rows = [f"| {title} error | {measured[key]:.2%} |" for title, key in _ERRORS.items()]
+    rows = [f"| {title} error | {getattr(measured, key):.2%} |" for title, key in _ERRORS.items()]
     return "\n".join(["| measure | value |", "|---|---:|", *rows, "", f"Protocol: {_text(_protocol(measured))}."])
 
 
 _ERRORS = {"top-1": "top1_error", "top-5": "top5_error"}
 
 
-def _protocol(measured: dict[str, Any]) -> str:
-    return f"split {measured['split']}, {measured['n']:,} pictures, {measured['views']} view(s)"
+def _protocol(measured: Errors) -> str:
+    return f"split {measured.split}, {measured.n:,} pictures, {measured.views} view(s)"
 
 
-def _results(source: str, measured: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _results(source: str, measured: Errors | None) -> list[Json]:
     if not measured:
         return []
     metrics = [
-        {"type": "accuracy", "name": f"{title} accuracy, {_protocol(measured)}", "value": 1 - measured[key]}
+        {"type": "accuracy", "name": f"{title} accuracy, {_protocol(measured)}", "value": 1 - getattr(measured, key)}
         for title, key in _ERRORS.items()
     ]
-    dataset = {"name": source, "type": "image-folder", "split": measured["split"]}
+    dataset = {"name": source, "type": "image-folder", "split": measured.split}
     return [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}]
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
 
 
-def _text(name: Any) -> str:
+def _text(name: object) -> str:
     """Gives a name as one line that neither Markdown nor HTML takes for more than text."""
     return re.sub(r"([\\`*_\[\]#|~$!])", r"\\\1", escape(printable(str(name)), quote=False))
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def _write_json(path: Path, value: Json) -> None:
     write(path, json.dumps(value, indent=1) + "\n")

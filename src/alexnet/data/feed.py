@@ -1,0 +1,68 @@
+"""The batches of a training, as a pure function of the settings and the step."""
+
+from collections.abc import Generator, Iterable
+from contextlib import closing
+
+import torch
+from torch import Tensor
+
+from alexnet.config import Train
+from alexnet.data.augment import augment, draw
+from alexnet.data.batches import indices, prefetch
+from alexnet.data.pictures import MEMORY_BUDGET, Pictures
+from alexnet.data.store import Store
+from alexnet.team import ALONE, Team
+
+Batch = tuple[Tensor, Tensor]
+"""Images (N, 3, S, S) and labels (M,), both of the rows that one process needs."""
+
+
+class Feed:
+    """Chooses, reads and augments the training pictures of each step.
+
+    Draws are made for the whole batch, of which each process of a team takes its rows, so that any team trains the same
+    network.
+
+    Args:
+        settings: The settings, with seed, batch size and augmentation.
+        store: The data.
+        input_size: Side of the network's input, pixels.
+        dtype: Of the images: float32 or bfloat16.
+        device: Where images and labels are needed.
+        memory_budget: Bytes that decoded pictures may take.
+        team: The processes that share the batch.
+    """
+
+    def __init__(
+        self,
+        settings: Train,
+        store: Store,
+        input_size: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        memory_budget: int = MEMORY_BUDGET,
+        team: Team = ALONE,
+    ) -> None:
+        self.settings, self.store, self.team = settings, store, team
+        self.input_size, self.dtype, self.device = input_size, dtype, device
+        self.split = store.splits["train"]
+        self.mean = torch.from_numpy(store.mean_image).to(device)
+        self.pictures = Pictures(self.split, store.size, memory_budget)
+
+    def batch(self, step: int) -> Batch:
+        """Returns the images and labels of one step, ready for the network."""
+        count = self.settings.batch_size
+        mine, labelled = self.team.images.part(count), self.team.data.part(count)
+        chosen = indices(self.settings.seed, step, count, len(self.split))
+        draws = draw(self.settings, self.store.covariance, step, self.store.size, self.input_size)
+        images = augment(self.pictures.read(chosen[mine]), draws[mine], self.mean, self.input_size, self.dtype)
+        return images, torch.from_numpy(self.split.labels[chosen[labelled]]).to(self.device)
+
+    def batches(self, steps: Iterable[int]) -> Generator[Batch, None, None]:
+        """Yields the batch of each step, prepared by a thread that runs ahead; closing the generator stops it."""
+        with closing(prefetch(self.batch, steps)) as batches:
+            yield from batches
+
+    def close(self) -> None:
+        """Stops the threads that read pictures."""
+        self.pictures.close()

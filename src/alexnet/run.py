@@ -1,0 +1,247 @@
+"""A run folder: what a training leaves behind, and the only place that knows the names of its files."""
+
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+import torch
+from msgspec import structs
+
+from alexnet import __version__, config, records
+from alexnet.config import Train
+from alexnet.data import decode
+from alexnet.data.store import Store
+from alexnet.errors import CheckpointError, UsageError
+from alexnet.files import alone_in, plain_errors, write
+from alexnet.models.network import Network
+from alexnet.records import (
+    Dataset,
+    Description,
+    Evaluation,
+    Examples,
+    Machine,
+    Preprocessing,
+    StepRow,
+    ValidationRow,
+)
+from alexnet.team import Team
+from alexnet.weights import compressed
+
+Kind = TypeVar("Kind")
+
+CONFIG = "config.json"
+REMEDY = "restore it from a copy, or start a new run in another folder"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The lines of `metrics.jsonl` by rising step; of a step that was made twice the later line.
+
+    Attributes:
+        steps: A row an update.
+        validations: A row an evaluation.
+        damaged: Lines that are neither; an interrupted write leaves one.
+    """
+
+    steps: tuple[StepRow, ...]
+    validations: tuple[ValidationRow, ...]
+    damaged: int
+
+
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: Where it lies.
+        config: What decided the run.
+        metrics: Losses and errors as the training went, a JSON object a line.
+        best: The weights of the lowest loss on the validation split.
+        last: The newest weights with all that resuming needs.
+        report: The page for people.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.config = self.folder / CONFIG
+        self.metrics = self.folder / "metrics.jsonl"
+        self.best = self.folder / "model.safetensors"
+        self.last = self.folder / "last.safetensors"
+        self.report = self.folder / "report.html"
+        self._evaluation, self._examples = self.folder / "evaluation.json", self.folder / "examples.json"
+
+    @property
+    def weights(self) -> Path:
+        """The weights to use: the best of the training, or the compressed file of a compression."""
+        packed = self.folder / compressed.NAME
+        return packed if packed.is_file() and not self.best.is_file() else self.best
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds the file that makes it a run."""
+        return self.config.is_file()
+
+    def create(self, description: Description) -> None:
+        """Makes the folder and writes its configuration.
+
+        Raises:
+            UsageError: The folder already holds something, or cannot be made.
+        """
+        self.check_new()
+        with plain_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write(self.config, description.to_json() + "\n")
+
+    def check_new(self) -> None:
+        """Checks that the folder does not exist yet, or is empty.
+
+        Raises:
+            UsageError: It holds something.
+        """
+        folder = self.folder
+        if folder.exists() and (not folder.is_dir() or any(p.name != f"{CONFIG}.tmp" for p in folder.iterdir())):
+            raise UsageError(
+                f"{folder} exists already; choose another folder, or continue it with: alexnet train --resume {folder}"
+            )
+
+    def description(self) -> Description:
+        """Reads `config.json`.
+
+        Raises:
+            CheckpointError: The folder is no run folder, or the file is damaged.
+        """
+        if not self.exists:
+            raise CheckpointError(f"{self.folder} is no run folder: it has no {CONFIG}")
+        return records.read(Description, self.config.read_bytes(), self.config, CheckpointError, REMEDY)
+
+    def is_begun(self, settings: Train, store: Store) -> bool:
+        """Returns whether the folder holds a run of these very settings and data."""
+        try:
+            description = self.description()
+        except CheckpointError:  # no run at all, or another program's `config.json`
+            return False
+        data = description.data.hash if description.data else None
+        return description.settings == settings and data == store.content_hash
+
+    def finish(self, seconds: float) -> None:
+        """Writes down that the training is complete, and how long it took."""
+        write(self.config, structs.replace(self.description(), seconds=seconds).to_json() + "\n")
+
+    def evaluation(self) -> Evaluation | None:
+        """Reads the errors last measured; None where nothing was measured yet.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        return self._optional(Evaluation, self._evaluation)
+
+    def examples(self) -> Examples | None:
+        """Reads the example pictures of the last evaluation; None where nothing was measured yet.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        return self._optional(Examples, self._examples)
+
+    def put(self, evaluation: Evaluation, examples: Examples) -> None:
+        """Writes the result of an evaluation.
+
+        Raises:
+            UsageError: The folder cannot be written.
+            DataError: The disk is full.
+        """
+        write(self._evaluation, evaluation.to_json() + "\n")
+        write(self._examples, examples.to_json(indent=None) + "\n")
+
+    def rows(self) -> Rows:
+        """Reads `metrics.jsonl`."""
+        steps: dict[int, StepRow] = {}
+        validations: dict[int, ValidationRow] = {}
+        damaged = 0
+        for line in self._lines():
+            row = as_row(line)
+            if isinstance(row, StepRow):
+                steps[row.step] = row
+            elif isinstance(row, ValidationRow):
+                validations[row.step] = row
+            else:
+                damaged += 1
+        in_order = tuple(steps[step] for step in sorted(steps))
+        return Rows(in_order, tuple(validations[step] for step in sorted(validations)), damaged)
+
+    def alone(self, team: Team) -> AbstractContextManager[None]:
+        """Keeps other programs from training in the folder too.
+
+        Raises:
+            UsageError: Another program already trains in it.
+        """
+        if not team.is_first:
+            return nullcontext()
+        return alone_in(self.folder, "is being trained by another program: wait for it, or stop it")
+
+    def _lines(self) -> Iterator[bytes]:
+        if self.metrics.is_file():
+            with self.metrics.open("rb") as file:
+                yield from (line for line in file if line.strip())
+
+    def _optional(self, kind: type[Kind], path: Path) -> Kind | None:
+        if not path.is_file():
+            return None
+        remedy = f"write it anew with alexnet evaluate {self.folder}"
+        return records.read(kind, path.read_bytes(), path, CheckpointError, remedy)
+
+
+def as_row(line: bytes) -> StepRow | ValidationRow | None:
+    """Reads a line of `metrics.jsonl`; None if it is damaged."""
+    try:
+        row = json.loads(line)
+        return msgspec.convert(row, ValidationRow) if "val_loss" in row else msgspec.convert(row, StepRow)
+    except (ValueError, TypeError, RecursionError, msgspec.ValidationError):
+        return None
+
+
+def describe(settings: Train, model: Network, store: Store, source: str) -> Description:
+    """Returns everything that decides a run.
+
+    Args:
+        settings: The settings.
+        model: The network.
+        store: The data.
+        source: What the user called the data, to find them again.
+    """
+    return Description(
+        recipe=settings.recipe,
+        variant=model.variant,
+        input_size=model.input_size,
+        parameters=sum(p.numel() for p in model.parameters()),
+        train=config.to_json(settings),
+        classes=store.classes,
+        preprocessing=Preprocessing(
+            stored_size=store.size,
+            decoding=decode.SPEC,
+            mean="per pixel, of the training split",
+            divide_pixels_by=settings.divide_pixels_by,
+        ),
+        data=Dataset(
+            source=source,
+            name=store.name,
+            hash=store.content_hash,
+            counts={name: len(split) for name, split in store.splits.items()},
+            licence=store.licence,
+            quarantine=tuple(store.quarantine),
+        ),
+        versions={
+            "alexnet": __version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+        machine=Machine(processor=platform.processor() or platform.machine(), threads=torch.get_num_threads()),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
