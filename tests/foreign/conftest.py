@@ -24,7 +24,7 @@ def toys(monkeypatch):
 
 @pytest.fixture
 def turn(tmp_path):
-    """A function that writes bytes to a file and converts it; gives the run's description."""
+    """A function that writes bytes to a file and converts it; returns the run's description."""
 
     def do(data, name="weights", **options):
         (tmp_path / name).write_bytes(data)

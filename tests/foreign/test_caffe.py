@@ -10,6 +10,7 @@ from alexnet.errors import AlexNetError, CheckpointError, UsageError
 from alexnet.foreign import wire
 from alexnet.foreign.read import read
 from alexnet.models.create import create
+from alexnet.records import Preprocessing
 from alexnet.weights import checkpoint
 
 ROWS = {"caffenet": foreign.CAFFENET, "caffe-alexnet": foreign.CAFFE_ALEXNET}
@@ -69,9 +70,9 @@ def test_what_the_data_layer_says_is_taken(toys, turn, tmp_path):
     data = foreign.field(1, 0.5) + foreign.field(3, 227) + colour
     run = turn(foreign.caffemodel(toy_weights(), data=data))
     loaded = checkpoint.load(tmp_path / "run" / "model.safetensors")
-    assert run["preprocessing"] == {"stored_size": 256, "square": "warp", "mean": "one colour", "divide_pixels_by": 2.0}
+    assert run.preprocessing == Preprocessing(stored_size=256, square="warp", mean="one colour", divide_pixels_by=2.0)
     assert loaded.mean[0, 0].tolist() == [123, 117, 104]
-    assert not [said for said in run["converted"]["not_known"] if "mean" in said]
+    assert not [sentence for sentence in run.converted.not_known if "mean" in sentence]
 
 
 def test_one_mean_value_is_that_of_every_channel(toys, turn, tmp_path):
@@ -94,7 +95,7 @@ def test_a_mean_image_is_turned_to_rgb(toys, turn, tmp_path):
         run = turn(foreign.caffemodel(toy_weights()), mean=tmp_path / name)
         loaded = checkpoint.load(tmp_path / "run" / "model.safetensors").mean
         assert np.array_equal(loaded, mean[::-1].transpose(1, 2, 0)), name
-        assert run["preprocessing"]["stored_size"] == 240
+        assert run.preprocessing.stored_size == 240
         (tmp_path / "run").rename(tmp_path / f"run of {name}")
 
 

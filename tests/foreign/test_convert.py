@@ -10,6 +10,6 @@ from alexnet.weights import manifest
 
 def test_a_converted_run_has_a_manifest(toys, turn, tmp_path):
     turn(foreign.caffemodel(foreign.random_weights(channels=CHANNELS, hidden=HIDDEN, classes=CLASSES)))
-    told = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
-    assert told["converted"]["dialect"].startswith("Caffe")
-    assert told == manifest.describe(tmp_path / "run" / "model.safetensors")
+    written = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+    assert written["converted"]["dialect"] == "Caffe, V2 layers"
+    assert written == json.loads(manifest.describe(tmp_path / "run" / "model.safetensors").to_json())

@@ -28,7 +28,7 @@ def test_two_towers_compute_what_their_layers_compute(toys, turn, tmp_path, as_l
     images = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 50
     with torch.inference_mode():
         ours, theirs = loaded.model(images), foreign.run_layers(layers, images)
-    assert run["variant"] == "toy-as-run"
+    assert run.variant == "toy-as-run"
     assert (ours - theirs).norm() < 1e-5 * theirs.norm()
 
 
@@ -45,8 +45,8 @@ def test_the_order_of_fc7s_inputs_decides(toys, turn, tmp_path):
 
 def test_classes_stand_in_the_order_of_the_development_kit(toys, turn):
     run = turn(foreign.convnet_checkpoint(foreign.two_towers(**{**TOY, "classes": 1000})))
-    assert run["classes"][:2] == ["n02119789", "n02100735"]
-    assert run["classes"] == list(imagenet.imagenet(imagenet.DEVKIT))
+    assert run.classes[:2] == ("n02119789", "n02100735")
+    assert run.classes == imagenet.imagenet(imagenet.DEVKIT)
 
 
 def test_the_newest_checkpoint_of_a_folder_is_taken(toys, tmp_path):
@@ -56,7 +56,7 @@ def test_the_newest_checkpoint_of_a_folder_is_taken(toys, tmp_path):
     folder.mkdir()
     for name, seed in (("9.50", 1), ("10.2", 2)):
         (folder / name).write_bytes(foreign.convnet_checkpoint(foreign.two_towers(**TOY, seed=seed)))
-    assert convert(folder, tmp_path / "run")["converted"]["file"] == "10.2"
+    assert convert(folder, tmp_path / "run").converted.file == "10.2"
 
 
 def test_the_mean_of_batches_meta_is_turned(toys, turn, tmp_path):

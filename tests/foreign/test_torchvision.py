@@ -61,14 +61,14 @@ def test_a_picture_gets_the_probabilities_that_torchvision_gives_it(toys, turn, 
     with torch.inference_mode():
         theirs = net(((crop - MEAN) / DEVIATION).permute(0, 3, 1, 2)).softmax(1).numpy()
     ours = classifier.probabilities(pictures)
-    assert run["variant"] == "toy-torchvision"
+    assert run.variant == "toy-torchvision"
     assert np.linalg.norm(ours - theirs) < (2e-3 if way == "half" else 1e-5) * np.linalg.norm(theirs)
 
 
 def test_outputs_without_names_are_numbered_and_said_to_be_unknown(toys, turn, net):
     run = turn(WAYS["zip"](net))
-    assert run["classes"] == [f"output-000{i}" for i in range(CLASSES)]
-    assert any("`classes`" in said for said in run["converted"]["not_known"])
+    assert run.classes == tuple(f"output-000{i}" for i in range(CLASSES))
+    assert any("`classes`" in sentence for sentence in run.converted.not_known)
 
 
 def rezipped(data, change):

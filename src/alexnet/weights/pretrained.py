@@ -29,6 +29,8 @@ from alexnet.weights import checkpoint, manifest
 WEIGHTS = "model.safetensors"
 
 Json = dict[str, object]
+"""A JSON object in the terms of Hugging Face's tools, written and never read."""
+
 Errors = Metrics | Evaluation
 
 BILINEAR = 2
@@ -49,8 +51,8 @@ def save(
         folder: New or empty.
         model: In float32.
         mean: (S, S, 3) mean image, 0..255.
-        header: Of the weight file that the network comes from.
-        licence: Of the weights, as an identifier of Hugging Face's such as `bsd-3-clause`.
+        header: Header of the weight file that the network comes from.
+        licence: Licence of the weights, as Hugging Face names it, such as `bsd-3-clause`; None where nobody states it.
         evaluation: Errors that stand in the card before those of the header.
 
     Raises:
@@ -61,42 +63,42 @@ def save(
         raise UsageError(f"{folder} exists already; give a new folder")
     header = _public(header)
     measured = header.metrics if evaluation is None else evaluation
-    with _whole(folder.absolute()) as made:
-        _write_json(made / "config.json", config(model, header))
-        _write_json(made / "preprocessor_config.json", preprocessor(model, mean, header.preprocessing))
-        write(made / "README.md", card(folder.absolute().name, model, header, licence, measured))
-        with manifest.renewed(made / WEIGHTS):
-            checkpoint.save(made / WEIGHTS, model, mean, header)
+    with _whole(folder.absolute()) as draft:
+        _write_json(draft / "config.json", config(model, header))
+        _write_json(draft / "preprocessor_config.json", preprocessor(model, mean, header.preprocessing))
+        write(draft / "README.md", card(folder.absolute().name, model, header, licence, measured))
+        with manifest.renewed(draft / WEIGHTS):
+            checkpoint.save(draft / WEIGHTS, model, mean, header)
 
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """Gives a folder to fill, which takes its name when it is whole; an error removes it.
+    """Yields a draft folder to fill, which takes the name when it is whole; an error removes it.
 
-    What is filled for a folder that is there already (where somebody stands, or another disk begins) moves into it.
+    Where the folder exists already (it may be someone's working directory, or a mount point), the files move into it.
     """
     with plain_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         is_there = folder.exists()
         with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder if is_there else folder.parent) as work:
-            made = Path(work) / folder.name
-            made.mkdir()
-            yield made
+            draft = Path(work) / folder.name
+            draft.mkdir()
+            yield draft
             if not is_there:
-                made.rename(folder)
+                draft.rename(folder)
                 return
-            for path in list(made.iterdir()):
+            for path in list(draft.iterdir()):
                 path.rename(folder / path.name)
 
 
 def _public(header: Header) -> Header:
-    """Leaves out what is of the machine that trained: its name for the data, its files, itself."""
+    """Returns the header without the machine that trained, its name for the data, and the files left out there."""
     data = structs.replace(header.data, source=None, quarantine=()) if header.data else None
     return structs.replace(header, machine=None, data=data)
 
 
 def config(model: Network, header: Header) -> Json:
-    """Returns `config.json`: their entries, and of ours what the network is and takes."""
+    """Returns `config.json`: the entries that Hugging Face's tools read, and our design and preprocessing."""
     return {
         "architectures": [type(model).__name__],
         "model_type": "alexnet",
@@ -113,7 +115,7 @@ def config(model: Network, header: Header) -> Json:
 def preprocessor(model: Network, mean: NDArray[np.float32], preprocessing: Preprocessing) -> Json:
     """Returns `preprocessor_config.json`: (pixel / 255 - image_mean) / image_std is (pixel - mean) / divide_pixels_by.
 
-    Differs: their processors subtract one colour; that of a mean image is its average where the network looks.
+    Differs: their processors subtract one colour. Here it is the average of the mean image over the centre view.
     """
     side, size = len(mean), model.input_size
     margin = (side - size) // 2
@@ -136,9 +138,9 @@ def preprocessor(model: Network, mean: NDArray[np.float32], preprocessing: Prepr
 
 
 def card(name: str, model: Network, header: Header, licence: str | None, measured: Errors | None) -> str:
-    """Returns the model card: YAML for machines, then text; what is not known is said.
+    """Returns the model card: YAML for machines, then text; it says so where something is not known.
 
-    Names come from folders and files of anybody's: each is one line, and none is markup.
+    Names come from strangers' folders and files, so each is kept to one line and none is markup.
     """
     data, converted, classes = header.data or Dataset(), header.converted, header.classes
     source = data.name or (f"the data of {converted.file}" if converted else "data that it does not name")
@@ -187,11 +189,12 @@ def _data(source: str, data: Dataset, converted: Conversion | None) -> str:
 def _errors(measured: Errors | None) -> str:
     if not measured:
         return "Not measured: the weight file records no errors. `alexnet evaluate` measures them."
-    rows = [f"| {title} error | {getattr(measured, key):.2%} |" for title, key in _ERRORS.items()]
+    rows = [f"| {title} error | {error:.2%} |" for title, error in _by_title(measured)]
     return "\n".join(["| measure | value |", "|---|---:|", *rows, "", f"Protocol: {_text(_protocol(measured))}."])
 
 
-_ERRORS = {"top-1": "top1_error", "top-5": "top5_error"}
+def _by_title(measured: Errors) -> list[tuple[str, float]]:
+    return [("top-1", measured.top1_error), ("top-5", measured.top5_error)]
 
 
 def _protocol(measured: Errors) -> str:
@@ -202,8 +205,8 @@ def _results(source: str, measured: Errors | None) -> list[Json]:
     if not measured:
         return []
     metrics = [
-        {"type": "accuracy", "name": f"{title} accuracy, {_protocol(measured)}", "value": 1 - getattr(measured, key)}
-        for title, key in _ERRORS.items()
+        {"type": "accuracy", "name": f"{title} accuracy, {_protocol(measured)}", "value": 1 - error}
+        for title, error in _by_title(measured)
     ]
     dataset = {"name": source, "type": "image-folder", "split": measured.split}
     return [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}]
@@ -214,7 +217,7 @@ def _json(value: object) -> str:
 
 
 def _text(name: object) -> str:
-    """Gives a name as one line that neither Markdown nor HTML takes for more than text."""
+    """Returns a name as one line that neither Markdown nor HTML takes for more than text."""
     return re.sub(r"([\\`*_\[\]#|~$!])", r"\\\1", escape(printable(str(name)), quote=False))
 
 
