@@ -4,6 +4,7 @@ import subprocess
 import pytest
 
 from alexnet.benches import Size
+from alexnet.observer import Observer
 
 
 @pytest.fixture
@@ -21,6 +22,20 @@ def tiny():
         pictures=12,
         stores=(20, 2000),
     )
+
+
+@pytest.fixture
+def notices():
+    """An observer that keeps the lines it is told, as `notices.lines`."""
+
+    class Notices(Observer):
+        def __init__(self):
+            self.lines = []
+
+        def notice(self, text):
+            self.lines.append(text)
+
+    return Notices()
 
 
 @pytest.fixture

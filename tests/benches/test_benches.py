@@ -43,11 +43,10 @@ def rows(result):
     return {row.name: row for row in result.rows}
 
 
-def test_all_gives_rows_limits_layers_and_facts(answers, tiny, monkeypatch):
+def test_all_gives_rows_limits_layers_and_facts(answers, tiny, notices, monkeypatch):
     answers(canned)
     monkeypatch.setattr(machine, "cores", lambda: 2)
-    said = []
-    result = benches.run("all", per_layer=True, notice=said.append, size=tiny)
+    result = benches.run("all", per_layer=True, observer=notices, size=tiny)
     written = json.loads(to_json(result))
     assert list(written) == ["bench", "machine", "limits", "rows", "layers"]
     assert written["limits"] == result.limits == RATES
@@ -59,7 +58,7 @@ def test_all_gives_rows_limits_layers_and_facts(answers, tiny, monkeypatch):
     assert layer.operations_ms == layer.bytes_ms == 2.0
     columns = ["forward_ms", "backward_ms", "flop", "bytes", "operations_ms", "bytes_ms"]
     assert list(written["layers"][0]) == ["name", *columns]
-    assert any(line.startswith("left out: OpenVINO float32") for line in said)
+    assert any(line.startswith("left out: OpenVINO float32") for line in notices.lines)
     shown = render.bench(result)
     assert "conv1" in shown
     assert "x plain PyTorch" in shown
@@ -90,12 +89,11 @@ def test_latency_is_compared_with_reading_the_weights_and_with_multiplying(answe
     assert found[f"{latency} that and the convolutions"].value == pytest.approx(1.0)
 
 
-def test_two_processes_are_not_measured_on_one_core(answers, tiny, monkeypatch):
+def test_two_processes_are_not_measured_on_one_core(answers, tiny, notices, monkeypatch):
     answers(canned)
     monkeypatch.setattr(machine, "cores", lambda: 1)
-    said = []
-    assert benches.run("parallel", notice=said.append, size=tiny).rows == []
-    assert said == ["left out: parallel: 2 processes need as many cores, there is 1"]
+    assert benches.run("parallel", observer=notices, size=tiny).rows == []
+    assert notices.lines == ["left out: parallel: 2 processes need as many cores, there is 1"]
 
 
 def test_an_unknown_bench_is_refused():

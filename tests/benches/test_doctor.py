@@ -87,14 +87,13 @@ def test_no_batch_fits_where_there_is_too_little_memory(pictures):
     assert any("fit in memory" in sentence for sentence in findings.advice)
 
 
-def test_what_cannot_be_measured_is_said(monkeypatch, store):
+def test_what_cannot_be_measured_is_said(monkeypatch, store, notices):
     def fail(contestant, size):
         raise Failed("no memory")
 
     monkeypatch.setattr(doctor, "launch", fail)
-    said = []
-    findings = doctor.examine(str(store.directory), "toy", notice=said.append, size=SIZE)
-    assert "not measured: training steps: no memory" in said
+    findings = doctor.examine(str(store.directory), "toy", observer=notices, size=SIZE)
+    assert "not measured: training steps: no memory" in notices.lines
     assert findings.bound_by == "unknown"
     assert render.doctor(findings)
 

@@ -15,6 +15,7 @@ from alexnet.benches.contest import Notice
 from alexnet.benches.findings import Bench, Findings
 from alexnet.benches.size import Size
 from alexnet.errors import UsageError
+from alexnet.observer import Observer
 
 __all__ = ["Bench", "Size", "run"]
 
@@ -23,7 +24,7 @@ def run(
     what: str,
     data: str | None = None,
     per_layer: bool = False,
-    notice: Notice = lambda text: None,
+    observer: Observer | None = None,
     size: Size | None = None,
 ) -> Bench:
     """Runs one bench, or all of them.
@@ -32,7 +33,7 @@ def run(
         what: `lrn`, `train`, `data`, `predict`, `parallel` or `all`.
         data: Pictures for `data`: a folder of them, or any source or store; None makes photographs up.
         per_layer: Adds the time of each layer of the two-tower network to `train`.
-        notice: Receives a line for each step of the work, and for what was left out, with the reason.
+        observer: Is told of each turn, and of what was left out, with the reason.
         size: How much to measure.
 
     Raises:
@@ -48,6 +49,7 @@ def run(
     }
     if what not in (*functions, "all"):
         raise UsageError(f"no bench {what!r}; there are {', '.join(functions)} and all")
+    notice = (observer or Observer()).notice
     parts = [functions[name](size or Size(), notice) for name in (functions if what == "all" else [what])]
     limits = {limit: rate for part in parts for limit, rate in part.limits.items()}
     layers = [layer for part in parts for layer in part.layers]

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from itertools import count, repeat
 from pathlib import Path
@@ -23,16 +23,15 @@ from alexnet.benches.train import TWO_TOWER, made_up_batch
 from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.augment import augment, draw
-from alexnet.data.batches import indices, prefetch
-from alexnet.data.pictures import MEMORY_BUDGET, Pictures
+from alexnet.data.batches import indices
+from alexnet.data.feed import Batch, Feed
+from alexnet.data.pictures import MEMORY_BUDGET
 from alexnet.data.shards import EXAMPLES_PER_SHARD
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, pack
 from alexnet.models.create import create
 from alexnet.seeds import generator
 from alexnet.training.step import Step
-
-Batch = tuple[Tensor, Tensor]
 
 
 def bench(size: Size, notice: Notice, data: str | None = None) -> Findings:
@@ -85,8 +84,8 @@ def packed(size: Size, store: Path) -> float:
     opened = Store(store)
     for first in range(0, len(opened.splits["train"]), EXAMPLES_PER_SHARD):
         opened.splits["train"].jpeg(first)
-    with _batches(opened, size, torch.float32) as batch:
-        return _rate(batch, size)
+    with closing(_feed(opened, size, torch.float32)) as feed:
+        return _rate(feed.batch, size)
 
 
 def raw(size: Size, store: Path, folder: Path) -> float:
@@ -129,16 +128,18 @@ def pil(size: Size, store: Path, folder: Path) -> float:
 
 
 def training(size: Size, store: Path | None = None, memory_budget: int = 0) -> float:
-    """Measures the images/s of our two-tower training step on pictures from a store, or on one made-up batch.
-
-    As in `training.loop`, a thread makes batches in advance.
-    """
+    """Measures the images/s of our two-tower training step on pictures from a store, or on one made-up batch."""
     model = create(TWO_TOWER, input_size=size.input_size).to(machine.device())
     step = Step(model, _settings(size), machine.dtype("auto"))
     if store is None:
         images, labels = made_up_batch(size.batch, _side(size))
         return _training_rate(step, repeat((images.to(step.dtype, memory_format=torch.channels_last), labels)), size)
-    with _batches(Store(store), size, step.dtype, memory_budget) as make, closing(prefetch(make, count())) as batches:
+    with (
+        closing(_feed(Store(store), size, step.dtype, memory_budget)) as feed,
+        closing(feed.batches(count())) as batches,
+    ):
+        if memory_budget:
+            feed.pictures.read(range(len(feed.split)))  # so that what is kept decoded is there from the first step
         return _training_rate(step, batches, size)
 
 
@@ -150,25 +151,9 @@ def _side(size: Size) -> int:
     return size.input_size or 227
 
 
-@contextmanager
-def _batches(store: Store, size: Size, dtype: torch.dtype, budget: int = 0) -> Iterator[Callable[[int], Batch]]:
-    """Yields a function that makes the batch of a step as `training.loop` does; what fits is decoded before."""
-    train, split, device, side = _settings(size), store.splits["train"], machine.device(), _side(size)
-    mean = torch.from_numpy(store.mean_image).to(device)
-    pictures = Pictures(split, store.size, budget, torch.get_num_threads())
-
-    def batch(step: int) -> Batch:
-        chosen = indices(train.seed, step, train.batch_size, len(split))
-        draws = draw(train, store.covariance, step, store.size, side)
-        images = augment(pictures.read(chosen), draws, mean, side, dtype)
-        return images, torch.from_numpy(split.labels[chosen]).to(device)
-
-    try:
-        if budget:
-            pictures.read(range(len(split)))
-        yield batch
-    finally:
-        pictures.close()
+def _feed(store: Store, size: Size, dtype: torch.dtype, memory_budget: int = 0) -> Feed:
+    threads = torch.get_num_threads()
+    return Feed(_settings(size), store, _side(size), dtype, machine.device(), memory_budget, threads=threads)
 
 
 def _rate(batch: Callable[[int], object], size: Size) -> float:

@@ -27,6 +27,7 @@ from alexnet.data.store import Store, pack
 from alexnet.errors import AlexNetError
 from alexnet.machine import Facts
 from alexnet.models.variants import row, stored_size
+from alexnet.observer import Observer
 
 READ_AT_MOST = 256 << 20
 WORTH_SAYING_S = 120
@@ -69,22 +70,20 @@ class Examination:
     advice: list[str]  # what to change, in sentences
 
 
-def examine(
-    data: str | None, variant: str, notice: Notice = lambda text: None, size: Size | None = None
-) -> Examination:
+def examine(data: str | None, variant: str, observer: Observer | None = None, size: Size | None = None) -> Examination:
     """Measures each stage between the disk and the weights, for a few seconds each.
 
     Args:
         data: A source, a store or a folder of pictures; None makes photographs up.
         variant: The network to train.
-        notice: Receives a line for each step of the work, and for what could not be measured, with the reason.
+        observer: Is told of each measurement, and of what could not be measured, with the reason.
         size: How much to measure.
 
     Raises:
         UsageError: There is no such network or data.
         DataError: The data cannot be read.
     """
-    size = size or Size()
+    notice, size = (observer or Observer()).notice, size or Size()
     side = size.input_size or row(variant).input_size
     with tempfile.TemporaryDirectory(prefix="alexnet-doctor-") as scratch:
         rates, picture_bytes = _loading(Path(scratch), data, variant, side, size, notice)

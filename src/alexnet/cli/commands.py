@@ -251,7 +251,7 @@ def bench(asked: Namespace) -> None:
     """Measures speed."""
     from alexnet import benches
 
-    result = benches.run(asked.what, data=asked.data, per_layer=asked.per_layer, notice=_notice)
+    result = benches.run(asked.what, data=asked.data, per_layer=asked.per_layer, observer=render.TrainingDisplay())
     render.answer(asked, msgspec.to_builtins(result), render.bench(result))
 
 
@@ -260,7 +260,7 @@ def doctor(asked: Namespace) -> None:
     from alexnet.benches import doctor as examination
 
     data = None if asked.data is None else from_anywhere(asked.data)
-    found = examination.examine(data, asked.variant, notice=_notice)
+    found = examination.examine(data, asked.variant, render.TrainingDisplay())
     render.answer(asked, msgspec.to_builtins(found), render.doctor(found))
 
 

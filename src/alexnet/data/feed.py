@@ -31,6 +31,7 @@ class Feed:
         device: Where images and labels are needed.
         memory_budget: Bytes that decoded pictures may take.
         team: The processes that share the batch.
+        threads: Pictures read at the same time; None leaves the number to `Pictures`.
     """
 
     def __init__(
@@ -42,12 +43,13 @@ class Feed:
         device: torch.device,
         memory_budget: int = MEMORY_BUDGET,
         team: Team = ALONE,
+        threads: int | None = None,
     ) -> None:
         self.settings, self.store, self.team = settings, store, team
         self.input_size, self.dtype, self.device = input_size, dtype, device
         self.split = store.splits["train"]
         self.mean = torch.from_numpy(store.mean_image).to(device)
-        self.pictures = Pictures(self.split, store.size, memory_budget)
+        self.pictures = Pictures(self.split, store.size, memory_budget, threads)
 
     def batch(self, step: int) -> Batch:
         """Returns the images and labels of one step, ready for the network."""
