@@ -46,12 +46,12 @@ class Options:
     variant: str | None = None
 
 
-def convert(source: Path, run: Path, options: Options = Options()) -> Description:
+def convert(source: Path, folder: Path, options: Options = Options()) -> Description:
     """Writes a run folder with the network of another program.
 
     Args:
         source: Its weights; a folder of cuda-convnet's checkpoints stands for the newest.
-        run: Folder to make; new or empty.
+        folder: The run folder to make; new or empty.
         options: What the file cannot state.
 
     Returns:
@@ -62,8 +62,8 @@ def convert(source: Path, run: Path, options: Options = Options()) -> Descriptio
         UsageError: The file does not exist, the folder holds something, or an option is missing or does not fit.
         DataError: The disk is full.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise UsageError(f"{run} exists already; give a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already; give a new folder")
     path = _newest(source) if source.is_dir() else source
     imported = _with_our_dropout(read(path, options.variant))
     classes, guess = _classes(imported, options.classes)
@@ -71,12 +71,12 @@ def convert(source: Path, run: Path, options: Options = Options()) -> Descriptio
     model = _network(imported, len(classes), path)
     mean, guess = _mean(imported, options.mean, model)
     description = _describe(path, replace(imported, unknown=(*imported.unknown, *guess)), model, classes, mean)
-    with plain_errors(run):
-        run.mkdir(parents=True, exist_ok=True)
-    made = Run(run)
-    with manifest.renewed(made.best):
-        checkpoint.save(made.best, model, mean, Header.of(description, model.design))
-    write(made.config, description.to_json() + "\n")
+    run = Run(folder)
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with manifest.renewed(run.best):
+        checkpoint.save(run.best, model, mean, Header.of(description, model.design))
+    write(run.config, description.to_json() + "\n")
     return description
 
 
@@ -107,14 +107,14 @@ def _rate(imported: Imported) -> float:
 
 
 def _classes(imported: Imported, spec: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the class of each output, and as sentences what was taken without being stated."""
+    """Returns the class of each output, and a sentence for what the file does not state."""
     count = len(imported.tensors["fc8.weight"])
     if spec is not None:
         return read_classes(spec, count), ()
     order = imported.dialect.class_order
     if count == 1000:
         words = "sorted by WordNet id" if order == WORDNET else "by the development kit's number"
-        guess = f"its classes: 1,000 outputs were taken for ImageNet's {words}; `classes` says otherwise"
+        guess = f"its classes: 1,000 outputs were taken for ImageNet's {words}; `classes` may name others"
         return read_classes(order, count), (guess,)
     guess = f"its classes: the {count:,} outputs are only numbered; name them by a file as `classes`"
     return tuple(f"output-{i:04d}" for i in range(count)), (guess,)
@@ -132,7 +132,7 @@ def _network(imported: Imported, classes: int, path: Path) -> Network:
 
 
 def _mean(imported: Imported, file: Path | None, model: Network) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Returns the mean image, (S, S, 3) with S the side of stored pictures, and what was taken as in `_classes`."""
+    """Returns the mean image, (S, S, 3) with S the side of stored pictures, and sentences as `_classes` does."""
     dialect, guess = imported.dialect, []
     mean = imported.mean if file is None else read_mean(file, dialect.is_bgr)
     if mean is None:
@@ -168,8 +168,8 @@ def _describe(
             file=path.name,
             sha256=digest,
             layers=dict(imported.mapping),
-            translated=tuple(imported.translated),
-            not_known=tuple(imported.unknown),
+            translated=imported.translated,
+            not_known=imported.unknown,
         ),
         versions={"alexnet": __version__, "python": platform.python_version(), "torch": str(torch.__version__)},
         started=datetime.now(UTC).isoformat(timespec="seconds"),

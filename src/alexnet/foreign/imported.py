@@ -14,9 +14,6 @@ from alexnet.records import Square
 
 KERNELS = (11, 5, 3, 3, 3)
 
-MAX_BYTES = 2 << 30
-"""Larger files are refused unread: eight times an AlexNet of 1,000 classes."""
-
 
 @dataclass(frozen=True)
 class Dialect:

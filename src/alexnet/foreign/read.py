@@ -10,9 +10,12 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.foreign import caffe, convnet, torchvision
-from alexnet.foreign.imported import MAX_BYTES, Imported
+from alexnet.foreign.imported import Imported
 
 EXPECTED = "a .caffemodel of Caffe, a .pth or .safetensors of torchvision, or a checkpoint of cuda-convnet"
+
+MAX_BYTES = 2 << 30
+"""Larger files are refused unread: eight times an AlexNet of 1,000 classes."""
 
 _HEAD = 16
 """Bytes by which a file is recognised, and the fewest that one has."""
