@@ -161,7 +161,7 @@ def test_a_plan_that_makes_no_sense_is_refused(wrong):
 
 def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, tmp_path, alexnet):
     mine = shutil.copytree(run, tmp_path / "mine")
-    ask = ("compress", mine, "--keep", 0.1, "--epochs", 0.7)
+    ask = ("compress", mine, "--keep", 0.1, "--epochs", 0.3)
     code, out, err = alexnet(*ask, "--json")
     assert code == 0, err
     told = json.loads(out)

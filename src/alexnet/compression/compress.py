@@ -11,21 +11,20 @@ Source: Han, Mao, Dally 2016, Deep Compression (AlexNet on ImageNet: 240 MB to 6
 import copy
 import shutil
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from msgspec import structs
 
-from alexnet import config, records
+from alexnet import records
 from alexnet.compression import size
 from alexnet.compression import table as tables
 from alexnet.compression.prune import hold_zeros, prune, soften_dropout, weights_of
-from alexnet.compression.retrain import Stage, gentler, retrain, start_of
+from alexnet.compression.retrain import START, Stage, gentler, retrain
 from alexnet.compression.share import hold_values, share
 from alexnet.compression.table import Table
-from alexnet.config import Train
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import alone_in, plain_errors, write
@@ -65,11 +64,7 @@ class Plan:
 
 
 def compress(
-    weights: Path,
-    store: Store,
-    out: Path,
-    plan: Plan,
-    observer: Observer | None = None,
+    weights: Path, store: Store, out: Path, plan: Plan, observer: Observer | None = None
 ) -> tuple[CompressionStep, ...] | None:
     """Compresses a trained network, or goes on where an earlier call stopped; a finished result is only read.
 
@@ -106,27 +101,22 @@ def compress(
         table, header = Table(work, store, plan.split, trained.model), trained.header
         del trained  # memory: every step reads what it needs
         table.measure("trained", weights, table.float32_bytes)
-        latest = weights
         for stage in _stages(plan):
-            retrained = retrain(stage, latest, _settings(header), table, observer)
+            retrained = retrain(stage, weights, gentler(header), table, observer)
             if retrained is None:
                 return None
-            latest = retrained
+            weights = retrained
         observer.began("coding")
-        _code(latest, header, request, table, out)
+        _code(weights, header, request, table, out)
         shutil.rmtree(work)
         return table.rows
 
 
 def _finished(out: Path, request: CompressionRequest) -> tuple[CompressionStep, ...]:
-    compression = _made_by(out)
+    compression = compressed.read_header(out).compression
     if compression is None or compression.request != request:
         raise UsageError(f"{out} was made of other weights, with other data or settings; choose another place")
     return compression.table
-
-
-def _made_by(out: Path) -> Compression | None:
-    return compressed.read_header(out).compression
 
 
 def _check(trained: Checkpoint, weights: Path, store: Store, out: Path) -> None:
@@ -146,7 +136,7 @@ def _claim(work: Path, request: CompressionRequest) -> None:
         write(note, records.to_json(request))
     text = note.read_bytes() if note.exists() else b""
     if records.read(CompressionRequest, text, note, CheckpointError, f"delete {work} to begin anew") != request:
-        raise UsageError(f"{work} was begun with other weights, data or settings; delete it or give another --out")
+        raise UsageError(f"{work} was begun with other weights, data or settings; delete it or choose another place")
 
 
 def _stages(plan: Plan) -> tuple[Stage, Stage]:
@@ -161,23 +151,15 @@ def _cut(model: Network, keep: float) -> None:
     soften_dropout(model, keep)
 
 
-def _settings(header: Header) -> Train:
-    """Returns how to train again: as the network was trained, or as a modern one is, but more gently."""
-    modern = replace(config.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
-    return gentler(header.settings or modern)
-
-
 def _code(shared: Path, header: Header, request: CompressionRequest, table: Table, out: Path) -> None:
     """Writes the compressed file twice: once to measure it, and then with the whole table in its header."""
     result, coded = checkpoint.load(shared), table.folder / out.name
-    for name, group in hold_values(checkpoint.load(start_of(shared.parent)).model).items():
+    for name, group in hold_values(checkpoint.load(shared.with_name(START)).model).items():
         group.average(weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
-    kept = structs.replace(header, progress=None, metrics=None, step=None)
-    compressed.save(coded, result.model, result.mean, _made(kept, Compression(request=request)))
+    compression = Compression(request=request)
+    header = structs.replace(header, progress=None, metrics=None, step=None, compression=compression)
+    compressed.save(coded, result.model, result.mean, header)
     table.measure("Huffman", coded, coded.stat().st_size)
+    header = structs.replace(header, compression=structs.replace(compression, table=table.rows))
     with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
-        compressed.save(out, result.model, result.mean, _made(kept, Compression(request=request, table=table.rows)))
-
-
-def _made(header: Header, compression: Compression) -> Header:
-    return structs.replace(header, compression=compression)
+        compressed.save(out, result.model, result.mean, header)

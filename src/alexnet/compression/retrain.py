@@ -12,16 +12,14 @@ from alexnet.models.network import Network
 from alexnet.observer import Observer
 from alexnet.records import Header
 from alexnet.run import Run, describe
-from alexnet.training.loop import begin
+from alexnet.training.loop import resume
 from alexnet.weights import checkpoint
 
 RATE = 0.25
 """Highest learning rate of a retraining over that of the training."""
 
-
-def start_of(run: Path) -> Path:
-    """Returns where the changed network lies before it is trained again in a run folder."""
-    return run.with_name(f"{run.name}-start.safetensors")
+START = "start.safetensors"
+"""The changed network before it is trained again, in the run folder of its training."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,13 @@ def retrain(stage: Stage, weights: Path, settings: Train, table: Table, observer
         The weight file of the retrained network; None if it was stopped.
     """
     run = Run(table.folder / stage.name)
-    start, settings = start_of(run.folder), replace(settings, epochs=stage.epochs)
+    start = run.folder / START
     if not start.exists():
         shutil.rmtree(run.folder, ignore_errors=True)
         model = checkpoint.load(weights).model
         stage.change(model)
-        description = describe(settings, model, table.store, stage.name)
+        description = describe(replace(settings, epochs=stage.epochs), model, table.store, stage.name)
+        run.create(description)
         checkpoint.save(start, model, table.store.mean_image, Header.of(description, model.design))
     model = checkpoint.load(start).model.to(machine.device())
     size = stage.size(model)
@@ -70,7 +69,7 @@ def retrain(stage: Stage, weights: Path, settings: Train, table: Table, observer
     if not run.best.exists():
         observer.began(f"training again, {stage.name}")
         stage.hold(model)
-        with begin(settings, table.store, stage.name, run, observer, start=model, goes_on=True) as training:
+        with resume(table.store, run, observer, start=model) as training:
             if not training.run():
                 return None
     run.last.unlink(missing_ok=True)
@@ -78,9 +77,13 @@ def retrain(stage: Stage, weights: Path, settings: Train, table: Table, observer
     return run.best
 
 
-def gentler(trained: Train) -> Train:
-    """Returns the settings of a training with a lower rate that rises and falls once, measured only at the end."""
-    at_the_end = config.RANGES["evaluate_every"][1]
+def gentler(header: Header) -> Train:
+    """Returns how to train a network again: as it was trained, or else by the modern recipe, but more gently.
+
+    The rate is lower, rises and falls once, and the errors are measured only at the end.
+    """
+    modern = replace(config.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
+    trained, at_the_end = header.settings or modern, config.RANGES["evaluate_every"][1]
     rate = RATE * trained.learning_rate
     return replace(
         trained, steps=None, schedule="one-cycle", warm_up=0.1, learning_rate=rate, evaluate_every=at_the_end

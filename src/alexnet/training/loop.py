@@ -34,7 +34,7 @@ from alexnet.team import ALONE, Team
 from alexnet.training import memory
 from alexnet.training.journal import Journal
 from alexnet.training.parallel import Part
-from alexnet.training.plan import check, check_fit, make_model, total_steps, watched
+from alexnet.training.plan import check, check_fit, check_length, make_model, total_steps, watched
 from alexnet.training.saver import Saver
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step, dead_units
@@ -80,6 +80,7 @@ def begin(
         return
     model = make_model(settings, len(store.classes)) if start is None else start
     check_fit(settings, store, model, team)
+    check_length(settings, store)
     description = describe(settings, model, store, source)
     if team.is_first:
         run.create(description)
@@ -95,7 +96,15 @@ def resume(
     team: Team = ALONE,
     start: Network | None = None,
 ) -> Iterator["Training"]:
-    """Continues a run from its last save; the same as `begin` otherwise.
+    """Continues a run from its last save, or from its start where nothing is saved yet; the same as `begin` otherwise.
+
+    Args:
+        store: The data.
+        run: The run folder.
+        observer: Is told how it goes, and may stop it.
+        team: Processes that train together.
+        start: The network that the run began with, and whose hooks it needs, if it did not begin with its settings'
+            own; weights that are saved replace its weights.
 
     Raises:
         CheckpointError: The folder is no run, its data have changed, or the run is finished and what resuming needs is

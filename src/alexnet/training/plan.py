@@ -42,8 +42,8 @@ def check_fit(settings: Train, store: Store, model: Network, team: Team) -> None
     """Refuses settings that do not fit the data, the machine or the team, before the first step.
 
     Raises:
-        UsageError: Pictures are smaller than the input, the run has a single step at whose end the rate is 0, or the
-            batch fits neither the memory nor the number of processes.
+        UsageError: Pictures are smaller than the input, or the batch fits neither the memory nor the number of
+            processes.
         DataError: There is nothing to train on, or nothing to test on.
     """
     if "train" not in store.splits or not len(store.splits["train"]):
@@ -52,17 +52,26 @@ def check_fit(settings: Train, store: Store, model: Network, team: Team) -> None
         raise UsageError(
             f"the network sees {model.input_size} pixels, the store holds {store.size}: pack the pictures larger"
         )
-    count, batch, pictures = team.images.count, settings.batch_size, len(store.splits["train"])
-    if total_steps(settings, pictures) == 1 and settings.schedule in ("one-cycle", "polynomial"):
-        raise UsageError(
-            f"{pictures} pictures in batches of {batch} make one step, at whose end the rate is 0 and nothing is "
-            "learned: give more epochs, or a smaller batch_size"
-        )
+    count, batch = team.images.count, settings.batch_size
     if batch % count:
         even = batch + -batch % count
         raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: set batch_size={even}")
     memory.check(model, batch, machine.dtype(settings.precision), count)
     watched(store)
+
+
+def check_length(settings: Train, store: Store) -> None:
+    """Refuses to begin a run that would learn nothing.
+
+    Raises:
+        UsageError: The run has a single step, at whose end the rate is 0.
+    """
+    batch, pictures = settings.batch_size, len(store.splits["train"])
+    if total_steps(settings, pictures) == 1 and settings.schedule in ("one-cycle", "polynomial"):
+        raise UsageError(
+            f"{pictures} pictures in batches of {batch} make one step, at whose end the rate is 0 and nothing is "
+            "learned: give more epochs, or a smaller batch_size"
+        )
 
 
 def watched(store: Store) -> str:

@@ -1,8 +1,8 @@
 """Compressed weight files: `sparse` with a network around it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from alexnet.models.network import Network
 from alexnet.records import Header
 from alexnet.weights import checkpoint, evidence, sparse
 from alexnet.weights.checkpoint import MEAN, Checkpoint
+from alexnet.weights.sparse import Floats, Symbols
 
 SUFFIX = ".compressed"
 NAME = f"model{SUFFIX}"
@@ -77,7 +78,7 @@ def load(path: Path) -> Checkpoint:
             wrong = next((name for name in expected if expected[name] != listed.get(name)), "another part")
             raise ValueError(f"{wrong} is not as a {model.variant} has it")
         arrays = sparse.unpack(data, parts)
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore it from a copy") from error
     if header.crc32 != _checksum(arrays):
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
@@ -88,7 +89,7 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(model, mean, {}, header)
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, Any], Header]:
+def _read(path: Path) -> tuple[bytes, dict[str, object], Header]:
     if not path.is_file():
         raise CheckpointError(f"no weight file {path}")
     data = path.read_bytes()
@@ -99,5 +100,5 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any], Header]:
     return data, listing, records.convert(Header, listing, path, CheckpointError, "restore it from a copy")
 
 
-def _checksum(arrays: dict[str, NDArray[Any]]) -> int:
+def _checksum(arrays: Mapping[str, Floats | Symbols]) -> int:
     return checkpoint.checksum({name: torch.from_numpy(array) for name, array in arrays.items()})

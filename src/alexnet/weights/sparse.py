@@ -170,7 +170,7 @@ Entry = Plain | Rows | Deflated | HuffmanCoded
 """How one tensor is stored: an entry of the header's `parts`."""
 
 
-def pack(header: dict[str, Any], tensors: dict[str, Floats], image: NDArray[np.uint8]) -> bytes:
+def pack(header: dict[str, object], tensors: dict[str, Floats], image: NDArray[np.uint8]) -> bytes:
     """Returns tensors and a picture as a compressed file.
 
     Args:
@@ -189,7 +189,7 @@ def pack(header: dict[str, Any], tensors: dict[str, Floats], image: NDArray[np.u
     return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *(content for _, content in coded)])
 
 
-def read_header(data: bytes) -> dict[str, Any]:
+def read_header(data: bytes) -> dict[str, object]:
     """Returns the header of a compressed file, as JSON has it.
 
     Raises:
@@ -205,7 +205,7 @@ def read_header(data: bytes) -> dict[str, Any]:
     return header
 
 
-def read_parts(header: dict[str, Any]) -> tuple[Entry, ...]:
+def read_parts(header: dict[str, object]) -> tuple[Entry, ...]:
     """Returns the parts that the header of `read_header` lists.
 
     Raises:
@@ -214,7 +214,7 @@ def read_parts(header: dict[str, Any]) -> tuple[Entry, ...]:
     return msgspec.convert(header["parts"], tuple[Entry, ...])
 
 
-def unpack(data: bytes, parts: tuple[Entry, ...]) -> dict[str, NDArray[Any]]:
+def unpack(data: bytes, parts: tuple[Entry, ...]) -> dict[str, Floats | Symbols]:
     """Returns the tensors of a compressed file.
 
     Args:
