@@ -1,5 +1,6 @@
 """Budgets that take no time: the toy of all tests, three steps of four pictures."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from alexnet.claims import budgets
-from alexnet.claims.conduct import Request, conduct
+from alexnet.claims.comparison import Comparison
+from alexnet.claims.conduct import conduct
+from alexnet.claims.experiment import Request
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -17,17 +20,16 @@ def tiny(monkeypatch, settings):
     """Every budget that trains and tests becomes three steps of the toy."""
     train = replace(settings, steps=3, stored_size=76, evaluate_every=budgets.ONLY_AT_THE_END)
     small = budgets.Budget("a moment", train, seeds=2, averaged=2)
-    monkeypatch.setattr(budgets, "BUDGETS", dict.fromkeys(budgets.BUDGETS, small))
-    monkeypatch.setattr("alexnet.claims.conduct.BUDGETS", budgets.BUDGETS)
+    monkeypatch.setattr(Comparison, "budgets", dict.fromkeys(budgets.BUDGETS, small))
     return small
 
 
 @pytest.fixture
 def ask(tiny, pictures, tmp_path):
-    """A function (name, out, ...) that answers a claim about `pictures`."""
+    """A function (name, out, ...) that answers a claim about `pictures` and returns what is in `claim.json`."""
 
-    def answer(name, out="out", seeds=None, follower=None, source=None, changes=(), **more):
+    def answer(name, out="out", seeds=None, observer=None, source=None, changes=()):
         request = Request(name, str(source or pictures), "quick", seeds, tmp_path / out, changes)
-        return conduct(request, follower, **more)
+        return json.loads(conduct(request, observer).to_json())
 
     return answer

@@ -1,38 +1,46 @@
-"""From runs to words, on invented answers."""
+"""From answers to words, on invented answers."""
+
+import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from alexnet.claims import answer
-from alexnet.claims.experiment import Trained
+from alexnet.claims.laboratory import Trained
 from alexnet.claims.table import CLAIMS
+from alexnet.records import Description, Preprocessing
+
+DESCRIPTION = Description(classes=("a", "b"), preprocessing=Preprocessing(divide_pixels_by=1.0), seconds=1.0)
 
 
-class Pictures:
-    """Test pictures of two or of six classes, half of them of the first."""
+class Invented:
+    """A laboratory with 400 test pictures of two or of six classes, half of them of the first."""
 
     def __init__(self, classes):
-        self.classes = tuple("abcdef"[:classes])
+        self.store = SimpleNamespace(classes=tuple("abcdef"[:classes]))
         self.labels = np.arange(400) % 2
+        self.wrong = {}
+
+    def answers(self, run, views):
+        guess = np.where(np.arange(400) < self.wrong[run.folder] * 400, 1 - self.labels, self.labels)
+        return np.eye(len(self.store.classes), dtype=np.float32)[guess]
+
+    def training_error(self, run):
+        return 0.5
 
 
 @pytest.fixture
-def measure(monkeypatch, tmp_path):
-    """A function (name, classes, arms) that measures a claim, an arm's seeds naming shares of pictures wrongly."""
+def measure(tmp_path):
+    """A function (name, classes, arms) that measures a claim, the seeds of an arm naming these parts wrongly."""
 
-    def measure(name, classes, **shares):
-        pictures = Pictures(classes)
-        given, runs = {}, {}
-        for arm, wrong in shares.items():
+    def measure(name, classes, **arms):
+        laboratory, runs = Invented(classes), []
+        for arm, wrong in arms.items():
             arm = arm.replace("_", "-")
-            runs[arm] = [Trained(arm, seed, tmp_path / f"{arm}{seed}", 1, 1.0) for seed in range(len(wrong))]
-            for run, share in zip(runs[arm], wrong, strict=True):
-                guess = np.where(np.arange(400) < share * 400, 1 - pictures.labels, pictures.labels)
-                given[run.folder] = np.eye(classes, dtype=np.float32)[guess]
-        monkeypatch.setattr(answer, "answers", lambda run, store, views: given[run.folder])
-        monkeypatch.setattr(answer, "training_error", lambda run, store: 0.5)
-        monkeypatch.setattr(answer, "labels", lambda store: store.labels)
-        return answer.measure(CLAIMS[name], runs, pictures)
+            for seed, part in enumerate(wrong):
+                runs.append(Trained(arm, seed, tmp_path / f"{arm}{seed}", 1, DESCRIPTION))
+                laboratory.wrong[runs[-1].folder] = part
+        return json.loads(CLAIMS[name].experiment.measure(runs, laboratory).to_json())
 
     return measure
 
@@ -60,13 +68,13 @@ def test_what_is_not_seen_says_what_it_takes_to_see_the_papers_figure(measure):
 
 
 def test_an_answer_between_the_papers_figure_and_none_is_called_so(measure):
-    told = measure("lrn", 2, whole=[0.2], without_lrn=[0.205])["answer"][0]
-    assert told.endswith("The experiment is large enough for the paper's 1.4 points, and came out between it and none.")
+    text = measure("lrn", 2, whole=[0.2], without_lrn=[0.205])["answer"][0]
+    assert text.endswith("The experiment is large enough for the paper's 1.4 points, and came out between it and none.")
 
 
 def test_a_difference_as_large_as_the_papers_can_be_ruled_out(measure):
     result = measure("ensemble", 2, whole=[0.2] * 5)
-    assert result["differences"]["top1"]["high"] < CLAIMS["ensemble"].top1
+    assert result["differences"]["top1"]["high"] < CLAIMS["ensemble"].experiment.top1
     assert "So much as the paper's 2.6 points is not there: it lies outside." in result["answer"][0]
 
 

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from msgspec import to_builtins
 from notes import Notes
 from PIL import Image
 
 from alexnet import config
 from alexnet.claims import budgets
-from alexnet.claims.experiment import Stopped
+from alexnet.claims.comparison import Comparison
+from alexnet.claims.experiment import Experiment
+from alexnet.claims.laboratory import Stopped
 from alexnet.claims.table import CLAIMS
 from alexnet.data.share import from_store
 from alexnet.data.store import Store, pack
@@ -23,7 +24,7 @@ from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.training.plan import make_model
 
-TIMES = ("cost", "written", "page", "rows")
+TIMES = ("cost", "written", "rows")
 
 
 def numbers(result):
@@ -41,7 +42,7 @@ def test_every_claim_that_trains_has_an_answer(name, ask, tmp_path):
     assert len(found["each"]) == (0 if name == "ensemble" else 2)
     assert "one seed" not in result["answer"][0]
     written = json.loads((tmp_path / "out" / name / "claim.json").read_text())
-    assert written == {key: value for key, value in result.items() if key != "page"}
+    assert written == result
     page = (tmp_path / "out" / name / "claim.html").read_text()
     assert CLAIMS[name].statement in page
     assert found["verdict"] in page
@@ -53,20 +54,20 @@ def test_the_same_seeds_give_the_same_numbers(ask):
 
 
 def test_an_interrupted_experiment_resumes_and_gives_what_the_unbroken_one_gives(ask):
-    notes = Notes()
+    notes = Notes(last=5)
     with pytest.raises(Stopped):
-        ask("dropout", "broken", follower=notes, should_stop=lambda: notes.steps == 5)
+        ask("dropout", "broken", observer=notes)
     again = Notes()
-    broken = ask("dropout", "broken", follower=again)
+    broken = ask("dropout", "broken", observer=again)
     assert (len(notes.runs), len(again.runs), again.steps) == (2, 3, 7)
     assert numbers(broken) == numbers(ask("dropout", "whole"))
 
 
 def test_what_is_finished_is_not_run_again_and_claims_share_the_whole_network(ask):
     first, second, again = Notes(), Notes(), Notes()
-    ask("lrn", follower=first)
-    ask("colour", follower=second)
-    ask("lrn", follower=again)
+    ask("lrn", observer=first)
+    ask("colour", observer=second)
+    ask("lrn", observer=again)
     assert first.runs == ["whole, seed 0", "without-lrn, seed 0", "whole, seed 1", "without-lrn, seed 1"]
     assert second.runs == ["without-colour, seed 0", "without-colour, seed 1"]
     assert again.runs == []
@@ -76,8 +77,8 @@ def test_a_finished_run_is_an_ordinary_one_whose_weights_give_the_claims_errors(
     row = ask("overlap")["rows"][0]
     run = next(path for path in (tmp_path / "out" / "runs").iterdir() if str(path) == row["run"])
     store = Store(json.loads((run / "config.json").read_text())["data"]["source"])
-    summary = to_builtins(evaluate([load(run)], store, "val")[0])
-    assert summary["top1_error"] == pytest.approx(row["top1_error"])
+    evaluation, _ = evaluate([load(run)], store, "val")
+    assert evaluation.top1_error == pytest.approx(row["top1_error"])
     assert not (run / "last.safetensors").exists()
 
 
@@ -85,15 +86,15 @@ def test_the_training_error_is_of_the_training_pictures_seen_as_the_test_picture
     row = ask("overlap")["rows"][0]
     run = Path(row["run"])
     store = Store(json.loads((run / "config.json").read_text())["data"]["source"])
-    summary = to_builtins(evaluate([load(run)], store, "train")[0])
-    assert row["training_error"] == summary["top1_error"]
+    evaluation, _ = evaluate([load(run)], store, "train")
+    assert row["training_error"] == evaluation.top1_error
 
 
 def test_numbers_of_another_kind_are_another_run(ask, monkeypatch):
     ask("overlap")
     notes = Notes()
-    monkeypatch.setattr("alexnet.claims.experiment.machine", SimpleNamespace(dtype=lambda setting: "other"))
-    ask("overlap", follower=notes)
+    monkeypatch.setattr("alexnet.claims.laboratory.machine", SimpleNamespace(dtype=lambda setting: "other"))
+    ask("overlap", observer=notes)
     assert len(notes.runs) == 4
 
 
@@ -107,15 +108,15 @@ def test_the_ensemble_is_compared_with_the_mean_of_its_members(ask):
 def test_seeds_are_paired(ask):
     result = ask("lrn")
     whole, without = (
-        [row["top1_error"] for row in result["rows"] if row["name"] == name] for name in CLAIMS["lrn"].arms
+        [row["top1_error"] for row in result["rows"] if row["name"] == name] for name in CLAIMS["lrn"].experiment.arms
     )
     assert result["differences"]["top1"]["each"] == pytest.approx(np.subtract(without, whole))
 
 
-@pytest.mark.parametrize("name", [name for name, row in CLAIMS.items() if row.kind == "arms"])
+@pytest.mark.parametrize("name", [name for name, row in CLAIMS.items() if row.experiment.kind == "arms"])
 def test_the_arms_differ_by_one_change_of_the_settings(name):
     base = budgets.BUDGETS["full"].train
-    ours, theirs = (config.to_json(change(base)) for change in CLAIMS[name].arms.values())
+    ours, theirs = (config.to_json(config.change(base, arm)) for arm in CLAIMS[name].experiment.arms.values())
     changed = {key for key in ours if ours[key] != theirs[key]}
     assert changed == {
         "lrn": {"lrn"},
@@ -130,10 +131,9 @@ def test_the_arms_differ_by_one_change_of_the_settings(name):
 
 @pytest.mark.parametrize("budget", ["quick", "standard", "full"])
 def test_every_arm_of_every_budget_is_a_network(budget):
-    for row in CLAIMS.values():
-        train = (budgets.RACE_BUDGETS if row.kind == "race" else budgets.BUDGETS)[budget].train
-        for change in row.arms.values():
-            settings = change(replace(train, initialisation="none"))
+    for experiment in (row.experiment for row in CLAIMS.values() if isinstance(row.experiment, Experiment)):
+        for arm in experiment.arms:
+            settings = experiment.settings(arm, replace(experiment.budgets[budget].train, initialisation="none"))
             with torch.device("meta"):
                 model = make_model(settings, 10)
             assert settings.stored_size >= model.input_size
@@ -149,10 +149,10 @@ def test_parameters_are_the_lectures(ask):
 
 
 def test_the_plan_and_its_weaknesses_are_told_before_the_first_run(ask):
-    notes = Notes()
+    notes = Notes(last=1)
     with pytest.raises(Stopped):
-        ask("lrn", follower=notes, should_stop=lambda: True)
-    said = "\n".join(notes.said)
+        ask("lrn", observer=notes)
+    said = "\n".join(notes.notices)
     assert CLAIMS["lrn"].statement in said
     assert "4 runs, 4 to be trained: about " in said
     assert "3 classes: five guesses name every class, so only the top-1 error is compared" in said
@@ -166,11 +166,11 @@ def test_pictures_without_colours_are_told_before_colour_is_put_to_the_test(ask,
         for i in range(3):
             noise = np.random.default_rng([i, *name.encode()]).integers(0, 255, (90, 90)).astype(np.uint8)
             Image.fromarray(noise).save(tmp_path / "gray" / name / f"{i}.png")
-    notes = Notes()
+    notes = Notes(last=1)
     for name in ("colour", "overlap"):
         with pytest.raises(Stopped):
-            ask(name, source=tmp_path / "gray", follower=notes, should_stop=lambda: True)
-    assert sum("all but gray" in said for said in notes.said) == 1
+            ask(name, source=tmp_path / "gray", observer=notes)
+    assert sum("all but gray" in text for text in notes.notices) == 1
 
 
 def test_five_classes_or_fewer_have_no_top5(ask):
@@ -179,17 +179,17 @@ def test_five_classes_or_fewer_have_no_top5(ask):
 
 @pytest.mark.parametrize(("name", "seeds", "least"), [("lrn", 0, 1), ("ensemble", 1, 2)])
 def test_too_few_seeds_are_refused(ask, name, seeds, least):
-    with pytest.raises(UsageError, match=f"this claim takes --seeds {least} or more, got {seeds}"):
+    with pytest.raises(UsageError, match=f"this claim takes {least} or more seeds, got {seeds}"):
         ask(name, seeds=seeds)
 
 
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
-        ("lrn", "lrn=false", "--set lrn does not fit this claim: it is what without-lrn changes"),
-        ("towers", "variant=alexnet", "--set variant does not fit this claim: it is what two-towers changes"),
+        ("lrn", "lrn=false", "the setting lrn does not fit this claim: it is what without-lrn changes"),
+        ("towers", "variant=alexnet", "the setting variant does not fit this claim: it is what two-towers changes"),
         ("colour", "evaluate_every=1", "nothing may be chosen by the pictures that the answer is measured on"),
-        ("lrn", "input_size=99", r"crops of 99 pixels do not fit into pictures of 76: add --set stored_size=112"),
+        ("lrn", "input_size=99", r"crops of 99 pixels do not fit into pictures of 76: set stored_size=112 too"),
         ("lrn", "variant=one-weird-trick", "one-weird-trick has nothing that this claim takes away"),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_set_too_small_for_a_split_is_refused_before_the_work(ask, make_folder
     few = make_folder(tmp_path / "few", {"red": 1, "blue": 3})
     notes = Notes()
     with pytest.raises(DataError, match="class 'red' has 1 picture: a split needs at least 2"):
-        ask("lrn", source=few, follower=notes)
+        ask("lrn", source=few, observer=notes)
     assert notes.runs == []
 
 
@@ -234,5 +234,5 @@ def test_a_packed_store_of_another_size_is_packed_anew(ask, store, tmp_path):
 
 def test_a_budget_takes_a_share_of_the_pictures(ask, monkeypatch, tiny):
     small = dict.fromkeys(budgets.BUDGETS, replace(tiny, pictures=9))
-    monkeypatch.setattr("alexnet.claims.conduct.BUDGETS", small)
+    monkeypatch.setattr(Comparison, "budgets", small)
     assert ask("views")["data"]["counts"] == {"train": 9, "val": 9}

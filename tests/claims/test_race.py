@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from notes import Notes
 
-from alexnet.claims import budgets, race
-from alexnet.claims.conduct import Request, conduct
-from alexnet.claims.experiment import Stopped
+from alexnet.claims import budgets, race, words
+from alexnet.claims.conduct import conduct
+from alexnet.claims.curve import Curve
+from alexnet.claims.experiment import Request
+from alexnet.claims.laboratory import Stopped
 from alexnet.claims.page import race_chart
-from alexnet.claims.race import Curve, Runner, compare, most_epochs
+from alexnet.claims.race import Race, RaceRow, Runner, most_epochs
+from alexnet.claims.statistics import compare_epochs
 from alexnet.config import PAPER
 from alexnet.errors import UsageError
+from alexnet.run import Run
 
 
 @pytest.fixture
@@ -21,21 +25,21 @@ def ask(monkeypatch, settings, pictures, tmp_path):
     """A function (out, ...) that races the toy over three rates for four epochs."""
     train = replace(settings, steps=None, epochs=4, schedule="constant", stored_size=76, evaluate_every=1e6)
     small = budgets.Budget("a moment", replace(train, crops=False, flips=False, colour="none", dropout=0.0), seeds=1)
-    monkeypatch.setattr("alexnet.claims.conduct.RACE_BUDGETS", {"quick": small})
+    monkeypatch.setattr(Race, "budgets", {"quick": small})
     monkeypatch.setattr(race, "RATES", (1e-6, 0.003, 0.01))
 
-    def answer(out="out", seeds=None, follower=None, source=None, should_stop=lambda: False, changes=()):
+    def answer(out="out", seeds=None, observer=None, source=None, changes=()):
         request = Request("relu", str(source or pictures), "quick", seeds, tmp_path / out, changes)
-        return conduct(request, follower, should_stop)
+        return json.loads(conduct(request, observer).to_json())
 
     return answer
 
 
 def write_curve(folder, errors):
-    rows = [{"step": i + 1, "error": error, "images_per_s": 10.0} for i, error in enumerate(errors)]
+    rows = [{"step": i + 1, "epoch": 0.0, "loss": 1.0, "error": e, "images_per_s": 10.0} for i, e in enumerate(errors)]
     rows.insert(1, {"step": 1, "val_loss": 1.0})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    curve = Curve(folder, 4)
+    curve = Curve(folder / "metrics.jsonl", 4)
     curve.read()
     return curve
 
@@ -53,7 +57,7 @@ def test_the_level_is_reached_when_the_error_of_a_whole_epoch_is_that_low(tmp_pa
 def test_a_growing_curve_is_read_on(tmp_path):
     curve = write_curve(tmp_path, [0.5])
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 2, "error": 0.25, "images_per_s": 10.0}\n')
+        file.write('{"step": 2, "epoch": 0.5, "loss": 1.0, "error": 0.25, "images_per_s": 10.0}\n')
     curve.read()
     assert curve.errors == [0.5, 0.25]
     assert curve.epochs == 0.5
@@ -81,15 +85,15 @@ def test_other_seeds_run_at_the_chosen_rate(ask):
 
 
 def test_an_interrupted_race_resumes_and_gives_the_same_numbers(ask):
-    notes, again, third = Notes(), Notes(), Notes()
+    notes, again, third = Notes(last=17), Notes(), Notes()
     with pytest.raises(Stopped):
-        ask("broken", follower=notes, should_stop=lambda: notes.steps == 17)
-    broken = ask("broken", follower=again)
+        ask("broken", observer=notes)
+    broken = ask("broken", observer=again)
     whole = ask("whole")
     for key in ("best", "epochs", "ratio", "answer", "verdict"):
         assert broken[key] == whole[key]
     assert [row["curve"] for row in broken["rows"]] == [row["curve"] for row in whole["rows"]]
-    ask("broken", follower=third)
+    ask("broken", observer=third)
     assert third.steps == 0
 
 
@@ -103,7 +107,7 @@ def test_what_is_known_of_later_rounds_does_not_decide_an_earlier_one(monkeypatc
             folder = tmp_path / f"{rate}"
             folder.mkdir(exist_ok=True)
             curve = write_curve(folder, whole[: done.get(rate, 0)])
-            field.append(Runner("relu", replace(PAPER, learning_rate=rate), folder, curve))
+            field.append(Runner("relu", replace(PAPER, learning_rate=rate), Run(folder), curve))
         return field
 
     def advance(experiment, runner, goal):
@@ -123,7 +127,7 @@ def test_a_rate_that_diverges_loses(ask, monkeypatch):
     assert [row["has_diverged"] for row in result["rows"] if row["arm"] == "relu"] == [False, True]
     assert result["best"]["relu"] == 0.01
     again = Notes()
-    assert [row["has_diverged"] for row in ask(follower=again)["rows"]] == [
+    assert [row["has_diverged"] for row in ask(observer=again)["rows"]] == [
         row["has_diverged"] for row in result["rows"]
     ]
     assert again.runs == []
@@ -136,17 +140,17 @@ def test_a_race_that_is_won_before_it_starts_is_refused(ask, make_folder, tmp_pa
 
 
 def test_the_grid_and_the_most_it_can_cost_are_told_before(ask):
-    notes = Notes()
+    notes = Notes(last=1)
     with pytest.raises(Stopped):
-        ask(follower=notes, should_stop=lambda: True)
-    assert any("rates 1e-06, 0.003, 0.01 for each arm; an epoch takes about" in text for text in notes.said)
+        ask(observer=notes)
+    assert any("rates 1e-06, 0.003, 0.01 for each arm; an epoch takes about" in text for text in notes.notices)
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ("epochs=1", "the race needs 2 epochs or more, got 1"),
-        ("steps=10", "the race counts epochs; --set epochs"),
+        ("steps=10", "the race counts epochs; set epochs"),
         ("learning_rate=1", "the race tries rates of its own"),
     ],
 )
@@ -180,21 +184,25 @@ def test_the_most_that_a_race_can_cost():
     ],
 )
 def test_the_verdict_of_a_race(relu, tanh, verdict, text):
-    result = compare({"relu": relu, "tanh": tanh}, limit=64)
-    assert result["verdict"] == verdict
-    assert text in result["answer"][0]
+    result = compare_epochs({"relu": relu, "tanh": tanh}, limit=64)
+    assert result.verdict == verdict
+    assert text in words.race(result, 64, level=0.25, papers=6)
 
 
 def test_the_interval_of_the_ratio_is_scipys_on_logarithms():
     stats = pytest.importorskip("scipy.stats")
     relu, tanh = [4.0, 4.4, 4.2], [24.0, 25.0, 23.0]
     expected = stats.ttest_1samp(np.log(np.divide(tanh, relu)), 0).confidence_interval(0.95)
-    assert compare({"relu": relu, "tanh": tanh}, 64)["ratio_interval"] == pytest.approx(np.exp(expected))
+    assert compare_epochs({"relu": relu, "tanh": tanh}, 64).ratio_interval == pytest.approx(np.exp(expected))
 
 
 def test_the_chart_has_both_curves_and_the_level():
     rows = [
-        {"arm": arm, "seed": 0, "learning_rate": rate, "curve": [(1.0, 0.5), (2.0, rate)]}
+        RaceRow(
+            **{"arm": arm, "seed": 0, "learning_rate": rate, "curve": ((1.0, 0.5), (2.0, rate))},
+            **{"epochs": 2.0, "training_error": rate, "epochs_to_level": None, "run": "runs/1"},
+            **{"has_diverged": False, "is_left_behind": False},
+        )
         for arm in ("relu", "tanh")
         for rate in (0.1, 0.2)
     ]

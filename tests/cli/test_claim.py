@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from alexnet.claims import budgets
+from alexnet.claims.comparison import Comparison
 from alexnet.claims.table import CLAIMS
 
 
@@ -17,7 +18,7 @@ def alexnet(alexnet, monkeypatch, settings, tmp_path):
     """The same with a toy for every budget, in an empty folder."""
     train = replace(settings, steps=3, stored_size=76, evaluate_every=budgets.ONLY_AT_THE_END)
     small = budgets.Budget("a moment", train, seeds=1)
-    monkeypatch.setattr("alexnet.claims.conduct.BUDGETS", dict.fromkeys(budgets.BUDGETS, small))
+    monkeypatch.setattr(Comparison, "budgets", dict.fromkeys(budgets.BUDGETS, small))
     monkeypatch.chdir(tmp_path)
     return alexnet
 
@@ -98,8 +99,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(alexnet, pictures, monkeypatch):
         (["claim", "lrn", "--budget", "quik"], "perhaps 'quick'"),
         (["claim", "lrn", "--data", "nowhere"], "there is no source 'nowhere'"),
         (["claim", "lrn", "--set", "lnr=false"], "no setting 'lnr'; perhaps 'lrn'"),
-        (["claim", "lrn", "--seeds", "0"], "this claim takes --seeds 1 or more, got 0"),
-        (["claim", "ensemble", "--seeds", "1"], "this claim takes --seeds 2 or more, got 1"),
+        (["claim", "lrn", "--seeds", "0"], "this claim takes 1 or more seeds, got 0"),
+        (["claim", "ensemble", "--seeds", "1"], "this claim takes 2 or more seeds, got 1"),
     ],
 )
 def test_a_mistake_is_one_line(alexnet, arguments, told):
@@ -113,7 +114,7 @@ def test_a_mistake_is_one_line(alexnet, arguments, told):
     ("claim", "change", "why"),
     [
         ("views", "evaluate_every=0.5", "nothing may be chosen by the pictures"),
-        ("lrn", "seed=7", "--seeds says how many"),
+        ("lrn", "seed=7", "the number of seeds says how many"),
         ("relu", "learning_rate=0.1", "the race tries rates of its own"),
     ],
 )

@@ -13,10 +13,10 @@ class Budget:
     """A size of experiment.
 
     Attributes:
-        about: What it is good for.
+        about: How long it takes and what it is good for.
         train: The settings that the arms change.
         seeds: Networks an arm.
-        pictures: Most pictures taken of each split; None takes all.
+        pictures: Most pictures of each split; None takes all.
         averaged: Networks of an ensemble.
     """
 
@@ -73,7 +73,7 @@ _FOUR_LAYERS = replace(
 
 RACE_BUDGETS = {
     "quick": Budget(
-        "minutes: a small share of the pictures, learned by heart sooner than by rule, so it is weak evidence",
+        "minutes: a small part of the pictures, learned by heart sooner than by rule, so it is weak evidence",
         replace(_FOUR_LAYERS, epochs=32, batch_size=32),
         seeds=1,
         pictures=2000,

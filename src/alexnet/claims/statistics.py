@@ -1,12 +1,13 @@
 """How far a difference between two arms can be trusted, and how much work would settle it.
 
-An arm is trained once a seed and tested on the same pictures every time, so there are two reasons why a difference may
-be luck: other seeds would have trained other networks, and other pictures would have asked other questions. The
-differences are a table of seeds by pictures whose variance has three parts: of the seeds, of the pictures, and what
-belongs to one picture at one seed.
+An arm is trained once a seed and tested on the same pictures every time, so a difference may be luck for two reasons:
+other seeds would have trained other networks, and other pictures would have posed other questions. The differences form
+a table of seeds by pictures, whose variance has three parts: that of the seeds, that of the pictures, and that of a
+single picture at a single seed.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from statistics import NormalDist
@@ -15,48 +16,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.evaluation.metrics import Z95
+from alexnet.records import Record
+
+Floats = NDArray[np.float64]
 
 Z80 = NormalDist().inv_cdf(0.8)
 
 CONFIRMED, NOT_SEEN, OPPOSITE = "confirmed here", "not seen here", "opposite here"
+"""The three verdicts."""
+
+LEVEL = 0.25
+"""The training error that a race is run to."""
+
+SEVERAL = 3.0
+"""How many times as fast an arm must be to confirm the claim of a race: half of the paper's ratio."""
+
+ONE_SEED = 1.25
+"""How many times as slow counts as the opposite where a single seed gives no interval."""
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Record, frozen=True):
     """A difference of two errors, as fractions: above 0 where the claim holds.
 
     Attributes:
-        mean: Over pictures and seeds.
+        mean: Its mean over pictures and seeds.
         low, high: Ends of the 95 % interval.
-        pictures: How many were asked.
-        each: The difference of each seed; none where the seeds are averaged before they are compared.
-        size: What is to be seen: the paper's difference, where it gives one.
-        seeds_needed, pictures_needed: So many would show it in four experiments of five; one seed does not tell how
-            many seeds.
+        pictures: Number of test pictures.
+        each: The difference of each seed; empty where seeds are averaged before they are compared.
+        size: The difference to look for: the paper's, where it gives one.
+        seeds_needed: Seeds that would show `size` in four experiments of five; None of one seed, which does not tell.
+        pictures_needed: Pictures that would show it.
+        verdict: `CONFIRMED`, `NOT_SEEN` or `OPPOSITE`.
     """
 
     mean: float
     low: float
     high: float
     pictures: int
-    each: list[float]
+    each: tuple[float, ...]
     size: float
     seeds_needed: int | None
     pictures_needed: int
-
-    @property
-    def verdict(self) -> str:
-        """One of the three."""
-        return CONFIRMED if self.low > 0 else OPPOSITE if self.high < 0 else NOT_SEEN
+    verdict: str
 
 
-def compare(worse: NDArray[np.float64], better: NDArray[np.float64], size: float) -> Difference:
-    """Gives how much larger the errors of one arm are.
+def compare(worse: Floats, better: Floats, size: float) -> Difference:
+    """Returns by how much the errors of one arm exceed those of the other.
 
     Args:
-        worse: (seeds, pictures), errors in [0, 1] of the arm that the claim says is worse.
+        worse: (seeds, pictures), errors in [0, 1] of the arm that should err more.
         better: The same of the other arm, with the same seeds and pictures.
-        size: The difference that should be seen if it is there, above 0.
+        size: The difference to look for, above 0.
     """
     apart = worse - better
     (seeds, pictures), each = apart.shape, apart.mean(1)
@@ -68,7 +78,49 @@ def compare(worse: NDArray[np.float64], better: NDArray[np.float64], size: float
         luck = max(student(seeds - 1) ** 2 * float(each.var(ddof=1)), Z95**2 * parts.rest / pictures) / seeds
         half = max(half, math.sqrt(luck + Z95**2 * parts.pictures / pictures))
     low, high = max(-1.0, min(mean, centre - half)), min(1.0, max(mean, centre + half))
-    return Difference(mean, low, high, pictures, each.tolist(), size, *parts.needed(seeds, pictures, size))
+    verdict, needed = CONFIRMED if low > 0 else OPPOSITE if high < 0 else NOT_SEEN, parts.needed(seeds, pictures, size)
+    return Difference(mean, low, high, pictures, tuple(each.tolist()), size, *needed, verdict)
+
+
+class Ratio(Record, frozen=True):
+    """How many times as fast the first of two arms learns.
+
+    Attributes:
+        epochs: Arm -> epochs that each seed took, the supposedly faster arm first; None where a seed never got there.
+        verdict: `CONFIRMED`, `NOT_SEEN` or `OPPOSITE`.
+        ratio: Geometric mean over seeds; None where the faster arm did not always get there.
+        ratio_interval: Its 95 % interval; None of one seed, or of a bound.
+        is_at_least: Whether the ratio is a bound, because the slower arm did not always get there.
+    """
+
+    epochs: dict[str, tuple[float | None, ...]]
+    verdict: str
+    ratio: float | None = None
+    ratio_interval: tuple[float, float] | None = None
+    is_at_least: bool = False
+
+
+def compare_epochs(epochs: Mapping[str, Sequence[float | None]], limit: float) -> Ratio:
+    """Returns the ratio of the epochs that two arms took.
+
+    Args:
+        epochs: As in `Ratio`.
+        limit: Epochs after which a run was given up. A seed of the slower arm that never got there counts as this many.
+    """
+    fast, slow = epochs.values()
+    whole = {arm: tuple(values) for arm, values in epochs.items()}
+    if None in fast:
+        is_behind = all(s is not None and s < (f or math.inf) for s, f in zip(slow, fast, strict=True))
+        return Ratio(whole, OPPOSITE if is_behind else NOT_SEEN)
+    logs = [math.log((s or limit) / f) for s, f in zip(slow, fast, strict=True) if f]
+    mean, low, high, interval, is_bound = float(np.mean(logs)), min(logs), max(logs), None, None in slow
+    if len(logs) > 1 and not is_bound:
+        half = student(len(logs) - 1) * float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
+        low, high = mean - half, mean + half
+        interval = (math.exp(low), math.exp(high))
+    is_slower = high < (0 if interval else -math.log(ONE_SEED)) and not is_bound
+    verdict = CONFIRMED if low >= math.log(SEVERAL) else OPPOSITE if is_slower else NOT_SEEN
+    return Ratio(whole, verdict, math.exp(mean), interval, is_bound)
 
 
 @dataclass(frozen=True)
@@ -76,9 +128,9 @@ class Parts:
     """Where the variance of the differences comes from.
 
     Attributes:
-        seeds: Of one seed's difference over all pictures there are.
-        pictures: Of one picture's difference over all seeds there are.
-        rest: Of one picture at one seed.
+        seeds: Variance of a seed's difference over all pictures there could be.
+        pictures: Variance of a picture's difference over all seeds there could be.
+        rest: Variance of a single picture at a single seed.
 
     Source: the analysis of variance of two crossed random factors, for instance Searle, Casella and McCulloch 1992.
     """
@@ -88,8 +140,13 @@ class Parts:
     rest: float
 
     @classmethod
-    def of(cls, apart: NDArray[np.float64], by_picture: float) -> "Parts":
-        """Takes the differences (seeds, pictures) apart; `by_picture` is the variance of their means over seeds."""
+    def of(cls, apart: Floats, by_picture: float) -> "Parts":
+        """Splits the variance of differences (seeds, pictures).
+
+        Args:
+            apart: The differences.
+            by_picture: The variance of their means over the seeds.
+        """
         seeds, pictures = apart.shape
         if seeds == 1:
             return cls(0.0, by_picture, 0.0)
@@ -98,9 +155,10 @@ class Parts:
         return cls(max(0.0, float(each.var(ddof=1)) - rest / pictures), max(0.0, by_picture - rest / seeds), rest)
 
     def needed(self, seeds: int, pictures: int, size: float) -> tuple[int | None, int]:
-        """Gives the seeds and the pictures that show a difference of `size`, no fewer pictures than there are.
+        """Returns the seeds and the pictures that show a difference of `size`.
 
-        Where these leave no room for the luck of the seeds, more pictures leave it half of the room.
+        A single seed says nothing of seeds, and may do with fewer pictures. Several seeds keep the `pictures` there
+        are, or take more where these would leave no room for the luck of the seeds.
         """
         power = (Z95 + Z80) ** 2
         if seeds == 1:
@@ -112,8 +170,8 @@ class Parts:
 
 
 def student(freedom: int) -> float:
-    """Gives the 97.5 % point of Student's t: what a mean of `freedom` + 1 values is trusted by."""
-    low, high = 0.0, 13.0  # 12.706 at 1
+    """Returns the 97.5 % point of Student's t with `freedom` degrees of freedom."""
+    low, high = 0.0, 13.0  # the point is 12.706 at one degree, and falls
     while high - low > 1e-9:
         middle = (low + high) / 2
         low, high = (middle, high) if _inside(middle, freedom) < 0.95 else (low, middle)
@@ -121,28 +179,28 @@ def student(freedom: int) -> float:
 
 
 def seeds_needed(spread: float, difference: float) -> int:
-    """Gives the seeds that show `difference` in four experiments of five.
+    """Returns the seeds that show a difference in four experiments of five.
 
     Args:
         spread: Standard deviation of one seed's difference.
-        difference: What is to be seen, above 0.
+        difference: The difference to show, above 0.
     """
     at_least = max(2, math.ceil(((Z95 + Z80) * spread / difference) ** 2))
     return next(n for n in count(at_least) if (student(n - 1) + Z80) * spread <= difference * math.sqrt(n))
 
 
 def resolved(pictures: int, seeds: int) -> float:
-    """Guesses the difference that so many test pictures show in four experiments of five.
+    """Guesses, before the experiment, the difference that it would show four times of five.
 
-    Before the experiment it is taken that the networks of a seed disagree on a tenth of the pictures, on half of them
-    for reasons that other seeds do not share, and that seeds differ by no more than that makes them.
+    The guess assumes that the networks of a seed disagree on a tenth of the pictures, on half of them for reasons that
+    other seeds do not share, and that seeds differ by no more than this makes them.
     """
     power = Z95 + Z80 if seeds == 1 else student(seeds - 1) + Z80
     return math.sqrt(0.05 / pictures * ((Z95 + Z80) ** 2 + power**2 / seeds))
 
 
-def _padded(apart: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adds a picture for each arm, so that two arms that never differ are not taken for surely equal.
+def _padded(apart: Floats) -> Floats:
+    """Adds a picture for each arm, so that two arms that never differ do not count as equal for certain.
 
     Source: Bonett and Price 2012, Adjusted Wald confidence interval for a difference of binomial proportions based on
     paired data: the interval that goes with McNemar's test.
@@ -151,7 +209,7 @@ def _padded(apart: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _inside(t: float, freedom: int) -> float:
-    """The chance of |T| <= t, a finite sum for whole degrees of freedom.
+    """Returns the chance of |T| <= t, which is a finite sum where `freedom` is whole.
 
     Source: Abramowitz and Stegun 26.7.3 and 26.7.4.
     """

@@ -1,0 +1,247 @@
+"""Trains two arms and compares their errors; or one arm, tested in two ways."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from msgspec import structs
+from numpy.typing import NDArray
+
+from alexnet.claims import words
+from alexnet.claims.budgets import BUDGETS, Budget
+from alexnet.claims.experiment import Cost, Experiment, Outcome
+from alexnet.claims.statistics import NOT_SEEN, Difference, Floats, compare, resolved
+from alexnet.errors import UsageError
+from alexnet.evaluation.metrics import TOP, interval, topk_errors
+from alexnet.pages.markup import duration
+from alexnet.records import Fraction, Record
+
+if TYPE_CHECKING:  # it imports torch, which a list of the claims does not wait for
+    from alexnet.claims.laboratory import Laboratory, Trained
+
+POINT = 0.01
+"""The difference to look for where the paper gives none."""
+
+FEW_SEEDS = 3
+
+ALL_BUT_GRAY = 1e-3
+"""Colours whose second eigenvalue is smaller than this part of the largest are none that a person sees."""
+
+PAPERS_ENSEMBLE = 5
+"""Networks that the paper averaged."""
+
+_LAYERS = ("variant", "activation", "lrn", "alpha_factor", "pooling", "without", "dropout")
+"""The settings that change layers and nothing else."""
+
+HEADS = {"top1_error": "top-1 error", "top5_error": "top-5 error", "training_error": "training"}
+
+
+class NetworkRow(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The errors of one network, or of several averaged, which have no seed and no run of their own.
+
+    `name` is an arm, or how the network was tested. Five classes or fewer have no top-5 error.
+    """
+
+    name: str
+    seed: int | None
+    top1_error: Fraction
+    top5_error: Fraction | None = None
+    training_error: Fraction | None = None
+    run: str | None = None
+
+
+class Compared(Outcome, frozen=True, kw_only=True):
+    """The outcome of a comparison: a row for each network, and the differences `top1` and perhaps `top5`."""
+
+    rows: tuple[NetworkRow, ...]
+    differences: dict[str, Difference]
+
+    def table(self) -> list[str]:
+        """Returns a line for each network, with its errors."""
+        columns = [key for key in HEADS if any(getattr(row, key) is not None for row in self.rows)]
+        lines = [f"{'':<26}{'seed':>5}" + "".join(f"{HEADS[key]:>13}" for key in columns)]
+        for row in self.rows:
+            errors = (getattr(row, key) for key in columns)
+            cells = "".join(" " * 13 if error is None else f"{error:13.2%}" for error in errors)
+            lines.append(f"{row.name:<26}{'' if row.seed is None else row.seed:>5}{cells}")
+        return lines
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network, or an average of several, answered to the test pictures: probabilities (N, C).
+
+    `name` and `seed` are those of its row, which also describes the run where there is one.
+    """
+
+    name: str
+    seed: int | None
+    probabilities: NDArray[np.float32]
+    trained: "Trained | None" = None
+
+
+Side = list[Answers]
+
+
+@dataclass(frozen=True)
+class Comparison(Experiment):
+    """Two arms, trained with paired seeds.
+
+    Attributes:
+        top1, top5: The difference in the paper, a fraction, above 0 where the first arm errs less; None where the paper
+            gives none.
+    """
+
+    top1: float | None = None
+    top5: float | None = None
+
+    kind: ClassVar[str] = "arms"
+    budgets: ClassVar[Mapping[str, Budget]] = BUDGETS
+
+    def papers(self, networks: int) -> dict[str, float]:
+        """Returns the paper's differences, `top1` and `top5`, as far as they are of so many networks an arm."""
+        return {name: size for name, size in (("top1", self.top1), ("top5", self.top5)) if size is not None}
+
+    def check(self, budget: Budget) -> None:
+        """Refuses what can have no answer.
+
+        Raises:
+            UsageError: As `Experiment.check`, or both arms are one and the same network.
+        """
+        super().check(budget)
+        if len(self.arms) < 2:
+            return
+        from alexnet.claims.forecast import layers
+
+        ours, theirs = (self.settings(arm, budget.train) for arm in self.arms)
+        other_layers_only = replace(theirs, **{name: getattr(ours, name) for name in _LAYERS}) == ours
+        if other_layers_only and layers(ours) == layers(theirs):
+            raise UsageError(f"{ours.variant} has nothing that this claim takes away: both arms are the same network")
+
+    def warnings(self, budget: Budget, laboratory: "Laboratory") -> list[str]:
+        """Returns the reasons why the answer may be weak, before it is known."""
+        store, seeds = laboratory.store, budget.seeds
+        texts, tested = [f"this budget takes {budget.about}"], len(laboratory.labels)
+        size, visible = self.papers(seeds).get("top1", POINT), resolved(tested, seeds)
+        if len(store.classes) <= TOP:
+            count = len(store.classes)
+            texts.append(f"{count} classes: five guesses name every class, so only the top-1 error is compared")
+        if visible > size:
+            texts.append(
+                f"{tested:,} test pictures show differences of about {visible * 100:.1f} points or more, this claim is "
+                f"about {size * 100:.1f}: the likely answer is '{NOT_SEEN}'"
+            )
+        if any("colour" in changes for changes in self.arms.values()):
+            *_, second, largest = np.linalg.eigvalsh(store.covariance)
+            if second < ALL_BUT_GRAY * largest:
+                texts.append(
+                    f"the pictures of {store.name} are all but gray: the noise changes how bright they are, no colour"
+                )
+        if seeds < FEW_SEEDS and len(self.arms) > 1:
+            texts.append(f"{seeds} seed{'s' * (seeds > 1)} an arm: what other seeds would give is hardly known")
+        return texts
+
+    def conduct(self, budget: Budget, laboratory: "Laboratory") -> Outcome:
+        """Trains the arms, tests them, and compares; see `Experiment.conduct`."""
+        seeds = (replace(budget.train, seed=seed) for seed in range(budget.seeds))
+        plan = [(arm, self.settings(arm, train)) for train in seeds for arm in self.arms]
+        left = [(arm, settings) for arm, settings in plan if not laboratory.is_finished(arm, settings)]
+        paces = {arm: laboratory.seconds_per_step(settings) for arm, settings in dict(left).items()}
+        seconds = sum(paces[arm] * laboratory.steps(settings) for arm, settings in left)
+        text = f"{len(plan)} runs, {len(left)} to be trained: about {duration(seconds)} on this machine"
+        laboratory.observer.notice(text)
+        return self.measure([laboratory.finish(arm, settings) for arm, settings in plan], laboratory)
+
+    def measure(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> Compared:
+        """Tests the runs on all pictures that were not trained on, and compares them."""
+        better, worse = self.sides(runs, laboratory)
+        truth, papers = laboratory.labels, self.papers(len(worse))
+        tops = {"top1": 1, "top5": TOP} if len(laboratory.store.classes) > TOP else {"top1": 1}
+        differences = {}
+        for name, k in tops.items():
+            theirs, ours = (
+                np.stack([topk_errors(each.probabilities, truth, k) for each in side]) for side in (worse, better)
+            )
+            differences[name] = self.difference(theirs, ours, papers.get(name, POINT))
+        rows = [_row(each, truth, tops, laboratory) for each in (*better, *worse)]
+        naive = 1 - float(np.bincount(truth).max()) / len(truth)
+        if all(interval(row.top1_error, len(truth))[1] < naive for row in rows):
+            answer = [words.difference(name, value, name in papers) for name, value in differences.items()]
+        else:
+            answer = [words.unlearned(max(row.top1_error for row in rows), naive)]
+            differences = {name: structs.replace(value, verdict=NOT_SEEN) for name, value in differences.items()}
+        return Compared(
+            verdict=differences["top1"].verdict,
+            answer=tuple(answer),
+            cost=Cost(sum(run.description.seconds or 0.0 for run in runs), sum(run.images for run in runs)),
+            versions=runs[0].description.versions,
+            machine=runs[0].description.machine,
+            rows=tuple(rows),
+            differences=differences,
+        )
+
+    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[Side, Side]:
+        """Returns what is compared, the side that the claim praises first."""
+        first, second = ([run for run in runs if run.arm == arm] for arm in self.arms)
+        return _centres(first, laboratory), _centres(second, laboratory)
+
+    def difference(self, worse: Floats, better: Floats, size: float) -> Difference:
+        """Compares errors (seeds, pictures) of both sides."""
+        return compare(worse, better, size)
+
+
+@dataclass(frozen=True)
+class Views(Comparison):
+    """Networks tested on ten views of each picture, against the same networks on the centre alone."""
+
+    kind: ClassVar[str] = "views"
+
+    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[Side, Side]:
+        """Returns the answers of the ten views, then those of the centre."""
+        ten = [Answers("10 views", run.seed, laboratory.answers(run, 10)) for run in runs]
+        return ten, [Answers("1 view", run.seed, laboratory.answers(run, 1)) for run in runs]
+
+
+@dataclass(frozen=True)
+class Ensemble(Comparison):
+    """Several networks averaged, against the mean of their own errors."""
+
+    kind: ClassVar[str] = "ensemble"
+    least_seeds: ClassVar[int] = 2
+
+    def usual_seeds(self, budget: Budget) -> int:
+        """Returns the networks to average where the user gives no number."""
+        return budget.averaged
+
+    def papers(self, networks: int) -> dict[str, float]:
+        """Returns the paper's differences, which are of five networks, or none."""
+        return super().papers(networks) if networks == PAPERS_ENSEMBLE else {}
+
+    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[Side, Side]:
+        """Returns the answers of the average, then those of its members."""
+        members = _centres(runs, laboratory)
+        average = np.mean([each.probabilities for each in members], 0)
+        return [Answers(f"{len(runs)} averaged", None, average)], members
+
+    def difference(self, worse: Floats, better: Floats, size: float) -> Difference:
+        """Compares the average with the mean of its members; the one difference belongs to no seed."""
+        return structs.replace(compare(worse.mean(0, keepdims=True), better, size), each=())
+
+
+def _centres(runs: Sequence["Trained"], laboratory: "Laboratory") -> Side:
+    """Returns what each network answers to the centre of each picture."""
+    return [Answers(run.arm, run.seed, laboratory.answers(run, 1), run) for run in runs]
+
+
+def _row(answers: Answers, truth: NDArray[np.int64], tops: Mapping[str, int], laboratory: "Laboratory") -> NetworkRow:
+    errors = {name: float(topk_errors(answers.probabilities, truth, k).mean()) for name, k in tops.items()}
+    trained = answers.trained
+    return NetworkRow(
+        name=answers.name,
+        seed=answers.seed,
+        top1_error=errors["top1"],
+        top5_error=errors.get("top5"),
+        training_error=laboratory.training_error(trained) if trained else None,
+        run=str(trained.folder) if trained else None,
+    )
