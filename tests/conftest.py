@@ -68,8 +68,8 @@ def settings():
 @pytest.fixture(scope="session")
 def store(pictures, tmp_path_factory):
     """`pictures`, packed at 76 pixels."""
+    from alexnet.data.pack import pack
     from alexnet.data.sources import open_source
-    from alexnet.data.store import pack
 
     return pack(open_source(pictures), tmp_path_factory.mktemp("stores") / "colours", size=76)
 
@@ -159,7 +159,7 @@ import torch.distributed.device_mesh
 from alexnet import config, errors, meeting, team
 from alexnet.cli import main
 from alexnet.data import remote
-from alexnet.data.store import open_store
+from alexnet.data.open import open_data
 from alexnet.run import Run
 from alexnet.training import loop
 from alexnet.observer import Observer
@@ -195,7 +195,7 @@ def member(job, rank):
         return len(steps) == job.get("stop_at") and rank == world - 1
 
     with meeting.assemble(job.get("mode"), job.get("timeout", 120)) as together:
-        store, folder = open_store(other.get("store", job["store"])), Path(job["folder"])
+        store, folder = open_data(other.get("store", job["store"])), Path(job["folder"])
         if job.get("resume"):
             opened = loop.resume(store, Run(folder), Notes(), together)
         else:

@@ -14,8 +14,8 @@ import pytest
 from torch.distributed import HashStore
 
 from alexnet import config
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import pack
 from alexnet.errors import UsageError
 from alexnet.meeting import _agree_on_word, assemble
 from alexnet.team import ALONE, Group, Team

@@ -16,7 +16,6 @@ from msgspec import structs
 
 from alexnet import __version__, config, records
 from alexnet.config import Train
-from alexnet.data import decode
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import alone_in, plain_errors, write
@@ -224,7 +223,8 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
         classes=store.classes,
         preprocessing=Preprocessing(
             stored_size=store.size,
-            decoding=decode.SPEC,
+            decoding=store.decoding,
+            square=store.square,
             mean="per pixel, of the training split",
             divide_pixels_by=settings.divide_pixels_by,
         ),
@@ -234,7 +234,7 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
             hash=store.content_hash,
             counts={name: len(split) for name, split in store.splits.items()},
             licence=store.licence,
-            quarantine=tuple(store.quarantine),
+            quarantine=store.quarantine,
         ),
         versions={
             "alexnet": __version__,

@@ -17,8 +17,9 @@ from alexnet.claims.comparison import Comparison
 from alexnet.claims.experiment import Experiment
 from alexnet.claims.laboratory import Stopped
 from alexnet.claims.table import CLAIMS
-from alexnet.data.share import from_store
-from alexnet.data.store import Store, pack
+from alexnet.data.derived import from_store
+from alexnet.data.pack import pack
+from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate

@@ -611,7 +611,7 @@ def test_a_run_does_not_decide_which_machine_is_called(mistake, trained):
     config["data"]["source"] = "http://127.0.0.1:1/store"
     (trained / "config.json").write_text(json.dumps(config))
     for words in (("evaluate", trained), ("train", "--resume", trained)):
-        assert "give --data http://127.0.0.1:1/store to fetch from there" in mistake(*words)
+        assert "name http://127.0.0.1:1/store as the data to fetch from there" in mistake(*words)
 
 
 def test_a_path_of_any_length_is_one_line(mistake, trained):

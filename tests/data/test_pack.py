@@ -23,8 +23,9 @@ from alexnet.data import commit, shards
 from alexnet.data import pack as packing
 from alexnet.data.decode import load
 from alexnet.data.listing import Listing
+from alexnet.data.manifest import is_store
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import is_store, pack
 from alexnet.errors import BadImage, DataError, UsageError
 
 

@@ -17,9 +17,11 @@ from faulty import Faulty
 
 from alexnet.config import MODERN, to_json
 from alexnet.data import commit, remote
+from alexnet.data.open import open_data
+from alexnet.data.pack import pack
 from alexnet.data.pictures import Pictures
 from alexnet.data.sources import open_source
-from alexnet.data.store import Store, open_store, pack
+from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 
 
@@ -74,7 +76,7 @@ def wait_for(condition):
 @pytest.mark.parametrize("failures", [0.0, 0.3])
 def test_an_address_gives_the_pictures_of_the_folder(local, server, own_cache, gives_parts, failures):
     server.gives_parts, server.failures = gives_parts, failures
-    store = open_store(server.address)
+    store = open_data(server.address)
     assert_same_pictures(store, local)
     wait_for(lambda: cached(own_cache) == shards(local))
     asked = len(server.asked)
@@ -88,7 +90,7 @@ def test_a_server_cannot_write_beside_the_cache(local, own_cache, tmp_path):
     manifest["files"]["../../../evil"] = {"bytes": 4, "blake2b": "0"}
     (hostile / "dataset.json").write_text(json.dumps(manifest))
     with Faulty(hostile).running() as server, pytest.raises(DataError, match="incomplete"):
-        open_store(server.address)
+        open_data(server.address)
     assert not (tmp_path / "evil").exists()
 
 
@@ -98,18 +100,18 @@ def test_an_object_store_gives_the_pictures_of_the_folder(local, own_cache):
     bucket = fsspec.filesystem("memory")
     for path in local.directory.iterdir():
         bucket.pipe_file(f"/bucket/colours/{path.name}", path.read_bytes())
-    store = open_store("memory://bucket/colours/")
+    store = open_data("memory://bucket/colours/")
     assert_same_pictures(store, local)
     wait_for(lambda: cached(own_cache) == shards(local))
     bucket.rm_file("/bucket/colours/train.names")
     with pytest.raises(DataError, match=r"memory://bucket/other/dataset\.json is missing"):
-        open_store("memory://bucket/other")
+        open_data("memory://bucket/other")
 
 
 def test_the_cache_keeps_to_its_budget_and_exchanges_nothing(local, server, own_cache, monkeypatch):
     sizes = [file.length for name, file in local.files.items() if name.endswith(".tar")]
     monkeypatch.setenv("ALEXNET_CACHE_GB", str((sum(sizes[:3]) + 10) / 1e9))
-    store = open_store(server.address)
+    store = open_data(server.address)
     for _ in range(3):
         assert_same_pictures(store, local)
     wait_for(lambda: not store.splits["train"]._shards._filler.is_alive())
@@ -125,7 +127,7 @@ def test_shards_of_other_stores_make_room_the_longest_unused_first(local, server
         path.write_bytes(bytes(sizes[0]))
         os.utime(path, (time.time() - age,) * 2)
     monkeypatch.setenv("ALEXNET_CACHE_GB", str(3 * sizes[0] / 1e9))
-    store = open_store(server.address)
+    store = open_data(server.address)
     assert store.splits["train"].read(0).shape == (16, 16, 3)
     wait_for(lambda: not store.splits["train"]._shards._filler.is_alive())
     assert {"used.tar", "train-000000.tar"} <= cached(own_cache)
@@ -136,18 +138,18 @@ def test_without_parts_a_store_beyond_the_budget_is_refused(server, monkeypatch)
     server.gives_parts = False
     monkeypatch.setenv("ALEXNET_CACHE_GB", "1e-6")
     with pytest.raises(DataError, match=r"gives no parts of files .* exceed .* set ALEXNET_CACHE_GB higher"):
-        open_store(server.address)
+        open_data(server.address)
 
 
 def test_a_budget_that_is_no_number_is_refused(server, monkeypatch):
     monkeypatch.setenv("ALEXNET_CACHE_GB", "plenty")
     with pytest.raises(UsageError, match="ALEXNET_CACHE_GB takes a number of gigabytes, got 'plenty'"):
-        open_store(server.address)
+        open_data(server.address)
 
 
 def test_several_programs_fetch_each_shard_once(local, server, own_cache):
     with ThreadPoolExecutor(4) as pool:
-        stores = list(pool.map(open_store, [server.address] * 4))
+        stores = list(pool.map(open_data, [server.address] * 4))
         list(pool.map(lambda store: assert_same_pictures(store, local), stores))
     wait_for(lambda: cached(own_cache) == shards(local))
     whole = [name for name, part in server.asked if part is None and name != "dataset.json"]
@@ -155,9 +157,9 @@ def test_several_programs_fetch_each_shard_once(local, server, own_cache):
 
 
 def test_a_changed_store_shares_nothing_with_the_old_one(local, server, own_cache, tmp_path, pictures):
-    before = open_store(server.address)
+    before = open_data(server.address)
     server.folder = pack(open_source(pictures), tmp_path / "other", size=17).directory
-    after = open_store(server.address)
+    after = open_data(server.address)
     assert before.directory != after.directory
     assert_same_pictures(after, Store(server.folder))
 
@@ -167,7 +169,7 @@ def test_a_truncated_shard_is_named(server, monkeypatch, gives_parts):
     server.gives_parts = gives_parts
     server.harmed["train-000001.tar"] = lambda content: content[:600]
     monkeypatch.setattr(remote, "TRIES", 3)
-    store = open_store(server.address)
+    store = open_data(server.address)
     with pytest.raises(
         DataError, match=r"127.*/train-000001\.tar is truncated or damaged, 3 times: copy it there again"
     ):
@@ -177,7 +179,7 @@ def test_a_truncated_shard_is_named(server, monkeypatch, gives_parts):
 def test_a_shard_with_a_flipped_bit_never_gets_into_the_cache_and_stops_the_run(server, own_cache, monkeypatch):
     server.harmed["train-000000.tar"] = lambda content: content[:-1] + b"x"
     monkeypatch.setattr(remote, "TRIES", 3)
-    split = open_store(server.address).splits["train"]
+    split = open_data(server.address).splits["train"]
     split.read(0)
     wait_for(lambda: not split._shards._filler.is_alive())
     with pytest.raises(DataError, match=r"train-000000\.tar is truncated or damaged"):
@@ -188,7 +190,7 @@ def test_a_shard_with_a_flipped_bit_never_gets_into_the_cache_and_stops_the_run(
 def test_a_half_fetched_shard_is_never_seen(server, own_cache, monkeypatch):
     monkeypatch.setattr(remote, "TRIES", 1)
     server.gives_parts = False
-    store = open_store(server.address)
+    store = open_data(server.address)
     server.failures = 1.0
     for _ in range(4):
         with pytest.raises(DataError):
@@ -209,7 +211,7 @@ def test_a_half_fetched_shard_is_never_seen(server, own_cache, monkeypatch):
 def test_an_answer_that_is_no_file_is_said(server, status, told):
     server.harmed["dataset.json"] = lambda content: status
     with pytest.raises(DataError, match=rf"/dataset\.json {told}"):
-        open_store(server.address)
+        open_data(server.address)
     assert len(server.asked) == (remote.TRIES if status == 500 else 1)
 
 
@@ -217,20 +219,20 @@ def test_an_address_without_a_server_is_said(server):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(DataError, match=r"cannot be reached \(.*refused\), 8 times: check address and network"):
-            open_store(f"http://127.0.0.1:{free.getsockname()[1]}")
+            open_data(f"http://127.0.0.1:{free.getsockname()[1]}")
 
 
 def test_a_silent_server_is_waited_for_only_so_long(monkeypatch):
     monkeypatch.setattr(remote, "TIMEOUT_S", 0.1)
     monkeypatch.setattr(remote, "TRIES", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(DataError, match=r"timed out\), 2 times"):
-        open_store(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        open_data(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_server_that_comes_back_is_picked_up(local, monkeypatch):
     monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.05)
     with Faulty(local.directory).running() as server:
-        store, port = open_store(server.address), server.server_port
+        store, port = open_data(server.address), server.server_port
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(store.splits["train"].read, 0)
         time.sleep(0.1)
@@ -240,7 +242,7 @@ def test_a_server_that_comes_back_is_picked_up(local, monkeypatch):
 
 
 def test_redirections_are_followed(local, server):
-    assert_same_pictures(open_store(f"{server.address}/moved"), local)
+    assert_same_pictures(open_data(f"{server.address}/moved"), local)
 
 
 @pytest.mark.parametrize(
@@ -253,16 +255,19 @@ def test_redirections_are_followed(local, server):
 def test_an_address_that_cannot_be_served_is_refused(address, told, monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(UsageError, match=told):
-        open_store(address)
+        open_data(address)
 
 
 def test_training_over_a_bad_network_gives_the_weights_of_the_disk(run, settings, store, tmp_path):
     from safetensors.torch import load_file
 
-    from alexnet.training.loop import train
+    from alexnet.run import Run
+    from alexnet.training.loop import begin
 
     with Faulty(store.directory, latency_s=0.02, failures=0.1).running() as server:
-        assert train(settings, open_store(server.address), server.address, tmp_path / "run")
+        opened = open_data(server.address)
+        with begin(settings, opened, server.address, Run(tmp_path / "run")) as training:
+            assert training.run()
     ours, theirs = load_file(tmp_path / "run/last.safetensors"), load_file(run / "last.safetensors")
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
 
@@ -291,6 +296,6 @@ def test_a_truncated_shard_is_said_by_one_process_and_ends_both(teams, store, tm
 
 
 def test_no_thread_is_left_when_all_is_cached(server, local, own_cache):
-    open_store(server.address).splits["train"].read(0)
+    open_data(server.address).splits["train"].read(0)
     wait_for(lambda: cached(own_cache) == shards(local))
     wait_for(lambda: "fill" not in {thread.name for thread in threading.enumerate()})

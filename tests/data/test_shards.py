@@ -9,8 +9,10 @@ import pytest
 import simplejpeg
 
 from alexnet.data import commit, shards
+from alexnet.data.manifest import is_store
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import Store, is_store, pack
+from alexnet.data.store import Store
 from alexnet.errors import DataError
 
 

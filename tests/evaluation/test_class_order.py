@@ -7,8 +7,8 @@ from msgspec import to_builtins
 from PIL import Image
 
 from alexnet.data.imagenet import DEVKIT, WORDNET, imagenet
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import pack
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.predict import predict

@@ -12,8 +12,8 @@ import torch
 from msgspec import structs
 
 from alexnet.data.decode import load as decode
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import pack
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate

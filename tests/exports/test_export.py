@@ -111,7 +111,7 @@ def test_an_engine_with_other_numbers_is_refused_and_nothing_written(run, tmp_pa
 
 def test_numbers_that_are_none_are_refused(run):
     classifier = load(run, numbers="float32")
-    engine = Engine("Broken 1", lambda images: np.full((len(images), 3), np.nan, np.float32), None, (), 76)
+    engine = Engine("Broken 1", lambda images: np.full((len(images), 3), np.nan, np.float32), None, (), 76, "centre")
     with pytest.raises(ExportError, match="Broken 1 gives other numbers"):
         require(compare(engine, classifier, samples(run, None), any_size=False))
 

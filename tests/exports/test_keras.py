@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from alexnet.data import decode, squares
+from alexnet.data import decode
 from alexnet.exports import keras as keras_file
 from alexnet.exports.preprocessing import Preprocessing
 from alexnet.models.variants import VARIANTS
@@ -73,7 +73,7 @@ def photograph(height, width):
 
 
 def expect(model, wanted, picture):
-    stored = decode.fit(picture, 76) if wanted.square == "centre" else squares.warp(picture, 76)
+    stored = decode.fit(picture, 76) if wanted.square == "centre" else decode.warp(picture, 76)
     return model(torch.from_numpy(wanted(stored[None]))).softmax(1)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from alexnet.data import decode, squares
+from alexnet.data import decode
 from alexnet.exports.onnx import graph
 from alexnet.exports.preprocessing import Preprocessing
 
@@ -24,7 +24,7 @@ def wanted(request):
 
 
 def square(wanted, picture):
-    return decode.fit(picture, 76) if wanted.square == "centre" else squares.warp(picture, 76)
+    return decode.fit(picture, 76) if wanted.square == "centre" else decode.warp(picture, 76)
 
 
 def test_onnx_resizes_as_our_decoder_does(network, wanted):

@@ -27,7 +27,8 @@ from alexnet import cli, config
 from alexnet.compress.compress import Plan, compress
 from alexnet.data.listing import Listing
 from alexnet.data.sources import open_source
-from alexnet.data.store import open_store, pack
+from alexnet.data.open import open_data
+from alexnet.data.pack import pack
 from alexnet.models.variants import VARIANTS, Variant
 from alexnet.training import loop
 from alexnet.weights import checkpoint, manifest
@@ -121,7 +122,7 @@ def pack_stores():
 def train_finished():
     settings = replace(config.CIFAR_80SEC, batch_size=6, steps=8, learning_rate=0.01, precision="float32")
     settings = replace(settings, divide_pixels_by=16.0)
-    assert loop.train(settings, open_store("small"), "small", Path("finished"))
+    assert loop.train(settings, open_data("small"), "small", Path("finished"))
     for name in ("model", "last"):
         round_weights(Path(f"finished/{name}.safetensors"))
     cli.main(["evaluate", "finished", "--precision", "float32"])
@@ -135,7 +136,7 @@ def train_interrupted():
         precision="float32",
     )
     calls = []
-    assert not loop.train(settings, open_store("store"), "store", Path("interrupted"), None, lambda: _count(calls) == 5)
+    assert not loop.train(settings, open_data("store"), "store", Path("interrupted"), None, lambda: _count(calls) == 5)
     for name in ("model", "last"):
         round_weights(Path(f"interrupted/{name}.safetensors"))
     with Path("interrupted/metrics.jsonl").open("a") as file:
@@ -168,7 +169,7 @@ def strip_header():
 
 
 def make_smaller():
-    table = compress(Path("interrupted/model.safetensors"), open_store("store"), Path("small.compressed"), Plan(0.1, 1))
+    table = compress(Path("interrupted/model.safetensors"), open_data("store"), Path("small.compressed"), Plan(0.1, 1))
     assert table
 
 

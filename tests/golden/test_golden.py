@@ -195,9 +195,9 @@ def test_a_compressed_file_is_evaluated_and_known_as_finished(answer):
 
 
 def test_a_store_has_its_pictures_hash_and_quarantine():
-    from alexnet.data.store import open_store
+    from alexnet.data.open import open_data
 
-    store = open_store("small")
+    store = open_data("small")
     assert tuple(store.classes) == CLASSES
     assert store.content_hash == "8377035daebb1baeb18bd331e6b857bf"
     assert store.splits["train"].labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6

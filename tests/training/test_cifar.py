@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from alexnet import config
 from alexnet.cli import main
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import pack
 from alexnet.models.create import create
 from alexnet.models.variants import CIFAR
 from alexnet.training import plan

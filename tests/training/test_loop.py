@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from alexnet import config, records
 from alexnet.data.augment import augment, draw
 from alexnet.data.batches import indices
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import pack
 from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.observer import Observer

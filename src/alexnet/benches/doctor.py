@@ -21,9 +21,10 @@ from alexnet.benches.size import Size
 from alexnet.config import PAPER, Train
 from alexnet.data.augment import augment, draw
 from alexnet.data.manifest import is_store
+from alexnet.data.pack import pack
 from alexnet.data.pictures import MEMORY_BUDGET, Pictures
 from alexnet.data.sources import open_source
-from alexnet.data.store import Store, pack
+from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.machine import Facts
 from alexnet.models.variants import row, stored_size

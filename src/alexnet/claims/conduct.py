@@ -4,16 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from alexnet import config
-from alexnet.claims.budgets import Budget
 from alexnet.claims.count import Count
 from alexnet.claims.experiment import Conditions, Data, Experiment, Outcome, Request
 from alexnet.claims.laboratory import Laboratory
 from alexnet.claims.page import render
 from alexnet.claims.table import ClaimResult, find
-from alexnet.data.remote import is_remote
-from alexnet.data.share import from_store, share
-from alexnet.data.sources import open_source
-from alexnet.data.store import Store, cache_directory, is_store, open_store, pack
+from alexnet.data.open import open_data
+from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.observer import Observer
@@ -57,8 +54,10 @@ def _train(request: Request, experiment: Experiment, observer: Observer) -> tupl
     seeds = experiment.usual_seeds(budget) if request.seeds is None else request.seeds
     budget = replace(budget, train=experiment.apply(request.changes, budget.train), seeds=seeds)
     experiment.check(budget)
-    store, source = open_data(request.source, budget, observer)
-    laboratory = Laboratory(store, source, request.out, observer)
+    size = budget.train.stored_size or 256
+    store = open_data(request.source, size=size, most=budget.pictures, is_resized=True, observer=observer)
+    _refuse_incomplete(store)
+    laboratory = Laboratory(store, store.location, request.out, observer)
     warnings = experiment.warnings(budget, laboratory)
     for line in (find(request.name).statement, *warnings):
         observer.notice(line)
@@ -79,39 +78,14 @@ def _train(request: Request, experiment: Experiment, observer: Observer) -> tupl
     return conditions, experiment.conduct(budget, laboratory)
 
 
-def open_data(source: str, budget: Budget, observer: Observer) -> tuple[Store, str]:
-    """Opens as much of the data as a budget takes, at its size, packed into the cache.
-
-    Returns:
-        The data, and what opens them again.
+def _refuse_incomplete(store: Store) -> None:
+    """Refuses data that cannot serve an experiment.
 
     Raises:
-        UsageError: There is no such source.
-        DataError: The source cannot serve, or there is nothing to train on or to test on.
-    """
-    side = budget.train.stored_size or 256
-    if is_remote(source) or is_store(source):
-        store = open_store(source)
-        if store.size == side and budget.pictures is None:
-            return _complete(store), source
-        opened = from_store(store)
-    else:
-        opened = open_source(source)
-    if budget.pictures is not None:
-        opened = share(opened, budget.pictures)
-    place = cache_directory(opened, side)
-    return _complete(pack(opened, place, size=side, progress=observer.advanced)), str(place)
-
-
-def _complete(store: Store) -> Store:
-    """Returns the store.
-
-    Raises:
-        DataError: It has nothing to train on, or nothing to test on.
+        DataError: The data have nothing to train on, or nothing to test on.
     """
     if not {"train"} < store.splits.keys():
         has = ", ".join(store.splits)
         raise DataError(f"{store.name} has {has} only: an experiment takes pictures to train on and others to test on")
     if sum(len(split) for name, split in store.splits.items() if name != "train") < FEW_PICTURES:
         raise DataError(f"{store.name} has a single picture to test on: an experiment takes {FEW_PICTURES} or more")
-    return store

@@ -22,7 +22,7 @@ from alexnet import config, machine
 from alexnet.claims import forecast
 from alexnet.claims.curve import Curve
 from alexnet.config import Train, Value
-from alexnet.data.shards import Store
+from alexnet.data.store import Store
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.metrics import topk_errors
 from alexnet.evaluation.over import over

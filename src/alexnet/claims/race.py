@@ -22,7 +22,7 @@ from alexnet.claims.budgets import RACE_BUDGETS, Budget
 from alexnet.claims.experiment import Cost, Experiment, Outcome
 from alexnet.claims.statistics import LEVEL, compare_epochs
 from alexnet.config import Train
-from alexnet.data.shards import Store
+from alexnet.data.store import Store
 from alexnet.errors import TrainingError, UsageError
 from alexnet.files import write
 from alexnet.pages.markup import duration

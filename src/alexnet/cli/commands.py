@@ -62,8 +62,8 @@ def summary(asked: Namespace) -> None:
 
 def pack(asked: Namespace) -> None:
     """Packs a source."""
+    from alexnet.data.pack import pack as pack_source
     from alexnet.data.sources import open_source
-    from alexnet.data.store import pack as pack_source
 
     source = open_source(asked.source, seed=asked.seed)
     with render.Bar("packing") as bar:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -37,6 +38,9 @@ SUBSAMPLING = "420"
 Progress = Callable[[int, int], object]
 """Called with the number of pictures done so far and the number of pictures of all splits."""
 
+OnBadImage = Literal["skip", "stop"]
+"""Whether a bad picture is left out and listed in `Store.quarantine`, or ends the packing."""
+
 WORK = ".pack"
 """The folder of unfinished work in the store's own."""
 
@@ -49,7 +53,7 @@ class Job:
     directory: Path
     size: int
     quality: int
-    on_bad_image: str
+    on_bad_image: OnBadImage
     progress: Progress
 
     @property

@@ -1,7 +1,10 @@
-"""From the bytes of a picture file to upright RGB pixels: the only decoder and the only resize.
+"""From the bytes of a picture file to upright, square RGB pixels: the only decoder and the only resize.
 
 `simplejpeg` decodes ordinary JPEG (it releases the GIL and reports every libjpeg warning); Pillow reads
 the headers and decodes the rest. Damage is an error, never a gray patch: a libjpeg warning counts.
+
+A picture becomes square by its centre, as the paper has it (section 2), or warped, as Caffe's tools have it
+(`convert_imageset --resize_height=256 --resize_width=256` of create_imagenet.sh).
 """
 
 import io
@@ -14,6 +17,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from alexnet.errors import BadImage
+from alexnet.records import Square
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -33,7 +37,10 @@ SPEC = (
     "RGB, upright, over white; shorter side resized by Pillow's antialiased bilinear; centre square; "
     "a JPEG that is all of that already keeps its bytes"
 )
-"""What a stored picture went through, in words; written into every store."""
+"""What a centre square went through, in words; written into every store of them."""
+
+WARPED = "RGB, upright, over white; both sides resized by plain bilinear, without regard to shape"
+"""The same of a warped picture."""
 
 _PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 """Brands of the container that phones keep pictures in."""
@@ -52,29 +59,33 @@ _TURNS = {  # EXIF orientation -> (transpose, reverse rows, reverse columns)
 }
 
 
-def load(data: bytes, name: str, size: int) -> Pixels:
-    """Gives the centre square of a picture at one size: `fit(decode(data))`, the fastest way.
+def load(data: bytes, name: str, size: int, square: Square = "centre") -> Pixels:
+    """Decodes a picture and makes it square, the fastest way.
 
     Args:
         data: The bytes of a picture file.
         name: What errors call the picture.
         size: Side of the result in pixels.
+        square: `centre` for `fit`, `warp` for `warp`.
 
     Returns:
-        uint8 (size, size, 3), RGB. A JPEG of at least four times `size` is shrunk inside its DCT first,
-        by two or more but never below twice `size`, so that the antialiased resize still decides every pixel.
+        uint8 (size, size, 3), RGB. A JPEG of at least four times `size` whose centre is taken is shrunk inside its
+        DCT first, by two or more but never below twice `size`, so that the antialiased resize still decides every
+        pixel.
 
     Raises:
         BadImage: The picture cannot be decoded.
     """
+    if square == "warp":
+        return warp(decode(data, name), size)
     return fit(_decode(data, name, enough=2 * size), size)
 
 
 def decode(data: bytes, name: str) -> Pixels:
-    """Gives the pixels of a picture, upright, in RGB.
+    """Returns the pixels of a picture, upright, in RGB.
 
-    EXIF orientation is honoured and a broken EXIF block ignored; alpha is laid over white; 16-bit gray is
-    scaled, not clipped; of an animation the first frame is taken. Bytes after the end are harmless.
+    EXIF orientation is honoured, and a broken EXIF block ignored. Alpha is laid over white. 16-bit gray is
+    scaled, not clipped. An animation is its first frame. Bytes after the end are harmless.
 
     Args:
         data: The bytes of a picture file.
@@ -84,13 +95,13 @@ def decode(data: bytes, name: str) -> Pixels:
         uint8 (H, W, 3).
 
     Raises:
-        BadImage: Empty, truncated or damaged data, an unknown format, or more pixels than are taken.
+        BadImage: The data are empty, truncated, damaged or of an unknown format, or have too many pixels.
     """
     return _decode(data, name, enough=0)
 
 
 def fit(image: Pixels, size: int) -> Pixels:
-    """Gives the centre square with the shorter side resized to `size` (up or down).
+    """Returns the centre square of a picture, its shorter side resized to `size` (up or down).
 
     Args:
         image: uint8 (H, W, 3).
@@ -106,6 +117,44 @@ def fit(image: Pixels, size: int) -> Pixels:
         return np.ascontiguousarray(image[top : top + side, left : left + side])
     box = (left, top, left + side, top + side)
     return np.asarray(Image.fromarray(image).resize((size, size), RESAMPLING, box))
+
+
+def warp(image: Pixels, size: int) -> Pixels:
+    """Returns the whole picture, uint8 (H, W, 3), stretched to (size, size, 3) without regard to its shape.
+
+    Both sides are resized by OpenCV's plain bilinear, which blends four pixels however much it shrinks.
+    """
+    height, width = image.shape[:2]
+    whole = (0, 0, width, height)
+    stretched = Image.fromarray(image).transform((size, size), Image.Transform.EXTENT, whole, Image.Resampling.BILINEAR)
+    return np.asarray(stretched)
+
+
+def decode_stored(jpeg: bytes | memoryview, size: int) -> Pixels:
+    """Returns the pixels of a stored picture: uint8 (size, size, 3), RGB.
+
+    Raises:
+        ValueError: The JPEG is damaged or of another size; the message says which.
+    """
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(jpeg)
+    except ValueError as error:
+        raise ValueError(f"damaged ({error})") from error
+    if pixels.shape != (size, size, 3):
+        raise ValueError(f"no picture of side {size}")
+    return pixels
+
+
+def is_jpeg_of(data: bytes, pixels: Pixels) -> bool:
+    """Tells whether a file is a JPEG of these very pixels, which another compression would only harm."""
+    if not data.startswith(_JPEG) or len(data) > pixels.nbytes:
+        return False
+    try:
+        return simplejpeg.decode_jpeg_header(data)[:2] == pixels.shape[:2] and np.array_equal(
+            simplejpeg.decode_jpeg(data), pixels
+        )
+    except ValueError:  # a kind that only Pillow knows
+        return False
 
 
 def _decode(data: bytes, name: str, enough: int) -> Pixels:
@@ -153,7 +202,7 @@ def _what_else(data: bytes) -> str:
 
 
 def _jpeg_pixels(data: bytes, picture: Image.Image, enough: int) -> Pixels | None:
-    """Decodes strictly; gives None for the kinds of JPEG that only Pillow turns into RGB."""
+    """Decodes strictly; returns None for the kinds of JPEG that only Pillow turns into RGB."""
     if picture.mode == "CMYK":
         simplejpeg.decode_jpeg(data, "cmyk")  # for its verdict: Pillow hides libjpeg's warnings
         return None

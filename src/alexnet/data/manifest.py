@@ -12,10 +12,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from alexnet.data.decode import SPEC
+from alexnet.data.decode import SPEC, WARPED
 from alexnet.errors import DataError
 from alexnet.files import from_home
-from alexnet.records import Finite, Quarantined, Record, read
+from alexnet.records import Finite, Quarantined, Record, Square, read
 
 MANIFEST = "dataset.json"
 MEAN_IMAGE = "mean_image.npy"
@@ -138,6 +138,11 @@ class StoreManifest(Record, frozen=True, kw_only=True):
             raise ValueError(f"`files` lacks `{missing[0]}`, which `splits` calls for")
         if any(len(values) != len(self.classes) for values in self.details.values()):
             raise ValueError("`details` of another length than `classes`")
+
+    @property
+    def square(self) -> Square:
+        """How the pictures became square."""
+        return "warp" if self.decoding == WARPED else "centre"
 
 
 class _Stamp(msgspec.Struct):

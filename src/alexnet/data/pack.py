@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,11 @@ import simplejpeg
 from alexnet import machine
 from alexnet.config import RANGES
 from alexnet.data import decode
-from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, Part, Progress, commit
+from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, OnBadImage, Part, Progress, commit
 from alexnet.data.listing import Listing, Source
 from alexnet.data.manifest import MANIFEST, File, is_store, shard_name
-from alexnet.data.shards import INDEX, Pixels, Store
+from alexnet.data.shards import INDEX
+from alexnet.data.store import Store
 from alexnet.errors import BadImage, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, replacing, write
 from alexnet.records import Quarantined
@@ -44,7 +45,7 @@ def pack(
     *,
     size: int = 256,
     quality: int = QUALITY,
-    on_bad_image: Literal["skip", "stop"] = "skip",
+    on_bad_image: OnBadImage = "skip",
     progress: Progress | None = None,
     threads: int | None = None,
     retry: bool = False,
@@ -213,7 +214,7 @@ def _write_shard(
 @dataclass(frozen=True)
 class _Picture:
     jpeg: bytes
-    pixels: Pixels
+    pixels: decode.Pixels
     product: npt.NDArray[np.int64]
 
 
@@ -230,25 +231,13 @@ def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
         reason, was_unread = error.reason, False
     else:
         flat = pixels.reshape(-1, 3).astype(np.float64)  # exact: every sum stays far below 2**53
-        if not _is_stored_form(data, pixels):
+        if not decode.is_jpeg_of(data, pixels):
             data = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
         return _Picture(data, pixels, (flat.T @ flat).astype(np.int64))
     if job.on_bad_image == "stop":
         raise BadImage(name, reason)
     class_name = job.source.classes[int(listing.labels[i])]
     return Quarantined(split=split, class_name=class_name, name=name, reason=reason, was_unread=was_unread)
-
-
-def _is_stored_form(data: bytes, pixels: Pixels) -> bool:
-    """Tells whether a file is a JPEG of these very pixels, which another compression would only harm."""
-    if not data.startswith(b"\xff\xd8") or len(data) > pixels.nbytes:
-        return False
-    try:
-        return simplejpeg.decode_jpeg_header(data)[:2] == pixels.shape[:2] and np.array_equal(
-            simplejpeg.decode_jpeg(data), pixels
-        )
-    except ValueError:  # a kind that only Pillow knows
-        return False
 
 
 Item = TypeVar("Item")

@@ -23,7 +23,8 @@ from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
 from alexnet.data.manifest import MANIFEST, File, is_shard, read_manifest
-from alexnet.data.shards import Shards, Store
+from alexnet.data.shards import Shards
+from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 
@@ -98,6 +99,7 @@ class RemoteShards(Shards):
 
     def __init__(self, directory: Path, remote: "Remote", files: dict[str, File]) -> None:
         super().__init__(directory)
+        self.location = remote.address
         self.remedy = f"delete {directory}; if it comes again, copy the store to {remote.address} again"
         self._remote, self._files = remote, files
         self._opened = time.time()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet import machine
-from alexnet.data import squares
+from alexnet.data import decode
 from alexnet.data.augment import Draws, augment
 from alexnet.data.views import views as make_views
 from alexnet.errors import CheckpointError, UsageError
@@ -91,7 +91,7 @@ class Classifier:
         """
         paths = [paths] if isinstance(paths, str | Path) else paths
         files = ((Path(path).read_bytes(), str(path)) for path in paths)
-        return np.stack([squares.load(data, name, self.stored_size, self.square) for data, name in files])
+        return np.stack([decode.load(data, name, self.stored_size, self.square) for data, name in files])
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, numbers: str = "auto") -> "Classifier":

@@ -9,12 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data.store import Split, Store
+from alexnet.data.open import check_square
+from alexnet.data.shards import Split
+from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import Tally
 from alexnet.evaluation.over import over
 from alexnet.observer import Observer
-from alexnet.records import Evaluation, Example, Examples
+from alexnet.records import Evaluation, Example, Examples, Square
 from alexnet.team import ALONE, Team
 
 SHOWN = 8
@@ -30,6 +32,10 @@ class Namer(Protocol):
     @property
     def stored_size(self) -> int:
         """Side of the pictures it takes, pixels."""
+
+    @property
+    def square(self) -> Square:
+        """How its pictures become square."""
 
     def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
         """Returns (N, C) of pictures (N, S, S, 3), averaged over 1 or 10 views."""
@@ -106,6 +112,7 @@ def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
                 f"the network takes pictures of {classifier.stored_size} pixels, the store holds {store.size}; "
                 "pack the pictures again at that size, or give the folder of pictures itself"
             )
+        check_square(store, classifier.square)
     unknown = [name for name in store.classes if name not in classes]
     if unknown:
         raise UsageError(f"the network does not know the class {unknown[0]!r}; it knows {', '.join(classes[:10])}")

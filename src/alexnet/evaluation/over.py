@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from alexnet.data.batches import prefetch
 from alexnet.data.pictures import Pictures
-from alexnet.data.store import Split
+from alexnet.data.shards import Split
 from alexnet.team import ALONE, Team
 
 BATCH = 128

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data import squares
+from alexnet.data import decode
 from alexnet.data.imagenet import words
 from alexnet.errors import BadImage
 from alexnet.evaluation.classifier import Classifier
@@ -44,7 +44,7 @@ def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: 
 
 def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
     try:
-        return squares.load(path.read_bytes(), str(path), classifier.stored_size, classifier.square)
+        return decode.load(path.read_bytes(), str(path), classifier.stored_size, classifier.square)
     except OSError as error:
         return BadImage(str(path), error.strerror or str(error))
     except BadImage as error:

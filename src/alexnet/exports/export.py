@@ -119,7 +119,7 @@ def export(
     def hold(content: bytes) -> Engine:
         name, run = _module(plan).engine(content)
         outside = None if inside else preprocessing(classifier)
-        return Engine(name, run, outside, classifier.classes, classifier.stored_size)
+        return Engine(name, run, outside, classifier.classes, classifier.stored_size, classifier.square)
 
     text = notes(classifier)
     if plan.is_onnx:

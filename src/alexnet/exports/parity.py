@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet.data import decode, squares
-from alexnet.data.remote import is_remote
-from alexnet.data.sources import open_source
-from alexnet.data.store import is_store, open_store
+from alexnet.data import decode
+from alexnet.data.open import default_split, open_undecoded
 from alexnet.errors import BadImage, ExportError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.exports.preprocessing import Preprocessing
+from alexnet.records import Square
 from alexnet.seeds import generator
 
 LIMIT = 1e-4
@@ -37,6 +36,7 @@ class Engine:
         outside: The preprocessing where the file has none inside.
         classes: Name of each output.
         stored_size: Side of the pictures that `probabilities` takes, pixels.
+        square: How these pictures become square.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Engine:
     outside: Preprocessing | None
     classes: tuple[str, ...]
     stored_size: int
+    square: Square
 
     def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
         """Gives the probability of each class, (N, C), of stored pictures; of the centre view only."""
@@ -87,12 +88,8 @@ def _of_run(run: Path) -> list[bytes]:
 
 
 def _of_data(data: str) -> list[bytes]:
-    if is_store(data) or is_remote(data):
-        splits: Any = open_store(data).splits
-        split = splits.get("val") or splits.get("test") or splits["train"]
-        return [bytes(split.jpeg(int(i))) for i in np.linspace(0, len(split) - 1, min(SHOWN, len(split)))]
-    listings = open_source(data).splits
-    listing = listings.get("val") or listings.get("test") or listings["train"]
+    source = open_undecoded(data)
+    listing = source.splits.get(default_split(source), source.splits["train"])
     return [listing.read(int(i)) for i in np.linspace(0, len(listing) - 1, min(SHOWN, len(listing)))]
 
 
@@ -121,7 +118,7 @@ def compare(engine: Engine, classifier: Classifier, taken: Samples, any_size: bo
         output's; `same_first`, pictures whose most probable class is the same; with `any_size`, `whole_difference`,
         the largest difference of a probability where the engine resized the decoded picture itself.
     """
-    stored = [squares.load(file, "sample", classifier.stored_size, classifier.square) for file in taken.files]
+    stored = [decode.load(file, "sample", classifier.stored_size, classifier.square) for file in taken.files]
     ours = classifier.probabilities(np.stack(stored))
     theirs = engine.probabilities(np.stack(stored))
     found = {

@@ -24,7 +24,7 @@ class Dialect:
         class_order: The order of ImageNet's 1,000 classes: `imagenet-devkit` or `imagenet-wordnet`.
         mean_colour: RGB, 0..255: ImageNet's mean colour as the program publishes it, for files without a mean.
         is_bgr: Whether its arrays hold channels as blue, green, red.
-        square: How a picture becomes square: `centre` or `warp`; see `data.squares.load`.
+        square: How a picture becomes square: `centre` or `warp`; see `data.decode.load`.
     """
 
     name: str

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from alexnet.data.share import from_store, share
+from alexnet.data.derived import from_store, subset
+from alexnet.data.open import cache_directory
+from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import cache_directory, pack
 from alexnet.errors import UsageError
 
 
@@ -18,33 +19,35 @@ def source(pictures):
     return open_source(pictures)
 
 
-def test_every_class_keeps_its_share_of_a_split(source):
+def test_every_class_keeps_its_proportion_in_a_subset(source):
     assert np.bincount(source.splits["train"].labels).tolist() == [7, 6, 5]
-    small = share(source, 9)
+    small = subset(source, 9)
     assert np.bincount(small.splits["train"].labels).tolist() == [4, 3, 2]
     assert len(small.splits["val"]) == 9
 
 
-def test_a_share_is_drawn_by_its_seed_and_keeps_the_order(source):
-    first, again, other = share(source, 9), share(source, 9), share(source, 9, seed=1)
+def test_a_subset_is_drawn_by_its_seed_and_keeps_the_order(source):
+    first, again, other = subset(source, 9), subset(source, 9), subset(source, 9, seed=1)
     assert names(first) == names(again) != names(other)
     whole = names(source)
     assert [whole.index(name) for name in names(first)] == sorted(whole.index(name) for name in names(first))
 
 
 def test_no_class_disappears(source):
-    assert np.bincount(share(source, 1).splits["train"].labels).tolist() == [1, 1, 1]
+    assert np.bincount(subset(source, 1).splits["train"].labels).tolist() == [1, 1, 1]
 
 
-def test_a_small_source_is_left_as_it_is_and_a_share_has_a_cache_of_its_own(source):
-    assert share(source, 18) is source
-    places = {cache_directory(made, 76) for made in (source, share(source, 9), share(source, 9, 1), share(source, 8))}
+def test_a_small_source_is_left_as_it_is_and_a_subset_has_a_cache_of_its_own(source):
+    assert subset(source, 18) is source
+    places = {
+        cache_directory(made, 76) for made in (source, subset(source, 9), subset(source, 9, 1), subset(source, 8))
+    }
     assert len(places) == 4
 
 
-def test_a_share_of_nothing_is_refused(source):
+def test_a_subset_of_nothing_is_refused(source):
     with pytest.raises(UsageError, match="at least 1 picture of a split, got 0"):
-        share(source, 0)
+        subset(source, 0)
 
 
 def test_a_store_is_a_source_again_at_another_size(store, source, tmp_path):

@@ -1,0 +1,148 @@
+"""The one door to data: what a user named becomes an open store, packed into the cache if it is not yet."""
+
+import os
+import re
+from hashlib import blake2b
+from pathlib import Path
+
+from alexnet.data import solar
+from alexnet.data.commit import QUALITY, OnBadImage, identity
+from alexnet.data.derived import from_store, subset, warped
+from alexnet.data.listing import Source
+from alexnet.data.manifest import is_store
+from alexnet.data.pack import pack
+from alexnet.data.remote import is_remote, open_remote
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+from alexnet.errors import UsageError
+from alexnet.files import from_home
+from alexnet.observer import Observer
+from alexnet.records import Dataset, Square
+
+_SQUARES: dict[Square, str] = {"centre": "the centre squares of its pictures", "warp": "its pictures warped to squares"}
+
+
+def open_data(
+    source: str | Path,
+    *,
+    size: int = 256,
+    square: Square = "centre",
+    most: int | None = None,
+    is_resized: bool = False,
+    on_bad_image: OnBadImage = "skip",
+    observer: Observer | None = None,
+) -> Store:
+    """Opens a packed store as it is; packs any other source into the cache, or finds it there.
+
+    A source without a split of its own has the same held-out quarter whatever the seed of a training, so that runs of
+    several seeds are measured, and averaged, on pictures that none has seen.
+
+    Args:
+        source: The directory or address of a store, or whatever `open_source` accepts.
+        size: Side of the pictures in pixels; a packed store may have another.
+        square: How the pictures become square.
+        most: About how many pictures of each split to take; None takes all.
+        is_resized: Whether a packed store of another size is packed again at `size`.
+        on_bad_image: As in `pack`.
+        observer: Is told about the packing; hears nothing if nothing is packed.
+
+    Raises:
+        UsageError: There is no such source, it is of no known kind, or it is a store of pictures made square otherwise.
+        DataError: The source, the store or the network cannot serve, or the disk is full.
+        BadImage: A picture is bad and `on_bad_image` is "stop".
+    """
+    if is_remote(source) or is_store(source):
+        store = _open_packed(source)
+        check_square(store, square)
+        if most is None and (store.size == size or not is_resized):
+            return store
+        pictures = from_store(store)
+    else:
+        pictures = open_source(source)
+        if square == "warp":
+            pictures = warped(pictures, size)
+    if most is not None:
+        pictures = subset(pictures, most)
+    place, observer = cache_directory(pictures, size), observer or Observer()
+    if not is_store(place):
+        observer.began("packing")
+    return pack(pictures, place, size=size, on_bad_image=on_bad_image, progress=observer.advanced)
+
+
+def open_undecoded(source: str | Path) -> Source:
+    """Opens the files of pictures as they are, those of a packed store too; nothing is decoded or packed.
+
+    Raises:
+        UsageError: There is no such source, or it is of no known kind.
+        DataError: The source, the store or the network cannot serve.
+    """
+    return from_store(_open_packed(source)) if is_remote(source) or is_store(source) else open_source(source)
+
+
+def _open_packed(place: str | Path) -> Store:
+    return open_remote(str(place), cache()) if is_remote(place) else Store(from_home(place))
+
+
+def check_square(store: Store, square: Square) -> None:
+    """Refuses a store whose pictures were made square otherwise than a network was trained on.
+
+    Raises:
+        UsageError: They were.
+    """
+    if store.square != square:
+        raise UsageError(
+            f"{store.location} holds {_SQUARES[store.square]}, but the network was trained on {_SQUARES[square]}: "
+            "give the source that the store was packed from"
+        )
+
+
+def default_split(data: Store | Source) -> str:
+    """Returns the split that is measured where the user names none: "val" if there is one, else "test"."""
+    return "val" if "val" in data.splits else "test"
+
+
+def source_of(data: Dataset | None) -> str:
+    """Returns the source that a network was trained on, as its user named it.
+
+    Raises:
+        UsageError: It is not recorded, or is an address: a file must not decide which machine is called.
+    """
+    source = data.source if data else None
+    if not source:
+        raise UsageError("the run does not say what it was trained with: name its data")
+    if is_remote(source):
+        raise UsageError(f"the run was trained with {source}: name {source} as the data to fetch from there")
+    return source
+
+
+def from_anywhere(source: str) -> str:
+    """Returns a source as it is found from any working directory: a path becomes absolute, a name or address stays."""
+    path = from_home(source)
+    return str(path.absolute()) if source != solar.NAME and path.exists() else source
+
+
+def refuse_inside(folder: Path, source: str) -> None:
+    """Keeps the folder of a run out of the folder of pictures, where it would be taken for a class.
+
+    Raises:
+        UsageError: The folder lies in the source.
+    """
+    pictures = Path(source).resolve()
+    if pictures.is_dir() and folder.resolve().is_relative_to(pictures):
+        raise UsageError(f"{folder} lies inside {source}, which is only read: choose a folder outside of it")
+
+
+def cache() -> Path:
+    """Returns the folder of everything that is fetched or packed: $ALEXNET_CACHE, or else ~/.cache/alexnet."""
+    return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet")
+
+
+def cache_directory(source: Source, size: int = 256) -> Path:
+    """Returns the folder of the cache in which a source is packed.
+
+    Each source that was changed or moved, each seed and each size has a folder of its own. Only characters that are
+    safe in a file name are kept of the source's name, whoever chose it.
+    """
+    name = re.sub(r"^\.|[^\w.-]", "_", source.name)[:60]
+    facts = f"{source.path}\n{identity(source, size, QUALITY)}".encode(errors="replace")
+    return cache() / f"{name}-{size}-{blake2b(facts, digest_size=8).hexdigest()}"
