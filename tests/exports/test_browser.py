@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from alexnet import load
 from alexnet.data import decode
@@ -50,8 +51,8 @@ def test_the_folder_holds_all_that_the_page_needs(run, classifier, runtime, tmp_
 
 
 def test_names_cannot_break_out_of_the_page(classifier):
-    mean = replace(classifier, classes=("</script><b>", "n01440764", "$x"))
-    page = browser.page(mean, 5)
+    header = structs.replace(classifier.header, classes=("</script><b>", "n01440764", "$x"))
+    page = browser.page(replace(classifier, header=header), 5)
     assert page.count("</script>") == 3
     assert "tench" in page
     assert '"$x"' in page

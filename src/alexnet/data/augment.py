@@ -75,10 +75,18 @@ def draw(train: Train, covariance: NDArray[np.float64], step: int, stored: int, 
     return Draws(crops, shifts, np.full(count, 1 / (train.divide_pixels_by * division), np.float32))
 
 
+def margin(stored: int, size: int) -> int:
+    """Returns the pixels above, and left of, the central crop of `size` pixels in a picture of `stored` pixels.
+
+    Where the rest is odd, the last pixel is below and right of it.
+    """
+    return (stored - size) // 2
+
+
 def centre(count: int, stored: int, size: int) -> NDArray[np.void]:
-    """Gives the central crop, `count` times."""
+    """Returns the central crop of `size` pixels, `count` times."""
     crops = np.zeros(count, CROP)
-    crops["top"] = crops["left"] = (stored - size) // 2
+    crops["top"] = crops["left"] = margin(stored, size)
     crops["side"] = size
     return crops
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from alexnet.data.augment import MIRROR, Draws, centre
+from alexnet.data.augment import MIRROR, Draws, centre, margin
 from alexnet.errors import UsageError
 
 
 def views(count: int, number: int, stored: int, size: int, divide_pixels_by: float) -> list[Draws]:
-    """Gives the draws of each view, for `count` pictures.
+    """Returns the draws of each view, for `count` pictures.
 
     Args:
         count: Pictures.
@@ -26,9 +26,8 @@ def views(count: int, number: int, stored: int, size: int, divide_pixels_by: flo
     """
     if number not in (1, 10):
         raise UsageError(f"there is 1 view (the centre) or 10 (corners, centre, mirrored), got {number}")
-    margin = stored - size
-    middle = margin // 2
-    corners = [(0, 0), (0, margin), (middle, middle), (margin, 0), (margin, margin)]
+    last, middle = stored - size, margin(stored, size)
+    corners = [(0, 0), (0, last), (middle, middle), (last, 0), (last, last)]
     places = [(middle, middle, 0)] if number == 1 else [(*c, turn) for turn in (0, MIRROR) for c in corners]
     return [_fixed(count, stored, size, place, divide_pixels_by) for place in places]
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.data.augment import augment
+from alexnet.data.augment import augment, margin
 from alexnet.data.views import views
 from alexnet.evaluation.classifier import Classifier
 
@@ -39,7 +39,7 @@ class Preprocessing:
     @property
     def margin(self) -> int:
         """Pixels of the square above and left of the centre view."""
-        return (self.stored_size - self.input_size) // 2
+        return margin(self.stored_size, self.input_size)
 
     @property
     def mean_of_view(self) -> NDArray[np.float32]:

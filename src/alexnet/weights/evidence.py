@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alexnet.data.augment import margin
 from alexnet.errors import CheckpointError
 from alexnet.models.network import Network
 from alexnet.records import Header, Probe
@@ -46,9 +47,10 @@ def outputs(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) 
     Returns:
         (2, classes) logits.
     """
-    size, margin = model.input_size, (len(mean) - model.input_size) // 2
+    start = margin(len(mean), model.input_size)
+    view = slice(start, start + model.input_size)
     pixels = (torch.from_numpy(pictures(len(mean))) - torch.from_numpy(mean)) / divide_pixels_by
-    centre = pixels[:, margin : margin + size, margin : margin + size].permute(0, 3, 1, 2).contiguous()
+    centre = pixels[:, view, view].permute(0, 3, 1, 2).contiguous()
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         return model(centre.to(next(model.parameters()).dtype))  # type: ignore[no-any-return]
 

@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import structs, to_builtins
 from numpy.typing import NDArray
 
+from alexnet.data.augment import margin
 from alexnet.errors import UsageError, printable
 from alexnet.files import plain_errors, write
 from alexnet.models.network import Network
@@ -118,8 +119,8 @@ def preprocessor(model: Network, mean: NDArray[np.float32], preprocessing: Prepr
     Differs: their processors subtract one colour. Here it is the average of the mean image over the centre view.
     """
     side, size = len(mean), model.input_size
-    margin = (side - size) // 2
-    colour = mean[margin : margin + size, margin : margin + size].mean((0, 1), dtype=np.float64)
+    view = slice(margin(side, size), margin(side, size) + size)
+    colour = mean[view, view].mean((0, 1), dtype=np.float64)
     is_warped = preprocessing.square == "warp"
     return {
         "image_processor_type": "CLIPImageProcessor",
