@@ -63,6 +63,8 @@ class Run:
         metrics: Losses and errors as the training went, a JSON object a line.
         best: The weights of the lowest loss on the validation split.
         last: The newest weights with all that resuming needs.
+        evaluation_file: The errors last measured.
+        examples_file: Example pictures of that evaluation.
         report: The page for people.
     """
 
@@ -73,7 +75,8 @@ class Run:
         self.best = self.folder / "model.safetensors"
         self.last = self.folder / "last.safetensors"
         self.report = self.folder / "report.html"
-        self._evaluation, self._examples = self.folder / "evaluation.json", self.folder / "examples.json"
+        self.evaluation_file = self.folder / "evaluation.json"
+        self.examples_file = self.folder / "examples.json"
 
     @property
     def weights(self) -> Path:
@@ -138,7 +141,7 @@ class Run:
         Raises:
             CheckpointError: The file is damaged.
         """
-        return self._optional(Evaluation, self._evaluation)
+        return self._optional(Evaluation, self.evaluation_file)
 
     def examples(self) -> Examples | None:
         """Reads the example pictures of the last evaluation; None where nothing was measured yet.
@@ -146,7 +149,7 @@ class Run:
         Raises:
             CheckpointError: The file is damaged.
         """
-        return self._optional(Examples, self._examples)
+        return self._optional(Examples, self.examples_file)
 
     def put(self, evaluation: Evaluation, examples: Examples) -> None:
         """Writes the result of an evaluation.
@@ -155,8 +158,8 @@ class Run:
             UsageError: The folder cannot be written.
             DataError: The disk is full.
         """
-        write(self._evaluation, evaluation.to_json() + "\n")
-        write(self._examples, examples.to_json(indent=None) + "\n")
+        write(self.evaluation_file, evaluation.to_json() + "\n")
+        write(self.examples_file, examples.to_json(indent=None) + "\n")
 
     def rows(self) -> Rows:
         """Reads `metrics.jsonl`."""

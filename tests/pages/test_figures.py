@@ -1,15 +1,18 @@
 """Charts, heat maps and curves, as pure functions."""
 
+import json
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from alexnet.pages.classes import class_errors, confused_pairs, confusion, heat_map
+from alexnet.errors import CheckpointError
+from alexnet.pages.classes import class_errors, confused_pairs, heat_map
 from alexnet.pages.curves import smooth, thin
 from alexnet.pages.figures import Line, Scale, line_chart, reliability
-from alexnet.pages.markup import compact, duration, escape, percent, whole
+from alexnet.pages.markup import chance, compact, duration, escape, name, percent, whole
+from alexnet.records import Bin, ClassErrors, Evaluation, read
 
 
 def chart(points, **options):
@@ -61,11 +64,11 @@ def test_ticks_are_round_and_inside():
 
 
 def test_a_reliability_diagram_has_a_dot_a_bin():
-    svg = ElementTree.fromstring(reliability([(0.55, 0.5, 10), (0.95, 0.9, 90)]))
+    bins = [Bin(confidence=0.55, accuracy=0.5, n=10), Bin(confidence=0.95, accuracy=0.9, n=90)]
+    svg = ElementTree.fromstring(reliability(bins))
     dots = list(svg.iter("circle"))
     assert len(dots) == 2
     assert float(dots[1].get("r")) > float(dots[0].get("r"))
-    assert reliability([]) == ""
 
 
 def test_smoothing_is_the_mean_of_a_window_that_the_ends_cut_off():
@@ -101,20 +104,29 @@ def test_confused_pairs_come_in_falling_order():
     rows = np.diag(np.full(50, 9))
     rows[3, 4], rows[7, 1] = 5, 8
     text = re.sub(r"<[^>]+>", " ", confused_pairs([f"c{i}" for i in range(50)], rows.tolist()))
-    assert re.search(r"c7\s+taken for\s+c1\b.*c3\s+taken for\s+c4\b", text)
+    assert re.search(r"c7\s+taken for\s+c1\b.*c3\s+taken for\s+c4\b", text, re.DOTALL)
 
 
-def test_a_matrix_that_does_not_fit_is_left_out():
-    assert confusion({"classes": ["a", "b"], "confusion": [[1, 2]]}) == ""
-    assert confusion({"classes": ["a"], "confusion": [["x"]]}) == ""
-    assert confusion({}) == ""
+@pytest.mark.parametrize(
+    "confusion", [[[1, 2]], [[1], [2]], [[1, 2, 3], [4, 5, 6]], [["x", 1], [1, 1]], [[-1, 1], [1, 1]]]
+)
+def test_a_matrix_that_does_not_fit_is_refused_with_its_evaluation(confusion):
+    fields = {
+        **{"top1_error": 0.5, "top5_error": 0.0, "n": 4, "views": 1, "models": 1, "split": "val", "seconds": 1.0},
+        **{"top1_interval": [0.1, 0.9], "top5_interval": [0.0, 0.5], "calibration": {"ece": 0.0, "bins": []}},
+        **{"classes": ["a", "b"], "per_class": []},
+    }
+    read(Evaluation, json.dumps({**fields, "confusion": [[1, 2], [3, 4]]}).encode(), "e.json", CheckpointError, "mend")
+    with pytest.raises(CheckpointError, match="is incomplete or damaged"):
+        read(Evaluation, json.dumps({**fields, "confusion": confusion}).encode(), "e.json", CheckpointError, "mend")
 
 
 def test_the_hardest_class_comes_first():
-    entries = [{"name": name, "n": 10, "top1_error": e} for name, e in (("easy", 0.1), ("hard", 0.9))]
-    text = class_errors({"per_class": [*entries, {"name": "empty", "n": 0, "top1_error": 0.0}]})
+    entries = [("easy", 10, 0.1), ("hard", 10, 0.9), ("empty", 0, 0.0)]
+    text = class_errors([ClassErrors(name=name, n=n, top1_error=e, top5_error=0.0) for name, n, e in entries])
     assert text.index("hard") < text.index("easy")
     assert "empty" not in text
+    assert class_errors([]) == ""
 
 
 @pytest.mark.parametrize(
@@ -131,6 +143,10 @@ def test_the_hardest_class_comes_first():
         (duration(7500), "2\u202fh 05\u202fmin"),
         (escape('<a href="x">\x07\udcff'), "&lt;a href=&quot;x&quot;&gt;\ufffd\ufffd"),
         (escape("x" * 300, 10), "xxxxxxxxx…"),
+        (name("<b>\u202e"), "<bdi>&lt;b&gt;\ufffd</bdi>"),
+        (chance(0.004), "<1\u202f%"),
+        (chance(0.996), ">99\u202f%"),
+        (chance(1), "100\u202f%"),
     ],
 )
 def test_numbers_and_names_read_well(found, expected):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.pages.kernels import blocks, enlarged, grid, scaled
+from alexnet.pages.kernels import Kernels, blocks, enlarged, grid, scaled
 
 
 def weights(count=96, side=11, channels=3, seed=0):
@@ -67,6 +67,6 @@ def test_enlargement_repeats_pixels():
 def test_two_towers_have_a_block_each_under_the_common_scale():
     kernels = weights()
     whole = scaled(kernels)
-    for tower, data in enumerate(blocks(kernels, towers=2)):
+    for tower, data in enumerate(blocks(Kernels(kernels, towers=2))):
         pixels = np.asarray(Image.open(io.BytesIO(data)))
         np.testing.assert_array_equal(pixels, enlarged(grid(whole[tower * 48 : tower * 48 + 48]), 8))

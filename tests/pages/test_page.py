@@ -10,15 +10,25 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 from PIL import Image
 from safetensors.numpy import save_file
 
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.metrics import Tally
-from alexnet.pages import write_report
+from alexnet.pages.report import write_report
 
 EVIL = '<script>alert("1")</script>'
 SECTIONS = ["learning", "kernels", "pictures", "mistakes", "classes", "calibration", "quarantine", "settings"]
+GONE = {
+    "metrics.jsonl": {"learning"},
+    "model.safetensors": {"kernels"},
+    "examples.json": {"pictures", "mistakes"},
+    "evaluation.json": {"classes", "calibration"},
+    "config.json": {"quarantine"},
+}
+"""File of a run -> the sections that need it."""
+
 CLOTHES = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"]
 
 
@@ -88,19 +98,21 @@ def configuration(names, epochs=12):
         "input_size": 227,
         "parameters": 56_909_354,
         "train": {
-            "epochs": epochs, "batch_size": 128, "lr": 0.03, "momentum": 0.9, "weight_decay": 5e-4,
-            "schedule": "one-cycle", "label_smoothing": 0.1, "colour_noise": True, "seed": 0,
+            "epochs": epochs, "batch_size": 128, "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 5e-4,
+            "schedule": "one-cycle", "label_smoothing": 0.1, "flips": True, "rate_batch": None, "seed": 0,
         },
         "classes": names,
-        "preprocessing": {"size": 256, "crop": 227, "mean_rgb": [152.1, 144.875, 139.25], "order": "RGB"},
+        "preprocessing": {"stored_size": 256, "mean": "per pixel, of the training split", "divide_pixels_by": 64.0},
         "data": {
             "name": "clothing",
             "hash": "sha256:4be1c0de77",
             "counts": {"train": 3068, "val": 351, "test": 384},
             "licence": "CC0 1.0",
             "quarantine": [
-                {"name": "train/hat/broken.jpg", "reason": "truncated after 4,096 bytes"},
-                {"name": "train/shoes/page.jpg", "reason": "is HTML, not a picture"},
+                {"split": "train", "class": "hat",
+                 "name": "train/hat/broken.jpg", "reason": "truncated after 4,096 bytes"},
+                {"split": "train", "class": "shoes",
+                 "name": "train/shoes/page.jpg", "reason": "is HTML, not a picture"},
             ],
         },
         "versions": {"alexnet": "0.1.0", "python": "3.11.9", "torch": "2.13.0+cpu", "numpy": "2.4.6"},
@@ -116,12 +128,12 @@ def fabricate(folder, names=tuple(CLOTHES), *, pictures=None, kernels=None, epoc
     probabilities, labels = predictions(len(names))
     tally = Tally(names)
     tally.add(probabilities, labels)
-    found = tally.summary(views=10, models=1, split="test", seconds=41.5)
+    found = tally.evaluation(views=10, models=1, split="test", seconds=41.5)
     pictures = pictures or (lambda label, k: photograph(10 * int(label) + k))
     shown = examples(names, probabilities, labels, pictures)
     for file, content in (
         ("config.json", configuration(names, epochs)),
-        ("evaluation.json", found),
+        ("evaluation.json", to_builtins(found)),
         ("examples.json", shown),
     ):
         (folder / file).write_text(json.dumps(content))
@@ -165,6 +177,12 @@ class Outline(HTMLParser):
     @property
     def sections(self):
         return [attrs["id"] for attrs in self.all("section")]
+
+
+def without(*files):
+    """The sections of a page that lacks these files."""
+    gone = set().union(*(GONE[file] for file in files))
+    return [section for section in SECTIONS if section not in gone]
 
 
 def outline(folder):
@@ -236,8 +254,8 @@ def test_hostile_names_stay_text(tmp_path):
     names = [EVIL, '" onload="x', "'><img src=x>", "$style ${title} %s", "a\u202eb\x00\udcff"]
     folder = fabricate(tmp_path, [*names, *CLOTHES])
     config = json.loads((folder / "config.json").read_text())
-    config |= {"variant": EVIL, "recipe": EVIL, "odd": {EVIL: [EVIL]}, "started": EVIL}
-    config["data"] |= {"name": EVIL, "quarantine": [{"name": EVIL, "reason": EVIL}]}
+    config |= {"variant": EVIL, "recipe": EVIL, "versions": {EVIL: EVIL}, "started": EVIL}
+    config["data"] |= {"name": EVIL, "quarantine": [dict.fromkeys(("split", "class", "name", "reason"), EVIL)]}
     (folder / "config.json").write_text(json.dumps(config))
     page = outline(folder)
     assert len(page.all("script")) == 1
@@ -246,44 +264,48 @@ def test_hostile_names_stay_text(tmp_path):
     assert all("onload" not in attrs for _, attrs in page.elements)
     assert all(image["src"].startswith("data:image/") for image in page.all("img"))
     assert "\x00" not in page.text
+    assert "left out." not in page.text
     assert page.open == []
 
 
-def test_a_picture_that_is_none_is_not_embedded(run):
+@pytest.mark.parametrize("jpeg", [b"<svg onload=x>", b'"><script>', b"", b"\xff\xd8", b"GIF89a"])
+def test_a_picture_that_is_none_is_not_embedded(run, jpeg):
     shown = json.loads((run / "examples.json").read_text())
-    bad = ['"><script>', base64.b64encode(b"<svg onload=x>").decode(), None, 7, "ÿ"]
-    for entry, jpeg in zip(shown["sample"], bad, strict=False):
-        entry["jpeg"] = jpeg
+    shown["sample"][3]["jpeg"] = base64.b64encode(jpeg).decode()
     (run / "examples.json").write_text(json.dumps(shown))
     page = outline(run)
-    assert page.text.count("no picture") == len(bad)
+    assert page.text.count("no picture") == 1
+    assert len(page.all("img")) == 2 + 7 + 12
     assert len(page.all("script")) == 1
 
 
-@pytest.mark.parametrize(
-    ("missing", "gone"),
-    [
-        ("metrics.jsonl", {"learning"}),
-        ("model.safetensors", {"kernels"}),
-        ("examples.json", {"pictures", "mistakes"}),
-        ("evaluation.json", {"classes", "calibration"}),
-        ("config.json", {"quarantine"}),
-    ],
-)
-def test_a_missing_file_takes_only_its_sections_away(run, missing, gone):
+@pytest.mark.parametrize("jpeg", ['"><script>', "<svg onload=x>", None, 7, "ÿ"])
+def test_a_picture_that_is_not_even_base64_leaves_its_file_out(run, jpeg):
+    shown = json.loads((run / "examples.json").read_text())
+    shown["sample"][3]["jpeg"] = jpeg
+    (run / "examples.json").write_text(json.dumps(shown))
+    page = outline(run)
+    assert "examples.json is damaged and was left out." in page.text
+    assert page.sections == without("examples.json")
+    assert len(page.all("script")) == 1
+
+
+@pytest.mark.parametrize("missing", GONE)
+def test_a_missing_file_takes_only_its_sections_away(run, missing):
     (run / missing).unlink()
-    assert outline(run).sections == [section for section in SECTIONS if section not in gone]
+    page = outline(run)
+    assert page.sections == without(missing)
+    assert "left out." not in page.text
 
 
-@pytest.mark.parametrize(
-    "file", ["metrics.jsonl", "model.safetensors", "examples.json", "evaluation.json", "config.json"]
-)
+@pytest.mark.parametrize("file", GONE)
 @pytest.mark.parametrize("content", [b"", b"\xff\x00garbage", b"[1, 2]", b'{"loss": NaN', b"null"])
 def test_a_damaged_file_is_named_and_left_out(run, file, content):
     (run / file).write_bytes(content)
     page = outline(run)
     is_empty_log = file == "metrics.jsonl" and not content
     assert (file in page.text) != is_empty_log
+    assert page.sections == without(file)
 
 
 @pytest.mark.parametrize("junk", [None, 7, "x", [], {}, [None], {"a": None}, True, -1, 1e400])
@@ -293,13 +315,47 @@ def test_values_of_a_wrong_kind_never_stop_the_page(run, junk):
         content = json.loads((run / file).read_text())
         for key in content:
             (run / file).write_text(json.dumps({**content, key: junk}))
-            assert "settings" in outline(run).sections
+            page = outline(run)
+            if f"{file} is damaged and was left out." in page.text:
+                assert page.sections == without(file, "model.safetensors")
+            else:  # the value may be empty, and its section with it
+                assert set(page.sections) >= set(without(file, "model.safetensors"))
         (run / file).write_text(json.dumps(content))
     good = (run / "metrics.jsonl").read_text().splitlines()
     keys = {key for line in good for key in json.loads(line)}
     odd = [json.dumps({**json.loads(good[0]), key: junk}) for key in keys]
     (run / "metrics.jsonl").write_text("\n".join([*odd, json.dumps(dict.fromkeys(keys, junk)), *good]))
-    assert outline(run).sections == [section for section in SECTIONS if section != "kernels"]
+    assert outline(run).sections == without("model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("config.json", "classes", 7),
+        ("config.json", "classes", ["hat", "hat"]),
+        ("config.json", "train", {"a": None}),
+        ("config.json", "train", {"batch_size": 10**400}),
+        ("config.json", "parameters", 10**400),
+        ("config.json", "input_size", -227),
+        ("config.json", "seconds", 1e400),
+        ("evaluation.json", "top1_error", "x"),
+        ("evaluation.json", "top1_error", 1.01),
+        ("evaluation.json", "n", True),
+        ("evaluation.json", "top1_interval", [0.1]),
+        ("evaluation.json", "confusion", [[1]]),
+        ("evaluation.json", "per_class", [{"name": "hat"}]),
+        ("evaluation.json", "calibration", {"ece": 0.1, "bins": [{"confidence": 2, "accuracy": 0, "n": 1}]}),
+        ("examples.json", "sample", [None]),
+        ("examples.json", "mistakes", [{"name": "a", "label": "b", "top": [], "jpeg": ""}]),
+        ("examples.json", "mistakes", [{"name": "a", "label": "b", "top": [["b", 1.5]], "jpeg": ""}]),
+    ],
+)
+def test_a_file_with_a_wrong_value_is_named_and_left_out(run, file, key, value):
+    content = json.loads((run / file).read_text())
+    (run / file).write_text(json.dumps({**content, key: value}))
+    page = outline(run)
+    assert f"{file} is damaged and was left out." in page.text
+    assert page.sections == without(file)
 
 
 def test_an_unevaluated_run_shows_its_best_validation(run):
@@ -377,20 +433,24 @@ def test_a_failed_write_leaves_the_old_page(run, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
-@pytest.mark.parametrize(
-    "file", ["metrics.jsonl", "model.safetensors", "examples.json", "evaluation.json", "config.json"]
-)
+@pytest.mark.parametrize("file", GONE)
 @pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir()], ids=["pipe", "folder"])
 def test_what_is_no_file_is_named_and_left_out(run, file, make):
     (run / file).unlink()
     make(run / file)
-    assert f"{file} is no file and was left out." in outline(run).text
+    assert f"{file} is not a file and was left out." in outline(run).text
 
 
 def test_numbers_beyond_all_measure_never_stop_the_page(run):
     content = json.loads((run / "config.json").read_text())
-    content["train"]["batch_size"] = 10**400
-    (run / "config.json").write_text(json.dumps({**content, "parameters": 10**400, "odd": -(10**400)}))
+    content["data"]["counts"]["train"] = 2**63 - 1
+    content |= {"parameters": 2**63 - 1, "seconds": 1.7e308}
+    (run / "config.json").write_text(json.dumps(content))
     with (run / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 10**17, "epoch": 1e17, "loss": 1e299, "lr": 5e-324, "val_loss": 5e-324}) + "\n")
-    assert outline(run).sections == SECTIONS
+        file.write(json.dumps({"step": 10**17, "epoch": 1e17, "loss": 1e299, "lr": 5e-324}) + "\n")
+        errors = {"val_top1_error": 1, "val_top5_error": 1}
+        file.write(json.dumps({"step": 10**17, "epoch": 1e17, "val_loss": 5e-324, **errors}) + "\n")
+    page = outline(run)
+    assert page.sections == SECTIONS
+    assert "1 damaged line of metrics.jsonl" in page.text

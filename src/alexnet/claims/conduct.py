@@ -7,7 +7,7 @@ from alexnet import config
 from alexnet.claims.count import Count
 from alexnet.claims.experiment import Conditions, Data, Experiment, Outcome, Request
 from alexnet.claims.laboratory import Laboratory
-from alexnet.claims.page import render
+from alexnet.claims.page import claim_page
 from alexnet.claims.table import ClaimResult, find
 from alexnet.data.open import open_data
 from alexnet.data.store import Store
@@ -43,7 +43,7 @@ def conduct(request: Request, observer: Observer | None = None) -> ClaimResult:
     with plain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write(folder / ANSWER, result.to_json() + "\n")
-    write(folder / PAGE, render(result))
+    write(folder / PAGE, claim_page(result).render())
     return result
 
 

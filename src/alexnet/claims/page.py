@@ -1,78 +1,65 @@
-"""The answer to a claim as one HTML page that needs nothing beside itself."""
+"""The page of a claim: its answer, what was measured, and how."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from markupsafe import Markup
 
 from alexnet.claims.comparison import Compared
 from alexnet.claims.count import Counted
+from alexnet.claims.experiment import Conditions, Outcome
 from alexnet.claims.race import Raced, RaceRow
 from alexnet.claims.statistics import Difference
-from alexnet.claims.table import ClaimResult
+from alexnet.claims.table import Claim, ClaimResult
 from alexnet.pages.figures import Line, Scale, line_chart
-from alexnet.pages.markup import duration, escape, percent, whole
-from alexnet.pages.page import fill
+from alexnet.pages.markup import duration, percent, whole
+from alexnet.pages.page import Page, Section, draw
 
 WIDTH, ROW, LEFT, RIGHT, FOOT = 720, 54, 60, 24, 44
 HUES = ("blue", "warm")
 
 
-def render(result: ClaimResult) -> str:
+def claim_page(result: ClaimResult) -> Page:
     """Returns the page of a claim."""
-    sections = {
-        "answer": ("What was found", _found(result)),
-        "networks": ("Every network", _rows(result)),
-        "claim": ("What was claimed", _claimed(result)),
-        "arms": ("What differs", _arms(result)),
-    }
-    drawn = {key: section for key, section in sections.items() if section[1]}
-    warnings = result.conditions.warnings if result.conditions else ()
-    return fill(
-        title=escape(f"{result.name}: AlexNet claim"),
-        eyebrow=f"AlexNet · the claim {escape(result.name)}",
-        heading=escape(result.claim.statement),
-        headline=_headline(result),
+    outcome, conditions = result.outcome, result.conditions
+    return Page(
+        title=f"{result.name}: AlexNet claim",
+        eyebrow=f"AlexNet · the claim {result.name}",
+        heading=result.claim.statement,
+        headline=draw("verdict.html", verdict=outcome.verdict, answer=outcome.answer),
         facts=_facts(result),
-        notices="".join(f'<p class="notice">{escape(text, 400)}</p>' for text in warnings),
-        links="".join(f'<a href="#{key}">{key.capitalize()}</a>' for key in drawn),
-        sections="".join(_section(key, *section) for key, section in drawn.items()),
+        notices=conditions.warnings if conditions else (),
+        sections=(
+            Section("answer", "What was found", _answer(outcome)),
+            Section("networks", "Every network", _rows(outcome)),
+            Section("claim", "What was claimed", _claimed(result.claim)),
+            Section("arms", "What differs", _arms(conditions) if conditions else Markup()),
+        ),
     )
 
 
-def difference_chart(differences: Mapping[str, Difference]) -> str:
-    """Returns a ``figure`` of differences of errors, in points.
+def difference_chart(differences: Mapping[str, Difference]) -> Markup:
+    """Draws differences of errors, in points.
 
-    Each is a dot with its 95 % interval, a ring for each seed, and a stroke for the difference that is looked for.
+    Each is a dot with its 95 % interval, a ring for each seed, and a stroke for the difference to look for.
 
     Args:
         differences: `top1` and perhaps `top5`.
+
+    Returns:
+        A `figure` element.
     """
     values = [0.0]
     for difference in differences.values():
         values += [difference.low, difference.high, difference.size, *difference.each]
     margin = 0.05 * (max(values) - min(values))
     x = Scale(100 * (min(values) - margin), 100 * (max(values) + margin), LEFT, WIDTH - RIGHT)
-    height = ROW * len(differences) + FOOT
-    bottom = height - FOOT
-    ticks = [
-        f'<line class="grid" x1="{x(v):.1f}" x2="{x(v):.1f}" y1="0" y2="{bottom}"/>'
-        f'<text class="tick mid" x="{x(v):.1f}" y="{bottom + 18}">{v:g}</text>'
-        for v in x.ticks(8)
-    ]
-    zero = f'<line class="rule" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="{bottom}"/>'
-    rows = [_interval(x, i, name, difference) for i, (name, difference) in enumerate(differences.items())]
-    label = f'<text class="axis end" x="{WIDTH - RIGHT}" y="{height - 6}">points less error, as claimed →</text>'
-    spoken = "; ".join(f"{name} {difference.mean * 100:.1f} points" for name, difference in differences.items())
-    return (
-        f'<figure class="chart"><figcaption><h3>Difference in error</h3><p class="hint">Dot: the mean. Bar: its '
-        f"{percent(0.95, 0)} interval. Rings: single seeds. Green: what is looked for.</p></figcaption>"
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(spoken)}">'
-        f"{''.join(ticks)}{zero}{''.join(rows)}{label}</svg></figure>"
-    )
+    frame = {"width": WIDTH, "row": ROW, "foot": FOOT, "bottom": ROW * len(differences)}
+    return draw("differences.html", differences=differences, x=x, **frame)
 
 
-def race_chart(rows: Sequence[RaceRow], best: Mapping[str, float], level: float) -> str:
-    """Returns a chart of training error against epochs: each arm at its best rate, the other rates thin."""
+def race_chart(rows: Sequence[RaceRow], best: Mapping[str, float], level: float) -> Markup:
+    """Draws training error against epochs: each arm at its best rate, the other rates thin."""
     lines = []
     for hue, (arm, rate) in zip(HUES, best.items(), strict=True):
         for row in (row for row in rows if row.arm == arm and len(row.curve) > 1):
@@ -83,69 +70,45 @@ def race_chart(rows: Sequence[RaceRow], best: Mapping[str, float], level: float)
     return line_chart("Training error", lines, x_label="epochs", form=lambda v: percent(v, 0), rule=rule)
 
 
-def _interval(x: Scale, index: int, name: str, difference: Difference) -> str:
-    y = ROW * index + ROW / 2
-    low, high, mean, size = (
-        x(100 * value) for value in (difference.low, difference.high, difference.mean, difference.size)
-    )
-    rings = "".join(f'<circle class="ring" cx="{x(100 * value):.1f}" cy="{y}" r="4"/>' for value in difference.each)
-    return (
-        f'<text class="tick" x="0" y="{y + 4}">{escape(name.replace("top", "top-"))}</text>'
-        f'<line class="line green" x1="{size:.1f}" x2="{size:.1f}" y1="{y - 16}" y2="{y + 16}"/>'
-        f'<line class="line blue" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>'
-        f'{rings}<circle class="dot blue" cx="{mean:.1f}" cy="{y}" r="6"/>'
-    )
-
-
-def _headline(result: ClaimResult) -> str:
-    text = "".join(f"<p>{escape(sentence, 400)}</p>" for sentence in result.outcome.answer)
-    return f'<div class="headline"><p class="none">{escape(result.outcome.verdict)}</p>{text}</div>'
-
-
-def _facts(result: ClaimResult) -> str:
-    facts: dict[str, object] = {}
+def _facts(result: ClaimResult) -> dict[str, str]:
+    facts: dict[str, str] = {}
     if conditions := result.conditions:
         counts = conditions.data.counts
         tested = sum(count for name, count in counts.items() if name != "train")
-        facts |= {"Budget": conditions.budget, "Seeds": conditions.seeds}
-        facts |= {"Data": conditions.data.name, "Classes": conditions.data.classes}
+        facts |= {"Budget": conditions.budget, "Seeds": whole(conditions.seeds)}
+        facts |= {"Data": conditions.data.name, "Classes": whole(conditions.data.classes)}
         facts |= {"Training pictures": whole(counts["train"]), "Test pictures": whole(tested)}
     if (cost := result.outcome.cost).seconds:
         facts |= {"Training time": duration(cost.seconds), "Pictures seen": whole(cost.images)}
-    items = "".join(f"<div><dt>{what}</dt><dd>{escape(value)}</dd></div>" for what, value in facts.items() if value)
-    return f'<dl class="facts">{items}</dl>' if items else ""
+    return facts
 
 
-def _found(result: ClaimResult) -> str:
-    match result.outcome:
+def _answer(outcome: Outcome) -> Markup:
+    match outcome:
         case Compared(differences=differences):
             return difference_chart(differences)
         case Raced(rows=rows, best=best, level=level):
-            return f'<div class="single">{race_chart(rows, best, level)}</div>'
+            return Markup('<div class="single">{}</div>').format(race_chart(rows, best, level))
         case Counted(figures=figures):
             return _table(["", "claimed", "counted"], [[f.name, _figure(f.claimed), _figure(f.found)] for f in figures])
-    return ""
+    return Markup()
 
 
-def _rows(result: ClaimResult) -> str:
-    rows = [msgspec.to_builtins(row) for row in result.outcome.rows]
+def _rows(outcome: Outcome) -> Markup:
+    rows = [msgspec.to_builtins(row) for row in outcome.rows]
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in ("run", "curve")]
-    return _table([key.replace("_", " ") for key in keys], [[_cell(key, row.get(key)) for key in keys] for row in rows])
+    head = [key.replace("_", " ").replace("top", "top-") for key in keys]
+    return _table(head, [[_cell(key, row.get(key)) for key in keys] for row in rows])
 
 
-def _claimed(result: ClaimResult) -> str:
-    claim = result.claim
-    texts = {"Where": claim.where, "The paper": claim.paper, "The notes of 2012": claim.log}
-    return _table(None, [[what, text] for what, text in texts.items()])
+def _claimed(claim: Claim) -> Markup:
+    return _table([], [["Where", claim.where], ["The paper", claim.paper], ["The notes of 2012", claim.log]])
 
 
-def _arms(result: ClaimResult) -> str:
-    if result.conditions is None:
-        return ""
-    arms, settings = result.conditions.arms, result.conditions.settings
-    changes = [[arm, ", ".join(f"{k} = {v}" for k, v in own.items()) or "–"] for arm, own in arms.items()]
-    before = [[name, str(value)] for name, value in settings.items()]
-    return _table(["arm", "changed"], changes) + _table(["setting", "before the change"], before)
+def _arms(conditions: Conditions) -> Markup:
+    changes = [[arm, ", ".join(f"{k} = {v}" for k, v in own.items()) or "–"] for arm, own in conditions.arms.items()]
+    settings = [[name, str(value)] for name, value in conditions.settings.items()]
+    return _table(["arm", "changed"], changes) + _table(["setting", "before the change"], settings)
 
 
 def _figure(value: float) -> str:
@@ -162,14 +125,5 @@ def _cell(key: str, value: float | str | None) -> str:
     return percent(value, 2) if key.endswith("error") else f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
 
 
-def _table(head: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{escape(text)}</th>' for text in head or ())
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell, 400)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<table class="settings">{f"<thead><tr>{top}</tr></thead>" if head else ""}<tbody>{body}</tbody></table>'
-
-
-def _section(key: str, title: str, body: str) -> str:
-    return (
-        f'<section id="{key}" aria-labelledby="{key}-title"><header><h2 id="{key}-title">{title}</h2></header>'
-        f"{body}</section>"
-    )
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    return draw("table.html", head=head, rows=rows)

@@ -241,7 +241,7 @@ def compress(asked: Namespace) -> None:
 
 def report(asked: Namespace) -> None:
     """Writes the report."""
-    from alexnet.pages.page import write_report
+    from alexnet.pages.report import write_report
 
     path = write_report(Path(asked.run))
     render.answer(asked, {"report": str(path)}, str(path))
@@ -290,7 +290,7 @@ def _evaluate_run(folder: Path, store: Any, settings: Train) -> Any:
     """Measures a finished run with its best weights and writes its report."""
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate as measure
-    from alexnet.pages.page import write_report
+    from alexnet.pages.report import write_report
     from alexnet.run import Run
 
     classifier = load(folder, numbers=settings.precision)

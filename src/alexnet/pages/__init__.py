@@ -1,3 +1,1 @@
-"""What a run looks like: one self-contained page."""
-
-from alexnet.pages.page import write_report as write_report
+"""Pages for people: one self-contained HTML file each."""

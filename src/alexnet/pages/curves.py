@@ -1,25 +1,33 @@
 """How the training went: loss, validation errors and learning rate."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from alexnet.pages.figures import Line, Points, line_chart
 from alexnet.pages.markup import percent
-from alexnet.pages.run import Record, Run, series
+from alexnet.records import StepRow, ValidationRow
+from alexnet.run import Rows
 
 MOST = 300
 
 
-def learning_curves(run: Run) -> str:
-    """The charts of ``metrics.jsonl``, as far as it reaches; "" where it holds nothing."""
-    charts = [_loss(run), _errors(run.validations), _rate(run.steps)]
-    body = "".join(charts)
-    return f'<div class="charts">{body}</div>' if body else ""
+def learning_curves(rows: Rows, classes: int | None) -> Markup:
+    """Draws the charts of a training, as far as it got; "" where it has no rows.
+
+    Args:
+        rows: The training's rows.
+        classes: Number of classes; None where it is not known.
+    """
+    charts = (_loss(rows, classes), _errors(rows.validations), _rate(rows.steps))
+    body = Markup().join(charts)
+    return Markup('<div class="charts">{}</div>').format(body) if body else body
 
 
 def smooth(points: Points) -> list[tuple[float, float]]:
-    """A centred moving mean over a twenty-fifth of the points; the window is cut off at the ends."""
+    """Returns the centred moving mean over a twenty-fifth of the points; the window is cut off at the ends."""
     if not points:
         return []
     x, y = np.array(points, dtype=np.float64).T
@@ -30,7 +38,7 @@ def smooth(points: Points) -> list[tuple[float, float]]:
 
 
 def thin(points: Points, most: int = MOST) -> list[tuple[float, float]]:
-    """At most about ``most`` points: of each stretch the lowest and the highest, so that no spike is lost."""
+    """Returns at most about `most` points: of each stretch the lowest and the highest, so that no spike is lost."""
     if len(points) <= most:
         return list(points)
     stretches = np.array_split(np.arange(len(points)), most // 2)
@@ -41,10 +49,9 @@ def thin(points: Points, most: int = MOST) -> list[tuple[float, float]]:
     return [points[i] for i in sorted(kept)]
 
 
-def _loss(run: Run) -> str:
-    raw, validation = series(run.steps, "step", "loss"), series(run.validations, "step", "val_loss")
-    classes = run.config.get("classes")
-    chance = math.log(len(classes)) if isinstance(classes, list) and len(classes) > 1 else None
+def _loss(rows: Rows, classes: int | None) -> Markup:
+    raw = [(row.step, row.loss) for row in rows.steps]
+    validation = [(row.step, row.val_loss) for row in rows.validations]
     return line_chart(
         "Loss",
         [
@@ -53,12 +60,13 @@ def _loss(run: Run) -> str:
             Line("validation", thin(validation), "warm", dots=True),
         ],
         x_label="step",
-        rule=(chance, "knowing nothing: ln C") if chance else None,
+        rule=(math.log(classes), "knowing nothing: ln C") if classes and classes > 1 else None,
     )
 
 
-def _errors(validations: list[Record]) -> str:
-    top1, top5 = (series(validations, "epoch", f"val_top{k}_error") for k in (1, 5))
+def _errors(validations: Sequence[ValidationRow]) -> Markup:
+    top1 = [(row.epoch, row.val_top1_error) for row in validations]
+    top5 = [(row.epoch, row.val_top5_error) for row in validations]
     best = min(top1, key=lambda point: point[1], default=None)
     has_top5 = any(error > 0 for _, error in top5)
     return line_chart(
@@ -73,8 +81,8 @@ def _errors(validations: list[Record]) -> str:
     )
 
 
-def _rate(steps: list[Record]) -> str:
-    rates = series(steps, "step", "lr")
+def _rate(steps: Sequence[StepRow]) -> Markup:
+    rates = [(row.step, row.lr) for row in steps if row.lr is not None]
     values = {rate for _, rate in rates}
     is_stepped = 1 < len(values) <= 10 and min(values) > 0 and max(values) / min(values) >= 9
     return line_chart("Learning rate", [Line("", thin(rates), "green")], x_label="step", log=is_stepped)

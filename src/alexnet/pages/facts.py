@@ -1,178 +1,147 @@
-"""The numbers of a run: the headline, the settings, the timings, the pictures that were left out."""
+"""The numbers of a run: the headline, the key facts, the settings and the timings."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Any
 
-from alexnet.pages.markup import THIN, compact, duration, escape, name, percent, plural, whole
-from alexnet.pages.run import Record, Run, number, record, records
+from markupsafe import Markup
+from msgspec import structs, to_builtins
 
-QUARANTINED = 50
+from alexnet.evaluation.metrics import TOP
+from alexnet.pages.contents import Contents
+from alexnet.pages.markup import THIN, compact, duration, setting, whole
+from alexnet.pages.page import draw
+from alexnet.records import Dataset, Description, Evaluation
+
 NEAR = 0.98
+"""A training that has made this fraction of its steps counts as complete."""
 
 
-def headline(run: Run) -> str:
-    """The errors in large figures, or a sentence that says why there are none."""
-    top1, n = number(run.evaluation.get("top1_error")), number(run.evaluation.get("n"))
-    if top1 is not None and n:
-        return _measured(run, top1, n)
-    errors = [number(line.get("val_top1_error")) for line in run.validations]
-    best = min((error for error in errors if error is not None), default=None)
-    hint = '<p class="hint">Not evaluated yet: <code>alexnet evaluate</code> gives the error and its range.</p>'
-    found = '<p class="none">No error measured yet.</p>'
-    if best is not None:
-        found = f'<div class="figures">{_figure("Best top-1 error in validation", best)}</div>'
-    return f'<div class="headline">{found}{hint}</div>'
+@dataclass(frozen=True)
+class Figure:
+    """An error in large letters.
+
+    Attributes:
+        what: What it is.
+        error: The error.
+        interval: Its 95 % interval, where it was measured on test pictures.
+        naive: The error of always naming the largest class, where it is to be compared.
+    """
+
+    what: str
+    error: float
+    interval: tuple[float, float] | None = None
+    naive: float | None = None
 
 
-def standing(run: Run) -> str:
-    """A sentence for a run that stands short of its plan; "" for one that reached it, or without a plan."""
-    train, lines = record(run.config.get("train")), run.steps + run.validations
-    for unit in ("step", "epoch"):
-        planned = number(train.get(f"{unit}s"))
-        done = max((v for line in lines if (v := number(line.get(unit))) is not None), default=None)
-        if planned and done is not None:
-            is_short = done < (planned * NEAR if unit == "step" else planned - 1)
-            return f"The training stands at {unit} {done:,.6g} of {planned:,.6g}." if is_short else ""
-    return ""
+@dataclass(frozen=True)
+class Table:
+    """Names and values below a caption."""
+
+    caption: str
+    rows: list[tuple[str, str]]
 
 
-def key_facts(run: Run) -> str:
-    """What was trained, on what, for how long."""
-    data = record(run.config.get("data"))
-    counts, seconds = record(data.get("counts")), number(run.config.get("seconds"))
-    size, parameters = number(run.config.get("input_size")), number(run.config.get("parameters"))
-    classes, trained = run.config.get("classes"), number(counts.get("train"))
-    facts = [
-        ("Recipe", name(run.config["recipe"]) if "recipe" in run.config else ""),
-        ("Parameters", compact(parameters) if parameters else ""),
-        ("Input", f"{size:.0f}{THIN}×{THIN}{size:.0f}" if size else ""),
-        ("Classes", whole(len(classes)) if isinstance(classes, list) else ""),
-        ("Training pictures", whole(trained) if trained else ""),
-        ("Training time", duration(seconds) if seconds else ""),
-    ]
-    items = "".join(f"<div><dt>{what}</dt><dd>{value}</dd></div>" for what, value in facts if value)
-    return f'<dl class="facts">{items}</dl>' if items else ""
+def headline(run: Contents) -> Markup:
+    """Draws the errors in large letters, or a sentence that says that there are none."""
+    if run.evaluation and run.evaluation.n:
+        return draw("headline.html", figures=_measured(run.evaluation), evaluation=run.evaluation)
+    best = min((row.val_top1_error for row in run.rows.validations), default=None)
+    figures = [] if best is None else [Figure("Best top-1 error in validation", best)]
+    return draw("headline.html", figures=figures, evaluation=None)
 
 
-def settings(run: Run) -> str:
-    """Every setting, grouped; "" without a configuration."""
-    config = run.config
-    about = {k: v for k, v in config.items() if k in ("variant", "recipe", "input_size", "parameters")}
-    data = {k: v for k, v in record(config.get("data")).items() if k != "quarantine"}
-    known = {"classes", "train", "preprocessing", "data", "versions", "started", "seconds", *about}
-    rest = {k: v for k, v in config.items() if k not in known}
-    groups = [
-        ("Network", about),
-        ("Training", record(config.get("train"))),
-        ("Preprocessing", record(config.get("preprocessing"))),
-        ("Data", data),
-        ("More", rest),
-    ]
-    return "".join(_table(title, flat(values)) for title, values in groups if values)
+def standing(run: Contents) -> str:
+    """Returns a sentence on a run that stands short of its plan; "" for one that reached it, or without a plan."""
+    settings, rows = run.description and run.description.settings, run.rows
+    steps = [row.step for row in rows.steps] + [row.step for row in rows.validations]
+    epochs = [row.epoch for row in rows.steps] + [row.epoch for row in rows.validations]
+    if not settings or not steps:
+        return ""
+    if settings.steps is not None:
+        unit, done, planned = "step", float(max(steps)), float(settings.steps)
+        is_short = done < planned * NEAR
+    else:
+        unit, done, planned = "epoch", max(epochs), settings.epochs
+        is_short = done < planned - 1
+    return f"The training stands at {unit} {done:,.6g} of {planned:,.6g}." if is_short else ""
 
 
-def timings(run: Run) -> str:
-    """Times and speeds, and the versions they were had with."""
-    rates = [rate for line in run.steps if (rate := number(line.get("images_per_s")))]
-    trained, tested = number(run.config.get("seconds")), number(run.evaluation.get("seconds"))
+def key_facts(description: Description) -> dict[str, str]:
+    """Returns what was trained, on what, for how long."""
+    size, trained = description.input_size, (description.data or Dataset()).counts.get("train")
+    facts = {
+        "Recipe": description.recipe,
+        "Parameters": compact(description.parameters) if description.parameters else None,
+        "Input": f"{size}{THIN}×{THIN}{size}" if size else None,
+        "Classes": whole(len(description.classes)),
+        "Training pictures": whole(trained) if trained else None,
+        "Training time": duration(description.seconds) if description.seconds else None,
+    }
+    return {what: value for what, value in facts.items() if value}
+
+
+def settings(description: Description) -> list[Table]:
+    """Returns every setting, grouped."""
+    data = description.data and structs.replace(description.data, quarantine=())
+    network = {
+        "recipe": description.recipe,
+        "variant": description.variant,
+        "input_size": description.input_size,
+        "parameters": description.parameters,
+        "licence": description.licence,
+    }
+    groups = {
+        "Network": {key: value for key, value in network.items() if value is not None},
+        "Training": description.train,
+        "Preprocessing": description.preprocessing,
+        "Data": data,
+        "Conversion": description.converted,
+        "Machine": description.machine,
+    }
+    return [Table(caption, flat(to_builtins(group))) for caption, group in groups.items() if group]
+
+
+def timings(run: Contents) -> list[Table]:
+    """Returns times and speeds, and the versions they were measured with."""
+    rates = [row.images_per_s for row in run.rows.steps if row.images_per_s]
+    started, trained = (run.description.started, run.description.seconds) if run.description else (None, None)
     times = {
-        "started": _moment(run.config.get("started"), 0),
-        "finished": _moment(run.config.get("started"), trained) if trained else None,
+        "started": _moment(started, 0.0),
+        "finished": _moment(started, trained) if trained else None,
         "training": duration(trained) if trained else None,
         "training speed, median": f"{median(rates):,.4g} images/s" if rates else None,
-        "evaluation": duration(tested) if tested else None,
+        "evaluation": duration(run.evaluation.seconds) if run.evaluation else None,
     }
     shown = [(what, value) for what, value in times.items() if value]
-    return _table("Timings", shown) + _table("Versions", flat(record(run.config.get("versions"))))
+    return [Table("Timings", shown), Table("Versions", flat(run.description.versions if run.description else {}))]
 
 
-def quarantine(run: Run) -> str:
-    """The pictures that could not be decoded and were left out; "" without any."""
-    bad = records(record(run.config.get("data")).get("quarantine"))
-    items = "".join(
-        f'<li>{name(entry.get("name", "?"))} <span class="soft">{escape(entry.get("reason", ""))}</span></li>'
-        for entry in bad[:QUARANTINED]
-    )
-    more = f"<li>… and {whole(len(bad) - QUARANTINED)} more</li>" if len(bad) > QUARANTINED else ""
-    return f'<ul class="quarantine">{items}{more}</ul>' if bad else ""
-
-
-def flat(values: Record, prefix: str = "") -> list[tuple[str, Any]]:
-    """The leaves of nested objects, with dotted keys."""
-    pairs: list[tuple[str, Any]] = []
+def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Returns the leaves of nested objects, with dotted names."""
+    pairs: list[tuple[str, str]] = []
     for key, value in values.items():
-        is_branch = isinstance(value, dict) and bool(value)
-        pairs += flat(value, f"{prefix}{key}.") if is_branch else [(f"{prefix}{key}", value)]
+        if isinstance(value, dict) and value:
+            pairs += flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", setting(value)))
     return pairs
 
 
-def _measured(run: Run, top1: float, n: float) -> str:
-    found = run.evaluation
-    shares = [m for e in records(found.get("per_class")) if (m := number(e.get("n"))) is not None]
-    naive = 1 - max(shares) / sum(shares) if sum(shares) else None
-    figures = _figure("Top-1 error", top1, found.get("top1_interval"), naive)
-    top5, is_few = number(found.get("top5_error")), 0 < len(shares) <= 5
-    if top5 is not None and not is_few:
-        figures += _figure("Top-5 error", top5, found.get("top5_interval"))
-    few = " With five classes or fewer, five guesses are always enough." if is_few else ""
-    return (
-        f'<div class="headline"><div class="figures">{figures}</div>'
-        f'<p class="hint">Measured on {_how(found, n)}. Ranges are 95{THIN}% intervals.{few}</p></div>'
-    )
+def _measured(evaluation: Evaluation) -> list[Figure]:
+    counts = [each.n for each in evaluation.per_class]
+    naive = 1 - max(counts) / sum(counts) if any(counts) else None
+    figures = [Figure("Top-1 error", evaluation.top1_error, evaluation.top1_interval, naive)]
+    if len(evaluation.classes) > TOP:
+        figures.append(Figure("Top-5 error", evaluation.top5_error, evaluation.top5_interval))
+    return figures
 
 
-def _how(found: Record, n: float) -> str:
-    """What was measured, as "654 pictures of the split test, the mean of 10 views"."""
-    split = f" of the split {name(found['split'])}" if found.get("split") else ""
-    views, models = number(found.get("views")) or 1, number(found.get("models")) or 1
-    seen = "the centre view" if views == 1 else f"the mean of {whole(views)} views"
-    nets = f", {whole(models)} networks averaged" if models > 1 else ""
-    return f"{plural(n, 'picture')}{split}, {seen}{nets}"
-
-
-def _figure(what: str, error: float, ends: Any = None, naive: float | None = None) -> str:
-    pair = [number(end) for end in ends] if isinstance(ends, list) and len(ends) == 2 else []
-    low, high = pair if len(pair) == 2 else (None, None)
-    spread = f"{percent(low)} – {percent(high)}" if low is not None and high is not None else ""
-    beside = f'<span class="naive">largest class always: {percent(naive)}</span>' if naive else ""
-    value = f"{error * 100:.1f}<small>{THIN}%</small>"
-    ruler = _ruler(error, low, high, naive) if low is not None and high is not None else ""
-    return (
-        f'<div class="figure"><h2>{what}</h2><p class="number">{value}</p>{ruler}'
-        f'<p class="spread"><span>{spread}</span>{beside}</p></div>'
-    )
-
-
-def _ruler(error: float, low: float, high: float, naive: float | None) -> str:
-    """A line from 0 to a little beyond the largest number, with the interval and the naive error on it."""
-    end = min(1.0, 1.12 * max(high, naive or 0, 0.05))
-    left, width, at = (f"{part / end * 100:.1f}%" for part in (low, high - low, error))
-    tick = f'<i class="naive-tick" style="left:{naive / end * 100:.1f}%"></i>' if naive else ""
-    return (
-        f'<div class="ruler" aria-hidden="true"><i class="band" style="left:{left};width:{width}"></i>'
-        f'<i class="at" style="left:{at}"></i>{tick}</div>'
-    )
-
-
-def _table(title: str, pairs: list[tuple[str, Any]]) -> str:
-    rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(_value(v))}</td></tr>' for k, v in pairs)
-    return f'<table class="settings"><caption>{title}</caption><tbody>{rows}</tbody></table>' if pairs else ""
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, list):
-        return ", ".join(_value(v) for v in value[:40])
-    if isinstance(value, int) and abs(value) >= 10_000:
-        return whole(value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _moment(started: Any, after: float) -> str | None:
+def _moment(started: str | None, after: float) -> str | None:
+    """Returns a time so many seconds after the start; None if the start is no time, or too far from ours."""
     try:
-        moment = datetime.fromisoformat(started) + timedelta(seconds=after)
-    except (TypeError, ValueError, OverflowError):
+        moment = datetime.fromisoformat(started or "") + timedelta(seconds=after)
+    except (ValueError, OverflowError):
         return None
     return moment.strftime("%Y-%m-%d %H:%M %Z").strip()

@@ -1,10 +1,15 @@
 """The first-layer kernels as pictures, as the paper's Fig. 3 shows them."""
 
 import io
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+from alexnet.errors import CheckpointError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -12,8 +17,42 @@ COLUMNS = 16
 GAP = 1
 
 
+@dataclass(frozen=True)
+class Kernels:
+    """The first layer of a network.
+
+    Attributes:
+        weights: Finite floats of shape (O, channels, k, k), channels 1 or 3.
+        towers: 1 or 2; each has an equal part of the kernels, in order.
+    """
+
+    weights: npt.NDArray[np.float32]
+    towers: int
+
+
+def read(path: Path) -> Kernels | None:
+    """Reads the first layer of a weight file and nothing else of it; None if it has no layer `conv1`.
+
+    Raises:
+        CheckpointError: The file is damaged, or its `conv1` is not kernels for gray or colour pictures.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = set(file.keys())
+            if "conv1.weight" not in names:
+                return None
+            weights = np.asarray(file.get_tensor("conv1.weight"), dtype=np.float32)
+            next_shape = file.get_slice("conv2.weight").get_shape() if "conv2.weight" in names else []
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if weights.ndim != 4 or weights.shape[1] not in (1, 3) or not weights.size or not np.isfinite(weights).all():
+        raise CheckpointError(f"{path} is damaged: the weights of conv1, of shape {weights.shape}, are no kernels")
+    # A kernel of conv2 sees the maps of its own tower only.
+    return Kernels(weights, 2 if len(next_shape) == 4 and next_shape[1] * 2 == len(weights) else 1)
+
+
 def scaled(weights: npt.NDArray[np.float32]) -> Pixels:
-    """The kernels as RGB, all under one minimum and one maximum, so that a weak kernel looks weak.
+    """Returns the kernels as RGB, all under one minimum and one maximum, so that a weak kernel looks weak.
 
     Args:
         weights: Floats of shape (O, 3, k, k), or (O, 1, k, k) for gray ones.
@@ -51,7 +90,7 @@ def grid(kernels: Pixels, columns: int = COLUMNS) -> Pixels:
 
 
 def enlarged(pixels: Pixels, factor: int) -> Pixels:
-    """Nearest-neighbour enlargement.
+    """Enlarges pixels by repeating them.
 
     Args:
         pixels: Shape (H, W, channels).
@@ -64,7 +103,7 @@ def enlarged(pixels: Pixels, factor: int) -> Pixels:
 
 
 def png(pixels: Pixels) -> bytes:
-    """The pixels as a PNG file.
+    """Returns the pixels as a PNG file.
 
     Args:
         pixels: RGBA of shape (H, W, 4).
@@ -74,15 +113,7 @@ def png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-def blocks(weights: npt.NDArray[np.float32], towers: int) -> list[bytes]:
-    """One PNG a tower, each kernel pixel enlarged to at least 4x4, all under one scale.
-
-    Args:
-        weights: Floats of shape (O, channels, k, k), channels 1 or 3.
-        towers: 1 or 2; each has an equal share of the kernels, in order.
-
-    Returns:
-        The PNG files, tower 1 first.
-    """
-    factor = max(4, 96 // weights.shape[-1])
-    return [png(enlarged(grid(part), factor)) for part in np.array_split(scaled(weights), towers)]
+def blocks(kernels: Kernels) -> list[bytes]:
+    """Returns one PNG file a tower, tower 1 first, each weight at least 4x4 pixels, all under one scale."""
+    factor = max(4, 96 // kernels.weights.shape[-1])
+    return [png(enlarged(grid(part), factor)) for part in np.array_split(scaled(kernels.weights), kernels.towers)]

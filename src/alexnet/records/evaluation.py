@@ -1,6 +1,9 @@
 """What a network gives: errors, examples, predictions."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record
 
@@ -55,8 +58,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     top1_error: Fraction
     top5_error: Fraction
     n: Count
-    views: int
-    models: int
+    views: Count
+    models: Count
     split: str
     top1_interval: tuple[Fraction, Fraction]
     top5_interval: tuple[Fraction, Fraction]
@@ -69,6 +72,10 @@ class Evaluation(Record, frozen=True, kw_only=True):
     is_split_drawn: bool = False
     quarantined: tuple[Quarantined, ...] = ()
     weight_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.classes) for row in (self.confusion, *self.confusion)):
+            raise ValueError("its confusion matrix does not fit its classes")
 
 
 class Example(Record, frozen=True, kw_only=True):
@@ -83,7 +90,7 @@ class Example(Record, frozen=True, kw_only=True):
 
     name: str
     label: str
-    top: tuple[tuple[str, Fraction], ...]
+    top: Annotated[tuple[tuple[str, Fraction], ...], Meta(min_length=1, max_length=5)]
     jpeg: bytes
 
 

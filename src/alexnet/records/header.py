@@ -45,7 +45,7 @@ class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str | None = None
     hash: str | None = None
-    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    counts: dict[str, Count] = msgspec.field(default_factory=dict)
     source: str | None = None
     licence: str | None = None
     quarantine: tuple[Quarantined, ...] = ()
@@ -97,8 +97,8 @@ class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     recipe: str | None = None
     variant: str | None = None
-    input_size: int | None = None
-    parameters: int | None = None
+    input_size: Size | None = None
+    parameters: Count | None = None
     train: dict[str, Value] | None = None
     classes: tuple[str, ...]
     preprocessing: Preprocessing
