@@ -16,7 +16,7 @@ from alexnet.observer import Observer
 
 @pytest.fixture
 def laboratory(store, tmp_path):
-    return Laboratory(store, str(store.directory), tmp_path, Observer())
+    return Laboratory(store, tmp_path, Observer())
 
 
 def name_in_0_1(settings, store):

@@ -122,7 +122,7 @@ class Comparison(Experiment):
     def warnings(self, budget: Budget, laboratory: "Laboratory") -> list[str]:
         """Returns the reasons why the answer may be weak, before it is known."""
         store, seeds = laboratory.store, budget.seeds
-        texts, tested = [f"this budget takes {budget.about}"], len(laboratory.labels)
+        texts, tested = list[str](), len(laboratory.labels)
         size, visible = self.papers(seeds).get("top1", POINT), resolved(tested, seeds)
         if len(store.classes) <= TOP:
             count = len(store.classes)

@@ -57,8 +57,8 @@ def _train(request: Request, experiment: Experiment, observer: Observer) -> tupl
     size = budget.train.stored_size or 256
     store = open_data(request.source, size=size, most=budget.pictures, is_resized=True, observer=observer)
     _refuse_incomplete(store)
-    laboratory = Laboratory(store, store.location, request.out, observer)
-    warnings = experiment.warnings(budget, laboratory)
+    laboratory = Laboratory(store, request.out, observer)
+    warnings = [f"this budget takes {budget.about}", *experiment.warnings(budget, laboratory)]
     for line in (find(request.name).statement, *warnings):
         observer.notice(line)
     conditions = Conditions(

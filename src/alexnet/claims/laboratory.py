@@ -65,13 +65,11 @@ class Laboratory:
 
     Attributes:
         store: The data.
-        source: What opens them again.
         out: The folder of all experiments.
         observer: Is told how it goes, and may stop it after any step.
     """
 
     store: Store
-    source: str
     out: Path
     observer: Observer
 
@@ -106,7 +104,7 @@ class Laboratory:
             Stopped: The observer asked to stop.
         """
         run = self.run(arm, settings)
-        with begin(settings, self.store, self.source, run, self.observer, goes_on=True) as training:
+        with begin(settings, self.store, self.store.location, run, self.observer, goes_on=True) as training:
             is_complete = training.run(until)
         if not is_complete and self.observer.should_stop():
             raise Stopped

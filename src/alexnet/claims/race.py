@@ -159,10 +159,11 @@ class Race(Experiment):
 
     def warnings(self, budget: Budget, laboratory: "Laboratory") -> list[str]:
         """Returns the reasons why the answer may be weak, before it is known."""
-        texts = [f"this budget takes {budget.about}"]
-        if (naive := naive_error(laboratory.store)) < 0.5:
-            texts.append(f"always naming the largest class errs on {naive:.0%} only: the race to 25 % is a short one")
-        return texts
+        naive = naive_error(laboratory.store)
+        text = (
+            f"always naming the largest class errs on {naive:.0%} only: the race to {LEVEL * 100:.0f} % is a short one"
+        )
+        return [text] if naive < 0.5 else []
 
     def conduct(self, budget: Budget, laboratory: "Laboratory") -> Outcome:
         """Runs the race, or goes on with it; see `Experiment.conduct`."""

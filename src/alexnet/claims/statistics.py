@@ -78,7 +78,8 @@ def compare(worse: Floats, better: Floats, size: float) -> Difference:
         luck = max(student(seeds - 1) ** 2 * float(each.var(ddof=1)), Z95**2 * parts.rest / pictures) / seeds
         half = max(half, math.sqrt(luck + Z95**2 * parts.pictures / pictures))
     low, high = max(-1.0, min(mean, centre - half)), min(1.0, max(mean, centre + half))
-    verdict, needed = CONFIRMED if low > 0 else OPPOSITE if high < 0 else NOT_SEEN, parts.needed(seeds, pictures, size)
+    verdict = CONFIRMED if low > 0 else OPPOSITE if high < 0 else NOT_SEEN
+    needed = parts.needed(seeds, pictures, size)
     return Difference(mean, low, high, pictures, tuple(each.tolist()), size, *needed, verdict)
 
 

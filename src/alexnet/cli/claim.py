@@ -12,7 +12,7 @@ from alexnet.cli.stop import polite_stop
 from alexnet.errors import UsageError
 from alexnet.pages.markup import duration
 
-if TYPE_CHECKING:  # what runs without torch must not wait for it
+if TYPE_CHECKING:  # the help of other commands does not wait for it
     from alexnet.claims.table import Claim, ClaimResult
 
 
