@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alexnet.benches import data, samples
-from alexnet.data.shards import Store
+from alexnet.data.store import Store
 
 
 @pytest.fixture(scope="module")

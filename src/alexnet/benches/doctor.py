@@ -21,6 +21,7 @@ from alexnet.benches.size import Size
 from alexnet.config import PAPER, Train
 from alexnet.data.augment import augment, draw
 from alexnet.data.manifest import is_store
+from alexnet.data.open import open_undecoded
 from alexnet.data.pack import pack
 from alexnet.data.pictures import MEMORY_BUDGET, Pictures
 from alexnet.data.sources import open_source
@@ -203,7 +204,7 @@ def _count(data: str | None) -> int | None:
     if data is None:
         return None
     try:
-        return len((Store(data) if is_store(data) else open_source(data)).splits["train"])
+        return len(open_undecoded(data).splits["train"])
     except AlexNetError:
         return None
 

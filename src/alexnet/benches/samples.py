@@ -15,8 +15,8 @@ from PIL import Image
 
 from alexnet.data.folders import PICTURES
 from alexnet.data.manifest import MANIFEST, MEAN_IMAGE, File, is_store, read_manifest, shard_name
+from alexnet.data.open import open_undecoded
 from alexnet.data.shards import EXAMPLES_PER_SHARD
-from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.files import from_home
 from alexnet.seeds import generator
@@ -53,16 +53,16 @@ def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
         yield from ((".jpg", photograph(number)) for number in range(MADE_UP))
         return
     path = from_home(data)
-    if is_store(path):
-        split = Store(path).splits["train"]
-        yield from ((".jpg", bytes(split.jpeg(i))) for i in range(len(split)))
-    elif next(files_below(path, PICTURES), None):
+    if not is_store(path) and next(files_below(path, PICTURES), None):
         yield from ((file.suffix, file.read_bytes()) for file in files_below(path, PICTURES))
     elif path.is_file() and tarfile.is_tarfile(path):
         yield from _members(path)
     else:
-        listing = open_source(data).splits["train"]
-        yield from ((Path(listing.name(i)).suffix or ".png", listing.read(i)) for i in range(len(listing)))
+        listing = open_undecoded(data).splits["train"]
+        endings = (Path(listing.name(i)).suffix for i in range(len(listing)))
+        yield from (
+            (ending if ending.lower() in PICTURES else ".png", listing.read(i)) for i, ending in enumerate(endings)
+        )
 
 
 def files_below(path: Path, endings: AbstractSet[str] | None = None) -> Iterator[Path]:
