@@ -63,8 +63,8 @@ class Count:
         part = sum(layer.parameters for layer in convolutions) / parameters
         part_of_macs = sum(layer.macs for layer in convolutions) / macs
         figures = tuple(
-            Figure(name, claimed, found, abs(found - claimed) < unit)
-            for (name, (claimed, unit)), found in zip(
+            Figure(name, claimed, ours, abs(ours - claimed) < unit)
+            for (name, (claimed, unit)), ours in zip(
                 LECTURE.items(), (parameters, macs, part, part_of_macs), strict=True
             )
         )
