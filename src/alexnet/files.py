@@ -25,6 +25,11 @@ def from_home(path: str | Path) -> Path:
         raise UsageError(f"{path} cannot be found, there is no such home folder: write the path out") from error
 
 
+def cache() -> Path:
+    """Returns the folder of everything that is fetched or packed: $ALEXNET_CACHE, or else ~/.cache/alexnet."""
+    return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet")
+
+
 def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
     """Writes a whole file, or none; see `replacing`. Text becomes UTF-8."""
     with replacing(path, work) as file:

@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class Faulty(ThreadingHTTPServer):
@@ -27,6 +28,7 @@ class Faulty(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.folder, self.latency_s, self.failures, self.gives_parts = Path(folder), latency_s, failures, gives_parts
         self.asked, self.harmed, self.dice, self.lock = [], {}, random.Random(0), threading.Lock()
+        self.tunnels = []
 
     @property
     def address(self):
@@ -52,13 +54,13 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self):
-        server, name = self.server, self.path.lstrip("/")
+        server, name = self.server, urlsplit(self.path).path.lstrip("/")  # a proxy is asked for whole addresses
         part = self.headers["Range"]
         with server.lock:
             server.asked.append((name, part))
             fault = server.dice.choice(["silence", "error", "half"]) if server.dice.random() < server.failures else ""
         time.sleep(server.latency_s)
-        if name.startswith("moved/"):
+        if name.startswith(("moved/", "endless/")):
             return self.answer(302, b"", {"Location": "/" + name.removeprefix("moved/")})
         if fault == "silence" or not (server.folder / name).is_file():
             self.close_connection = True
@@ -71,6 +73,10 @@ class Handler(BaseHTTPRequestHandler):
             first, last = map(int, part.removeprefix("bytes=").split("-"))
             status, content = (206, content[first : last + 1]) if first < len(content) else (416, b"")
         return self.answer(status, content, is_cut=fault == "half")
+
+    def do_CONNECT(self):
+        self.server.tunnels.append((self.path, self.headers["Proxy-Authorization"]))
+        self.answer(403, b"")
 
     def answer(self, status, content, headers=None, is_cut=False):
         self.send_response(status)

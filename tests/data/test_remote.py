@@ -37,6 +37,9 @@ def local(pictures, tmp_path_factory):
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.001)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     return tmp_path / "cache" / "remote"
 
 
@@ -239,6 +242,38 @@ def test_a_server_that_comes_back_is_picked_up(local, monkeypatch):
         with Faulty(local.directory, port=port).running():
             assert np.array_equal(read.result(), local.splits["train"].read(0))
             wait_for(lambda: not store.splits["train"]._shards._filler.is_alive())
+
+
+def test_a_proxy_of_the_environment_is_asked_for_a_store_on_http(local, server, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.address)
+    assert_same_pictures(open_data("http://nowhere.invalid/"), local)
+
+
+def test_a_proxy_of_the_environment_is_asked_for_a_tunnel_to_a_store_on_https(server, monkeypatch):
+    monkeypatch.setattr(remote, "TRIES", 1)
+    monkeypatch.setenv("https_proxy", server.address.replace("//", "//user:pass%40word@"))
+    with pytest.raises(DataError, match=r"https://nowhere\.invalid/dataset\.json cannot be reached \(.*403"):
+        open_data("https://nowhere.invalid")
+    assert server.tunnels == [("nowhere.invalid:443", "Basic dXNlcjpwYXNzQHdvcmQ=")]
+
+
+def test_an_address_without_proxy_is_asked_directly(local, server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert_same_pictures(open_data(server.address), local)
+
+
+@pytest.mark.parametrize("proxy", ["gopher://127.0.0.1", "http://[", "127.0.0.1:1"])
+def test_a_proxy_that_cannot_serve_is_one_line(server, monkeypatch, proxy):
+    monkeypatch.setattr(remote, "TRIES", 1)
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(DataError, match=r"dataset\.json cannot be reached \(.*\), 1 times: check address and network"):
+        open_data("http://nowhere.invalid")
+
+
+def test_endless_redirections_are_given_up(server):
+    with pytest.raises(DataError, match=r"dataset\.json cannot be reached \(HTTP 302 "):
+        open_data(f"{server.address}/endless")
 
 
 def test_redirections_are_followed(local, server):

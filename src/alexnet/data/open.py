@@ -1,6 +1,5 @@
 """The one door to data: what a user named becomes an open store, packed into the cache if it is not yet."""
 
-import os
 import re
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +14,7 @@ from alexnet.data.remote import is_remote, open_remote
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import UsageError
-from alexnet.files import from_home
+from alexnet.files import cache, from_home
 from alexnet.observer import Observer
 from alexnet.records import Dataset, Square
 
@@ -130,11 +129,6 @@ def refuse_inside(folder: Path, source: str) -> None:
     pictures = Path(source).resolve()
     if pictures.is_dir() and folder.resolve().is_relative_to(pictures):
         raise UsageError(f"{folder} lies inside {source}, which is only read: choose a folder outside of it")
-
-
-def cache() -> Path:
-    """Returns the folder of everything that is fetched or packed: $ALEXNET_CACHE, or else ~/.cache/alexnet."""
-    return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet")
 
 
 def cache_directory(source: Source, size: int = 256) -> Path:

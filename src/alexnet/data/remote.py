@@ -13,20 +13,19 @@ import os
 import shutil
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from alexnet.data.manifest import MANIFEST, File, is_shard, read_manifest
 from alexnet.data.shards import Shards
 from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
+from alexnet.web import Web
 
 TIMEOUT_S = 10.0
 """How long the other side may be silent."""
@@ -41,8 +40,6 @@ BUDGET_GB = 50.0
 
 READERS = 32
 """Threads that read pictures: each waits for the network most of the time."""
-
-REDIRECTS = 5
 
 Span = tuple[int, int]
 """First byte, and the byte after the last."""
@@ -186,7 +183,7 @@ class Transport(Protocol):
 
         Raises:
             FileNotFoundError, PermissionError: Asking again is no use.
-            OSError, HTTPException: Asking again may help.
+            OSError: Asking again may help.
         """
 
 
@@ -232,7 +229,7 @@ class Remote:
                 raise DataError(f"{where} is missing: check the address, or copy the packed store there") from error
             except PermissionError as error:
                 raise DataError(f"{where} may not be read ({error}): check the credentials") from error
-            except (OSError, HTTPException) as error:
+            except OSError as error:
                 fault = f"cannot be reached ({str(error) or type(error).__name__})", "check address and network", error
             else:
                 if is_good(data):
@@ -247,52 +244,26 @@ class Remote:
 
 
 class Http:
-    """HTTP(S) over connections that are kept open."""
+    """HTTP(S)."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._idle: dict[tuple[str, str], list[HTTPConnection]] = {}
-        weakref.finalize(self, _close_all, self._idle)
+        self._web = Web(READERS)
 
     def get(self, name: str, span: Span | None) -> bytes:
         """See `Transport`."""
-        url = f"{self._address}/{name}"
         headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {}
-        for _ in range(REDIRECTS):
-            response, body = self._ask(url, headers)
-            if response.status not in (301, 302, 303, 307, 308):
-                break
-            url = urljoin(url, response.headers["Location"] or url)
-        status = f"HTTP {response.status} {response.reason}"
-        if response.status in (200, 206):
-            return body
-        if response.status == 416:  # the file ends before the span
+        answer = self._web.get(f"{self._address}/{name}", headers, TIMEOUT_S)
+        status = f"HTTP {answer.status} {answer.reason}"
+        if answer.status in (200, 206):
+            return answer.data
+        if answer.status == 416:  # the file ends before the span
             return b""
-        if response.status in (404, 410):
+        if answer.status in (404, 410):
             raise FileNotFoundError(status)
-        if response.status in (401, 403):
+        if answer.status in (401, 403):
             raise PermissionError(status)
         raise OSError(status)
-
-    def _ask(self, url: str, headers: dict[str, str]) -> tuple[HTTPResponse, bytes]:
-        parts = urlsplit(url)
-        idle = self._idle.setdefault((parts.scheme, parts.netloc), [])
-        try:
-            connection = idle.pop()
-        except IndexError:
-            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-            connection = kind(parts.netloc, timeout=TIMEOUT_S)
-        try:
-            path = parts._replace(scheme="", netloc="", path=quote(parts.path, safe="/%")).geturl()
-            connection.request("GET", path, None, headers)
-            response = connection.getresponse()
-            body = response.read()
-        except BaseException:
-            connection.close()
-            _close(idle)  # they are likely to be as dead
-            raise
-        idle.append(connection)
-        return response, body
 
 
 class Bucket:
@@ -320,16 +291,6 @@ class Bucket:
             raise
         except Exception as error:  # each kind of store has errors of its own
             raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-def _close_all(idle: dict[tuple[str, str], list[HTTPConnection]]) -> None:
-    for connections in idle.values():
-        _close(connections)
-
-
-def _close(connections: list[HTTPConnection]) -> None:
-    while connections:
-        connections.pop().close()
 
 
 def _is_there(path: Path, file: File) -> bool:

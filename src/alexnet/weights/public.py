@@ -4,24 +4,26 @@ Nothing is fetched unless `get` is called.
 """
 
 import hashlib
-import http.client
 import os
 import re
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.files import from_home, plain_errors
+from alexnet.files import cache, plain_errors
+from alexnet.web import Unreachable, Web, why
 
 MAX_BYTES = 1 << 30
 """No public AlexNet has a quarter of this; a server that sends more is cut off."""
 
-_PART = 1 << 20
+_PIECE = 1 << 20
 _TIMEOUT_S = 30
 
 
@@ -107,7 +109,7 @@ def find(name: str) -> Public:
 
 def folder() -> Path:
     """Returns the folder of fetched files, in $ALEXNET_CACHE or else in ~/.cache/alexnet."""
-    return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet") / "weights"
+    return cache() / "weights"
 
 
 def get(
@@ -151,51 +153,42 @@ def get(
 
 
 def _download(url: str, part: Path, limit: int, progress: Callable[[int, int], object]) -> None:
-    done = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    if request.type not in ("http", "https"):
+    if urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(f"{url} is no address of a web server")
+    done = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={done}-"} if done else {}
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            start = _start(answer, done)
-            total = start + int(answer.headers.get("Content-Length") or 0)
+        with closing(Web().get(url, headers, _TIMEOUT_S, is_streamed=True)) as answer:
+            if answer.status == 416 and done:  # nothing follows what is here: whole or wrong, as the checksum will say
+                return
+            if answer.status not in (200, 206):
+                raise UsageError(f"{url} answers {answer.status} ({answer.reason}): fetch it by other means")
+            start = _start(answer, url, done)
+            total = start + (answer.length_remaining or 0)
             if total > limit:
                 raise CheckpointError(f"{url} has {total:,} bytes, expected at most {limit:,}; not fetched")
             with part.open("r+b" if start else "wb") as file:
+                file.truncate(start)
                 file.seek(start)
-                file.truncate()
-                _receive(answer, file, start, total, limit, progress)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and done:  # nothing beyond what is here: whole, or wrong, as the checksum will say
-            return
+                for piece in answer.stream(_PIECE, decode_content=False):
+                    start += len(piece)
+                    if start > limit:
+                        raise CheckpointError(f"{url} sends more than the {limit:,} bytes expected; stopped")
+                    file.write(piece)
+                    progress(start, max(total, start))
+    except (Unreachable, HTTPError) as error:
         raise UsageError(
-            f"{url} answers {error.code} ({error.reason}); fetch it by other means, give --file"
-        ) from error
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise UsageError(
-            f"{url} cannot be fetched ({reason}); run it again to go on, or fetch it by other means and give --file"
+            f"{url} cannot be fetched ({why(error)}): run it again to go on, or fetch it by other means"
         ) from error
 
 
-def _receive(answer: Any, file: Any, done: int, total: int, limit: int, progress: Callable[[int, int], object]) -> None:
-    while piece := answer.read(_PART):
-        done += len(piece)
-        if done > limit:
-            raise CheckpointError(f"{answer.url} sends more than the {limit:,} bytes expected; stopped")
-        file.write(piece)
-        progress(done, max(total, done))
-    if done < total:
-        raise ConnectionError(f"it ended after {done:,} of {total:,} bytes")
-
-
-def _start(answer: Any, done: int) -> int:
-    """Gives where the server's answer begins: at what was asked for, or at 0 where it knows no ranges."""
+def _start(answer: BaseHTTPResponse, url: str, done: int) -> int:
+    """Returns the place of the answer's first byte: `done`, which was asked for, or 0 if the server knows no ranges."""
     if answer.status != 206:
         return 0
-    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    if not found or int(found[1]) != done:
-        raise CheckpointError(f"{answer.url} sends another part than it was asked for; delete the .part file")
+    span = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+    if not span or int(span[1]) != done:
+        raise CheckpointError(f"{url} sends another part than was asked for: delete the .part file")
     return done
 
 
