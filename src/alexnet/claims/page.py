@@ -30,10 +30,10 @@ def claim_page(result: ClaimResult) -> Page:
         facts=_facts(result),
         notices=conditions.warnings if conditions else (),
         sections=(
-            Section("answer", "What was found", _answer(outcome)),
-            Section("networks", "Every network", _rows(outcome)),
-            Section("claim", "What was claimed", _claimed(result.claim)),
-            Section("arms", "What differs", _arms(conditions) if conditions else Markup()),
+            Section("answer", "What was found", "", _answer(outcome)),
+            Section("networks", "Every network", "", _rows(outcome)),
+            Section("claim", "What was claimed", "", _claimed(result.claim)),
+            Section("arms", "What differs", "", _arms(conditions) if conditions else Markup()),
         ),
     )
 

@@ -22,11 +22,11 @@ PAIRS = 20
 WORST, BEST = 20, 5
 
 
-def classes(evaluation: Evaluation) -> Markup:
+def mixed_up(evaluation: Evaluation) -> Markup:
     """Draws the confusion matrix, or the most confused pairs of more than 40 classes, and the error of every class."""
     names, rows = evaluation.classes, evaluation.confusion
-    mixed_up = heat_map(names, rows) if len(names) <= LARGEST else confused_pairs(names, rows)
-    return Markup('<div class="pair">{}{}</div>').format(mixed_up, class_errors(evaluation.per_class))
+    mistakes = heat_map(names, rows) if len(names) <= LARGEST else confused_pairs(names, rows)
+    return Markup('<div class="pair">{}{}</div>').format(mistakes, class_errors(evaluation.per_class))
 
 
 def heat_map(names: Sequence[str], rows: Matrix) -> Markup:

@@ -90,30 +90,15 @@ def grid(kernels: Pixels, columns: int = COLUMNS) -> Pixels:
 
 
 def enlarged(pixels: Pixels, factor: int) -> Pixels:
-    """Enlarges pixels by repeating them.
-
-    Args:
-        pixels: Shape (H, W, channels).
-        factor: A whole number, at least 1.
-
-    Returns:
-        Shape (H factor, W factor, channels).
-    """
+    """Enlarges pixels (H, W, channels) to (H factor, W factor, channels) by repeating them."""
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def png(pixels: Pixels) -> bytes:
-    """Returns the pixels as a PNG file.
-
-    Args:
-        pixels: RGBA of shape (H, W, 4).
-    """
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def blocks(kernels: Kernels) -> list[bytes]:
     """Returns one PNG file a tower, tower 1 first, each weight at least 4x4 pixels, all under one scale."""
-    factor = max(4, 96 // kernels.weights.shape[-1])
-    return [png(enlarged(grid(part), factor)) for part in np.array_split(scaled(kernels.weights), kernels.towers)]
+    factor, files = max(4, 96 // kernels.weights.shape[-1]), []
+    for part in np.array_split(scaled(kernels.weights), kernels.towers):
+        file = io.BytesIO()
+        Image.fromarray(enlarged(grid(part), factor)).save(file, "PNG")
+        files.append(file.getvalue())
+    return files

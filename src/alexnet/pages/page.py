@@ -22,14 +22,14 @@ class Section:
     Attributes:
         key: Its identifier in links; capitalised, its name in the navigation.
         title: The heading.
-        body: What it shows. A section with an empty body is left out of the page.
         lead: A sentence below the heading, or "".
+        body: What it shows. A section with an empty body is left out of the page.
     """
 
     key: str
     title: str
+    lead: str
     body: Markup
-    lead: str = ""
 
 
 @dataclass(frozen=True)

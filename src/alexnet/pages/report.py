@@ -7,14 +7,14 @@ from markupsafe import Markup
 
 from alexnet.files import write
 from alexnet.pages import contents, facts
-from alexnet.pages.classes import classes
+from alexnet.pages.classes import mixed_up
 from alexnet.pages.contents import Contents
 from alexnet.pages.curves import learning_curves
 from alexnet.pages.figures import reliability
 from alexnet.pages.kernels import Kernels, blocks
 from alexnet.pages.markup import name
 from alexnet.pages.page import Page, Section, draw
-from alexnet.records import Calibration, Dataset, Description, Example, Quarantined
+from alexnet.records import Description, Evaluation, Example, Examples
 from alexnet.run import Run
 
 EXAMPLES, MISTAKES, QUARANTINED = 8, 12, 50
@@ -58,84 +58,69 @@ def report(run: Contents) -> Page:
 def _heading(description: Description | None) -> Markup:
     if description is None or not description.variant:
         return Markup("A network")
-    if description.data is None or not description.data.name:
-        return name(description.variant)
-    of, on = name(description.variant), name(description.data.name)
-    return Markup('{} <span class="soft">on</span> {}').format(of, on)
+    network, data = name(description.variant), description.data and description.data.name
+    return Markup('{} <span class="soft">on</span> {}').format(network, name(data)) if data else network
 
 
 def _sections(run: Contents) -> tuple[Section, ...]:
-    shown, errors = run.examples, run.evaluation
-    data = (run.description and run.description.data) or Dataset()
-    settings = [*(facts.settings(run.description) if run.description else ()), *facts.timings(run)]
-    tables = [table for table in settings if table.rows]
+    description, errors, examples = run.description, run.evaluation, run.examples or Examples()
+    quarantine = description.data.quarantine if description and description.data else ()
+    classes = len(description.classes) if description else None
+    tables = [*(facts.settings(description) if description else ()), *facts.timings(run)]
     return (
-        Section(
-            "learning",
-            "How it learned",
-            learning_curves(run.rows, len(run.description.classes) if run.description else None),
-        ),
+        Section("learning", "How it learned", "", learning_curves(run.rows, classes)),
         Section(
             "kernels",
             "What the first layer looks for",
-            _kernels(run.kernels) if run.kernels else Markup(),
             "Edges, frequencies and blobs of colour, once a network has learned; noise where it has hardly begun.",
+            _kernels(run.kernels),
         ),
         Section(
             "pictures",
             "What it says",
-            _pictures(shown.sample) if shown else Markup(),
             "Test pictures: the true class above, the best guesses below.",
+            _list("pictures.html", examples.sample, EXAMPLES),
         ),
         Section(
             "mistakes",
             "Where it was sure, and wrong",
-            _mistakes(shown.mistakes) if shown else Markup(),
             "The guess first, the truth beneath it.",
+            _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES),
         ),
-        Section("classes", "Which classes it mixes up", classes(errors) if errors else Markup()),
-        Section(
-            "calibration",
-            "Whether it knows what it knows",
-            _calibration(errors.calibration) if errors else Markup(),
-        ),
+        Section("classes", "Which classes it mixes up", "", mixed_up(errors) if errors else Markup()),
+        Section("calibration", "Whether it knows what it knows", "", _calibration(errors)),
         Section(
             "quarantine",
             "Pictures left out",
-            _quarantine(data.quarantine),
-            "They could not be decoded; nothing replaced them.",
+            "They could not be read or decoded; nothing replaced them.",
+            _list("quarantine.html", quarantine, QUARANTINED),
         ),
-        Section("settings", "How it was made", draw("settings.html", tables=tables) if tables else Markup()),
+        Section("settings", "How it was made", "", _list("settings.html", [table for table in tables if table.rows])),
     )
 
 
-def _kernels(kernels: Kernels) -> Markup:
-    return draw("kernels.html", pictures=blocks(kernels), shape=kernels.weights.shape)
+def _list(template: str, entries: Sequence[object], most: int | None = None) -> Markup:
+    """Draws the first entries, and says how many are hidden; "" without any."""
+    shown = entries[:most]
+    return draw(template, entries=shown, hidden=len(entries) - len(shown)) if entries else Markup()
 
 
-def _pictures(examples: Sequence[Example]) -> Markup:
-    return draw("pictures.html", examples=examples[:EXAMPLES]) if examples else Markup()
-
-
-def _mistakes(examples: Sequence[Example]) -> Markup:
+def _surest_first(examples: Sequence[Example]) -> list[Example]:
+    """Returns the examples that the network named wrongly."""
     wrong = [example for example in examples if example.top[0][0] != example.label]
-    wrong.sort(key=lambda example: -example.top[0][1])
-    return draw("mistakes.html", examples=wrong[:MISTAKES]) if wrong else Markup()
+    return sorted(wrong, key=lambda example: -example.top[0][1])
 
 
-def _calibration(calibration: Calibration) -> Markup:
-    bins = [each for each in calibration.bins if each.n]
-    if not bins:
+def _kernels(kernels: Kernels | None) -> Markup:
+    return draw("kernels.html", pictures=blocks(kernels), shape=kernels.weights.shape) if kernels else Markup()
+
+
+def _calibration(evaluation: Evaluation | None) -> Markup:
+    bins = [each for each in evaluation.calibration.bins if each.n] if evaluation else []
+    if evaluation is None or not bins:
         return Markup()
     total = sum(each.n for each in bins)
     sure = sum(each.confidence * each.n for each in bins) / total
     right = sum(each.accuracy * each.n for each in bins) / total
-    is_sure, is_modest = sure > right + 0.01, sure < right - 0.01
-    verdict = "too sure of itself" if is_sure else "too modest" if is_modest else "honest on the whole"
-    diagram = reliability(bins)
-    return draw("calibration.html", diagram=diagram, sure=sure, right=right, verdict=verdict, ece=calibration.ece)
-
-
-def _quarantine(pictures: Sequence[Quarantined]) -> Markup:
-    hidden = max(0, len(pictures) - QUARANTINED)
-    return draw("quarantine.html", pictures=pictures[:QUARANTINED], hidden=hidden) if pictures else Markup()
+    ece = evaluation.calibration.ece
+    return draw("calibration.html", diagram=reliability(bins), sure=sure, right=right, ece=ece)
