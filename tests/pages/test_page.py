@@ -251,7 +251,7 @@ def test_the_true_class_is_marked_by_more_than_colour(run):
 
 
 def test_hostile_names_stay_text(tmp_path):
-    names = [EVIL, '" onload="x', "'><img src=x>", "$style ${title} %s", "a\u202eb\x00\udcff"]
+    names = [EVIL, '" onload="x', "'><img src=x>", "$style ${title} %s", "{{ 7 * 7 }}{% x %}", "a\u202eb\x00\udcff"]
     folder = fabricate(tmp_path, [*names, *CLOTHES])
     config = json.loads((folder / "config.json").read_text())
     config |= {"variant": EVIL, "recipe": EVIL, "versions": {EVIL: EVIL}, "started": EVIL}
@@ -261,6 +261,7 @@ def test_hostile_names_stay_text(tmp_path):
     assert len(page.all("script")) == 1
     assert EVIL in page.text
     assert "$style ${title}" in page.text
+    assert "{{ 7 * 7 }}{% x %}" in page.text
     assert all("onload" not in attrs for _, attrs in page.elements)
     assert all(image["src"].startswith("data:image/") for image in page.all("img"))
     assert "\x00" not in page.text

@@ -1,15 +1,13 @@
 """A folder that any web server can show: a page, the network, and ONNX Runtime for browsers; nothing from elsewhere."""
 
-import json
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import Any
+
+from jinja2 import Environment, StrictUndefined
 
 from alexnet.data.imagenet import words
 from alexnet.errors import UsageError
@@ -61,20 +59,23 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Pat
 
 
 def page(classifier: Classifier, network_bytes: int) -> str:
-    """Gives the page."""
-    facts: dict[str, Any] = {
-        "network": NETWORK,
-        "bytes": network_bytes,
-        "side": classifier.stored_size,
-        "names": [words(name) or name for name in classifier.classes],
-    }
-    template = Template(files("alexnet.exports").joinpath("browser.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        facts=json.dumps(facts).replace("<", "\\u003c"),
-        variant=escape(classifier.model.variant),
-        data=escape(str((classifier.header.data and classifier.header.data.name) or "pictures")),
-        count=f"{len(classifier.classes):,}",
-        megabytes=f"{network_bytes / 1e6:.0f}",
+    """Returns the page, for a network file of so many bytes."""
+    source, data = files("alexnet.exports").joinpath("browser.html"), classifier.header.data
+    return (
+        Environment(autoescape=True, undefined=StrictUndefined)
+        .from_string(source.read_text(encoding="utf-8"))
+        .render(
+            facts={
+                "network": NETWORK,
+                "bytes": network_bytes,
+                "side": classifier.stored_size,
+                "names": [words(name) or name for name in classifier.classes],
+            },
+            variant=classifier.model.variant,
+            data=(data and data.name) or "pictures",
+            count=f"{len(classifier.classes):,}",
+            megabytes=f"{network_bytes / 1e6:.0f}",
+        )
     )
 
 
