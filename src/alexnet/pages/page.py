@@ -10,8 +10,8 @@ from markupsafe import Markup
 from alexnet.pages import markup
 
 FILTERS: tuple[Callable[..., str | None], ...] = (
-    *(markup.chance, markup.compact, markup.data_uri, markup.duration, markup.name, markup.percent, markup.pixels),
-    *(markup.plural, markup.setting, markup.whole, markup.width),
+    *(markup.chance, markup.data_uri, markup.name, markup.percent, markup.pixels, markup.plural, markup.whole),
+    markup.width,
 )
 
 
