@@ -40,13 +40,13 @@ def runtime(tmp_path):
 
 def test_the_folder_holds_all_that_the_page_needs(run, classifier, runtime, tmp_path):
     out = tmp_path / "page"
-    facts = export(classifier, Plan("browser"), out, samples(run, None), runtime=runtime)
+    exported = export(classifier, Plan("browser", runtime=runtime), out, samples(run, None))
     assert {path.name for path in out.iterdir()} == {*browser.FILES, browser.NETWORK, browser.PAGE, browser.LICENCE}
-    assert facts["bytes"] == sum(path.stat().st_size for path in out.iterdir())
-    assert facts["rounded"]["error"] < 0.05
+    assert exported.bytes == sum(path.stat().st_size for path in out.iterdir())
+    assert exported.rounded.error < 0.05
     page = (out / browser.PAGE).read_text(encoding="utf-8")
     assert not re.findall(r"https?://(?!localhost)", page)
-    assert f'"bytes": {facts["network_bytes"]}' in page
+    assert f'"bytes": {exported.network_bytes}' in page
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("page")] == ["page"]
 
 
@@ -63,7 +63,7 @@ def test_a_runtime_that_cannot_be_had_is_told_and_leaves_nothing(run, classifier
 
     def ask(runtime=None):
         with pytest.raises(UsageError) as caught:
-            export(classifier, Plan("browser"), out, samples(run, None), runtime=runtime)
+            export(classifier, Plan("browser", runtime=runtime), out, samples(run, None))
         assert not list(tmp_path.iterdir())
         return str(caught.value)
 
@@ -118,7 +118,7 @@ def web_runtime():
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_browser_names_a_picture_as_we_do(run, classifier, store, pictures, tmp_path, show, int8):
     out = tmp_path / "page"
-    export(classifier, Plan("browser", int8=int8), out, samples(run, None), store=store, runtime=web_runtime())
+    export(classifier, Plan("browser", int8=int8, runtime=web_runtime()), out, samples(run, None), store=store)
     picture = next((pictures / "val" / "red").iterdir())
     shutil.copyfile(picture, out / "a.jpg")
     shown = show(f"{browser.PAGE}?picture=a.jpg")

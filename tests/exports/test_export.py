@@ -1,9 +1,9 @@
 """The command: from a run to a file, compared before it is written; and one clear line for each mistake."""
 
-import base64
 import importlib.util
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,16 +15,18 @@ from alexnet.cli import EXPORTS
 from alexnet.errors import ExportError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import export as road
-from alexnet.exports import onnx as onnx_file
-from alexnet.exports.parity import Engine, compare, require, samples
+from alexnet.exports.format import Engine
+from alexnet.exports.parity import EngineClassifier, compare, require, samples
+from alexnet.exports.preprocessing import Preprocessing
 from alexnet.models.create import create
-from alexnet.records import Description, Header, Preprocessing
+from alexnet.records import Description, Example, Examples, Header
+from alexnet.records import Preprocessing as HeaderPreprocessing
 from alexnet.weights import checkpoint
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-PREPROCESSING = Preprocessing(stored_size=32, divide_pixels_by=1.0)
+PREPROCESSING = HeaderPreprocessing(stored_size=32, divide_pixels_by=1.0)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_the_file_names_pictures_as_the_run_does(alexnet, run, pictures, tmp_pat
     classifier = load(run, numbers="float32")
     stored = classifier.read(sorted((pictures / "val").rglob("*.jpg")))
     session = runtime.InferenceSession(out, providers=["CPUExecutionProvider"])
-    given = {"pictures": stored} if "--preprocess" in options else {"images": road.preprocessing(classifier)(stored)}
+    given = {"pictures": stored} if "--preprocess" in options else {"images": Preprocessing.of(classifier)(stored)}
     (found,) = session.run(None, given)
     assert np.allclose(found, classifier.probabilities(stored), atol=1e-5)
     notes = session.get_modelmeta().custom_metadata_map
@@ -97,13 +99,13 @@ def test_a_keras_file_is_compared_too(alexnet, run, tmp_path):
 
 def test_an_engine_with_other_numbers_is_refused_and_nothing_written(run, tmp_path, monkeypatch):
     classifier = load(run, numbers="float32")
-    honest = onnx_file.engine
+    honest = road.FORMATS["onnx"]
 
     def wrong(content):
-        name, answer = honest(content)
-        return name, lambda images: answer(images) * np.float32(1.001)
+        name, answer = honest.engine(content)
+        return Engine(name, lambda images: answer(images) * np.float32(1.001))
 
-    monkeypatch.setattr(onnx_file, "engine", wrong)
+    monkeypatch.setitem(road.FORMATS, "onnx", replace(honest, engine=wrong))
     with pytest.raises(ExportError, match="nothing was written: ONNX Runtime"):
         road.export(classifier, road.Plan("onnx"), tmp_path / "a.onnx", samples(run, None))
     assert not list(tmp_path.iterdir())
@@ -111,9 +113,9 @@ def test_an_engine_with_other_numbers_is_refused_and_nothing_written(run, tmp_pa
 
 def test_numbers_that_are_none_are_refused(run):
     classifier = load(run, numbers="float32")
-    engine = Engine("Broken 1", lambda images: np.full((len(images), 3), np.nan, np.float32), None, (), 76, "centre")
+    engine = Engine("Broken 1", lambda images: np.full((len(images), 3), np.nan, np.float32))
     with pytest.raises(ExportError, match="Broken 1 gives other numbers"):
-        require(compare(engine, classifier, samples(run, None), any_size=False))
+        require(compare(EngineClassifier(engine, None, classifier), samples(run, None), any_size=False))
 
 
 def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, store, tmp_path):
@@ -121,8 +123,8 @@ def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, st
     assert len(samples(tmp_path, str(store.directory)).files) == 8
     assert samples(tmp_path, None).origin == "made-up pictures"
     good = next((pictures / "val" / "red").iterdir()).read_bytes()
-    rows = [{"jpeg": base64.b64encode(content).decode()} for content in (good, b"damaged", good)]
-    (tmp_path / "examples.json").write_text(json.dumps({"sample": rows}))
+    rows = [Example(name="a.jpg", label="red", top=(), jpeg=content) for content in (good, b"damaged", good)]
+    (tmp_path / "examples.json").write_text(Examples(sample=rows).to_json())
     assert samples(tmp_path, None).files == [good] * 2
     (tmp_path / "examples.json").write_text("[1]")
     assert samples(tmp_path, None).origin == "made-up pictures"
@@ -130,7 +132,6 @@ def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, st
 
 def test_the_command_offers_every_format():
     assert [*road.FORMATS, "huggingface"] == list(EXPORTS)
-    assert list(road.FORMATS) == list(road.NEEDS)
 
 
 def test_a_hugging_face_folder_is_a_run_with_a_card(alexnet, mistake, run, tmp_path):
@@ -155,16 +156,18 @@ def test_a_hugging_face_folder_is_a_run_with_a_card(alexnet, mistake, run, tmp_p
 def test_what_cannot_be_exported_is_one_line(mistake, tmp_path, monkeypatch):
     (tmp_path / "taken.onnx").touch()
     ask = ("--format", "onnx", "--out")
-    assert "taken.onnx exists already" in mistake(*ask, tmp_path / "taken.onnx")
+    assert "taken.onnx exists already; choose another place" in mistake(*ask, tmp_path / "taken.onnx")
     assert "there is no folder" in mistake(*ask, tmp_path / "none" / "a.onnx")
     assert "no trained network at" in mistake(*ask, tmp_path / "a.onnx", run=tmp_path)
     assert "perhaps 'onnx'" in mistake("--format", "onx")
     assert "there is no source" in mistake(*ask, tmp_path / "a.onnx", "--data", tmp_path / "nothing")
-    assert "--int8 is for the formats onnx and browser" in mistake("--format", "keras", "--int8")
-    assert "--runtime is for --format browser" in mistake("--format", "onnx", "--runtime", tmp_path)
+    assert "int8 is for the formats onnx and browser, not for keras" in mistake("--format", "keras", "--int8")
+    assert "runtime is for the format browser, not for onnx" in mistake("--format", "onnx", "--runtime", tmp_path)
     assert "--split is for --int8" in mistake("--format", "onnx", "--split", "val")
-    assert "--lrn native is for the formats onnx" in mistake("--format", "torch-export", "--lrn", "native")
-    monkeypatch.setitem(road.NEEDS, "onnx", ("a_package_that_is_not_there",))
+    assert "lrn native is for the formats onnx and browser, not for torch-export" in mistake(
+        "--format", "torch-export", "--lrn", "native"
+    )
+    monkeypatch.setitem(road.FORMATS, "onnx", replace(road.FORMATS["onnx"], needs=("a_package_that_is_not_there",)))
     assert "pip install 'alexnet[export]'" in mistake(*ask, tmp_path / "a.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.onnx"]
 
@@ -178,7 +181,7 @@ def test_networks_for_cifar_go_to_torch_only(name, pictures, tmp_path):
     header = Header.of(Description(classes=("blue", "green", "red"), preprocessing=PREPROCESSING), model.design)
     checkpoint.save(path, model, np.zeros((32, 32, 3), np.float32), header)
     classifier, taken = load(path, numbers="float32"), samples(path, str(pictures))
-    with pytest.raises(UsageError, match=f"{name} is no AlexNet: it goes to --format torch-export only"):
+    with pytest.raises(UsageError, match=f"{name} is no AlexNet: it can only be exported as torch-export"):
         road.export(classifier, road.Plan("onnx"), tmp_path / "small.onnx", taken)
-    facts = road.export(classifier, road.Plan("torch-export"), tmp_path / "small.pt2", taken)
-    assert facts["parity"]["error"] < 1e-4
+    exported = road.export(classifier, road.Plan("torch-export"), tmp_path / "small.pt2", taken)
+    assert exported.parity.error < 1e-4

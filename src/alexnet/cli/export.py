@@ -5,10 +5,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from alexnet import config
 from alexnet.cli import render
 from alexnet.cli.data import default_split, open_data, source_of
 from alexnet.errors import UsageError
+from alexnet.records import Exported
 
 
 def export(asked: Namespace) -> None:
@@ -20,8 +23,6 @@ def export(asked: Namespace) -> None:
     from alexnet.exports import export as road
     from alexnet.exports.parity import samples
 
-    if asked.runtime and asked.format != "browser":
-        raise UsageError("--runtime is for --format browser; leave it away")
     if asked.split and not asked.int8:
         raise UsageError("--split is for --int8; leave it away")
     weights = weight_file(asked.run)
@@ -29,24 +30,15 @@ def export(asked: Namespace) -> None:
     if asked.format == "huggingface":
         _save_pretrained(asked, run)
         return
-    plan = road.Plan(asked.format, asked.lrn, asked.preprocess, asked.int8)
-    kind = "-preprocess" * asked.preprocess + "-int8" * asked.int8
-    out = Path(asked.out or f"{run.resolve()}{kind}{road.FORMATS[asked.format]}")
+    runtime = Path(asked.runtime) if asked.runtime else None
+    plan = road.Plan(asked.format, asked.lrn, asked.preprocess, asked.int8, runtime)
+    out = Path(asked.out or f"{run.resolve()}{plan.suffix}")
     road.check_out(out)
     classifier = load(asked.run, numbers="float32")
     store, split = _store(asked, classifier) if asked.int8 else (None, "val")
     with render.Bar("evaluating") as bar:
-        facts = road.export(
-            classifier,
-            plan,
-            out,
-            samples(run, asked.data),
-            store,
-            split,
-            Path(asked.runtime) if asked.runtime else None,
-            bar,
-        )
-    render.answer(asked, facts, _told(facts))
+        exported = road.export(classifier, plan, out, samples(run, asked.data), store, split, bar)
+    render.answer(asked, to_builtins(exported), _text(exported))
 
 
 def _save_pretrained(asked: Namespace, run: Path) -> None:
@@ -72,29 +64,29 @@ def _store(asked: Namespace, classifier: Any) -> tuple[Any, str]:
     return store, asked.split or default_split(store)
 
 
-def _told(facts: dict[str, Any]) -> str:
-    """What was written, and how it compares."""
-    found = facts["parity"]
-    lines = [f"{facts['file']}: {facts['bytes'] / 1e6:,.1f} MB"]
-    if "opset" in facts:
-        lines[0] += f", ONNX opset {facts['opset']}, {facts['lrn']} normalisation"
+def _text(exported: Exported) -> str:
+    """Returns what was written, and how it compares."""
+    parity = exported.parity
+    lines = [f"{exported.file}: {exported.bytes / 1e6:,.1f} MB"]
+    if exported.opset:
+        lines[0] += f", ONNX opset {exported.opset}, {exported.lrn} normalisation"
     lines.append(
-        f"float32 in {found['engine']}: off by {found['error']:.1e} of the output's norm at most, "
-        f"on {found['pictures']} JPEG files of {found['origin']}"
+        f"float32 in {parity.engine}: off by {parity.error:.1e} of the output's norm at most, "
+        f"on {parity.pictures} JPEG files of {parity.origin}"
     )
-    if "whole_difference" in found:
-        lines.append(f"  pictures resized by it: a probability differs by {found['whole_difference']:.1e} at most")
-    if rounded := facts.get("rounded"):
+    if parity.whole_difference is not None:
+        lines.append(f"  pictures resized by it: a probability differs by {parity.whole_difference:.1e} at most")
+    if (rounded := exported.rounded) and exported.network_bytes:
         lines.append(
-            f"8-bit weights, {facts['network_bytes'] / 1e6:,.1f} MB: off by {rounded['error']:.1e}, "
-            f"the same first class on {rounded['same_first']} of {rounded['pictures']}"
+            f"8-bit weights, {exported.network_bytes / 1e6:,.1f} MB: off by {rounded.error:.1e}, "
+            f"the same first class on {rounded.same_first} of {rounded.pictures}"
         )
-    if int8 := facts.get("int8"):
+    if int8 := exported.int8:
         lines.append(f"{'':<10}{'size':>10}{'top-1 error':>13}{'top-5 error':>13}")
-        for name, row in (("float32", int8["before"]), ("int8", int8["after"])):
-            size = f"{row['bytes'] / 1e6:,.1f} MB"
-            lines.append(f"{name:<10}{size:>10}{row['top1_error']:>13.2%}{row['top5_error']:>13.2%}")
-        lines.append(f"{int8['after']['n']:,} pictures of {int8['after']['split']}; {int8['ratio']:.1%} of the size")
-    if facts["format"] == "browser":
-        lines.append(f"show it: python -m http.server --directory {shlex.quote(facts['file'])}")
+        for name, row in (("float32", int8.before), ("int8", int8.after)):
+            size = f"{row.bytes / 1e6:,.1f} MB"
+            lines.append(f"{name:<10}{size:>10}{row.top1_error:>13.2%}{row.top5_error:>13.2%}")
+        lines.append(f"{int8.after.n:,} pictures of {int8.after.split}; {int8.ratio:.1%} of the size")
+    if exported.format == "browser":
+        lines.append(f"show it: python -m http.server --directory {shlex.quote(exported.file)}")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from jinja2 import Environment, StrictUndefined
 from alexnet.data.imagenet import words
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
+from alexnet.exports import int8, onnx
+from alexnet.exports.format import Folder
 from alexnet.files import plain_errors
 
 PACKAGE = "onnxruntime-web@1.30.0"
-"""Of the npm registry; MIT licence."""
+"""The runtime's package in the npm registry; MIT licence."""
 
 FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 NETWORK, PAGE, LICENCE = "network.onnx", "index.html", "onnxruntime-web-LICENSE.txt"
 TIMEOUT_S = 300
-_REMEDY = f"fetch {PACKAGE} elsewhere and give its folder: --runtime DIR"
+_REMEDY = f"fetch {PACKAGE} elsewhere and name its folder as the runtime"
 
 
 def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Path | None) -> int:
@@ -28,15 +31,15 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Pat
 
     Args:
         out: Folder to make.
-        network: ONNX file that takes pictures of any size.
-        classifier: For the names.
-        runtime: Folder with the files of onnxruntime-web; by default npm fetches them.
+        network: Contents of an ONNX file that takes pictures of any size.
+        classifier: The network, for its names.
+        runtime: Folder with the files of onnxruntime-web; None fetches them by npm.
 
     Returns:
         Bytes of all its files.
 
     Raises:
-        UsageError: The runtime cannot be had, or the folder cannot be written.
+        UsageError: The runtime's files are missing and cannot be fetched, or the folder cannot be written.
     """
     with (
         plain_errors(out.parent),
@@ -51,39 +54,39 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Pat
                 shutil.copyfile(_place(runtime) / name, folder / name)
         (folder / NETWORK).write_bytes(network)
         (folder / PAGE).write_text(page(classifier, len(network)), encoding="utf-8")
-        licence = files("alexnet.exports").joinpath(LICENCE).read_text(encoding="utf-8")
-        (folder / LICENCE).write_text(licence, encoding="utf-8")
+        (folder / LICENCE).write_text(_asset(LICENCE), encoding="utf-8")
         size = sum(path.stat().st_size for path in folder.iterdir())
         folder.rename(out)
     return size
 
 
 def page(classifier: Classifier, network_bytes: int) -> str:
-    """Returns the page, for a network file of so many bytes."""
-    source, data = files("alexnet.exports").joinpath("browser.html"), classifier.header.data
-    return (
-        Environment(autoescape=True, undefined=StrictUndefined)
-        .from_string(source.read_text(encoding="utf-8"))
-        .render(
-            facts={
-                "network": NETWORK,
-                "bytes": network_bytes,
-                "side": classifier.stored_size,
-                "names": [words(name) or name for name in classifier.classes],
-            },
-            variant=classifier.model.variant,
-            data=(data and data.name) or "pictures",
-            count=f"{len(classifier.classes):,}",
-            megabytes=f"{network_bytes / 1e6:.0f}",
-        )
+    """Returns the page, for a network of so many bytes."""
+    data = classifier.header.data
+    environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(_asset("browser.html")).render(
+        variant=classifier.model.variant,
+        data=(data and data.name) or "pictures",
+        count=f"{len(classifier.classes):,}",
+        megabytes=f"{network_bytes / 1e6:.0f}",
+        facts={
+            "network": NETWORK,
+            "bytes": network_bytes,
+            "side": classifier.stored_size,
+            "names": [words(name) or name for name in classifier.classes],
+        },
     )
 
 
+def _asset(name: str) -> str:
+    return files("alexnet.exports").joinpath(name).read_text(encoding="utf-8")
+
+
 def check(runtime: Path | None) -> None:
-    """Makes sure that the runtime's files, or npm to fetch them, are there.
+    """Makes sure that the runtime's files are in its folder, or that npm can be run to fetch them.
 
     Raises:
-        UsageError: They are not.
+        UsageError: The folder lacks a file, or without a folder npm is not installed.
     """
     if runtime is not None:
         _place(runtime)
@@ -92,15 +95,15 @@ def check(runtime: Path | None) -> None:
 
 
 def _place(runtime: Path) -> Path:
-    """Gives the folder with the runtime's files: the one named, or `dist` in it, as the npm package has it."""
-    for place in (runtime, runtime / "dist"):
-        if all((place / name).is_file() for name in FILES):
-            return place
+    """Returns the folder with the runtime's files: the one named, or `dist` in it, as in the npm package."""
+    for folder in (runtime, runtime / "dist"):
+        if all((folder / name).is_file() for name in FILES):
+            return folder
     raise UsageError(f"{runtime} does not hold {', '.join(FILES)}; unpack the npm package {PACKAGE} there")
 
 
 def _fetch(folder: Path) -> None:
-    """Takes the runtime's files from the npm registry; npm checks what it fetched."""
+    """Fetches the runtime's files from the npm registry; npm checks their hashes."""
     with tempfile.TemporaryDirectory(prefix="alexnet-npm-") as work:
         command = [shutil.which("npm") or "npm", "pack", PACKAGE, "--silent", "--pack-destination", work]
         try:
@@ -109,10 +112,20 @@ def _fetch(folder: Path) -> None:
             raise UsageError(f"npm did not fetch {PACKAGE} within {TIMEOUT_S} s; {_REMEDY}") from error
         packed = next(Path(work).glob("*.tgz"), None)
         if ended.returncode or packed is None:
-            reason = (ended.stderr.strip().splitlines() or ["it said nothing"])[0]
+            reason = (ended.stderr.strip().splitlines() or ["without a word"])[0]
             raise UsageError(f"npm could not fetch {PACKAGE} ({reason}); {_REMEDY}")
         with tarfile.open(packed) as archive:
             for name in FILES:
                 content = archive.extractfile(f"package/dist/{name}")
                 assert content is not None
                 (folder / name).write_bytes(content.read())
+
+
+FORMAT = replace(
+    onnx.FORMAT,
+    name="browser",
+    suffix="-browser",
+    takes_pictures=True,
+    round=int8.round_weights,
+    folder=Folder(check, write_folder),
+)

@@ -2,13 +2,11 @@
 
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alexnet import __version__
 from alexnet.data.imagenet import words
@@ -16,65 +14,76 @@ from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.exports import browser, int8, parity, program
-from alexnet.exports import keras as keras_file
-from alexnet.exports import onnx as onnx_file
-from alexnet.exports.parity import Engine, Samples
-from alexnet.exports.preprocessing import preprocessing
+from alexnet.exports import browser, keras, onnx, program
+from alexnet.exports.format import Format, Input
+from alexnet.exports.parity import EngineClassifier, Samples, compare, require
+from alexnet.exports.preprocessing import Preprocessing
 from alexnet.files import write
-from alexnet.models.alexnet import AlexNet
 from alexnet.observer import Observer
-from alexnet.records import Dataset
+from alexnet.records import Dataset, Exported, Int8, MeasuredFile
 
-FORMATS = {"onnx": ".onnx", "keras": ".keras", "torch-export": ".pt2", "browser": "-browser"}
-"""What the name of each ends in; `browser` is a folder."""
+FORMATS = {entry.name: entry for entry in (onnx.FORMAT, keras.FORMAT, program.FORMAT, browser.FORMAT)}
 
-NEEDS = {"onnx": ("onnx", "onnxruntime"), "keras": ("keras",), "torch-export": (), "browser": ("onnx", "onnxruntime")}
-
-CALIBRATION = 128
-"""Pictures of the training split that say how large activations are; spread over it evenly."""
+CALIBRATION, BATCH = 128, 16
+"""Pictures of the training split that show how large activations are, spread over it evenly; and how many at a time."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked for.
+    """How to export a network.
 
     Attributes:
-        form: A key of `FORMATS`.
+        name: The format, a key of `FORMATS`.
         lrn: `native` or `decomposed`; None takes ONNX's operator where there is one.
-        preprocess: Do the preprocessing inside the file; in a browser always.
-        int8: Run on 8-bit integers, calibrated on pictures.
+        preprocess: Whether to do the preprocessing inside the file; for a browser that is always done.
+        int8: Whether to quantise to 8-bit integers, calibrated on pictures.
+        runtime: For a browser: a folder with onnxruntime-web's files; None fetches them by npm.
+
+    Raises:
+        UsageError: There is no such format, it does not take a setting, or something that it needs is not installed.
     """
 
-    form: str
+    name: str
     lrn: str | None = None
     preprocess: bool = False
     int8: bool = False
+    runtime: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.form not in FORMATS:
-            raise UsageError(f"no format {self.form!r}; there are {', '.join(FORMATS)}")
-        if not self.is_onnx and (self.int8 or self.lrn == "native"):
-            what = "--int8" if self.int8 else "--lrn native"
-            raise UsageError(f"{what} is for the formats onnx and browser, not for {self.form}")
-        missing = [name for name in NEEDS[self.form] if importlib.util.find_spec(name) is None]
+        if self.name not in FORMATS:
+            raise UsageError(f"no format {self.name!r}; there are {', '.join(FORMATS)}")
+        if self.int8:
+            self._require("int8", lambda entry: entry.quantise is not None)
+        if self.lrn:
+            self._require(f"lrn {self.lrn}", lambda entry: self.lrn in entry.builds)
+        if self.runtime:
+            self._require("runtime", lambda entry: entry.folder is not None)
+        missing = [package for package in self.format.needs if importlib.util.find_spec(package) is None]
         if missing:
-            raise UsageError(f"the format {self.form} needs {missing[0]}: pip install 'alexnet[export]'")
+            raise UsageError(f"the format {self.name} needs {missing[0]}: pip install 'alexnet[export]'")
+        if self.format.folder:
+            self.format.folder.check(self.runtime)
+
+    def _require(self, setting: str, is_taken_by: Callable[[Format], bool]) -> None:
+        able = [name for name, entry in FORMATS.items() if is_taken_by(entry)]
+        if self.name not in able:
+            formats = f"format{'s' * (len(able) > 1)} {' and '.join(able)}"
+            raise UsageError(f"{setting} is for the {formats}, not for {self.name}")
 
     @property
-    def is_onnx(self) -> bool:
-        """Whether the network goes into an ONNX file."""
-        return self.form in ("onnx", "browser")
+    def format(self) -> Format:
+        """The format."""
+        return FORMATS[self.name]
 
     @property
-    def preprocesses(self) -> bool:
+    def suffix(self) -> str:
+        """End of the default name of the file or folder, after the name of the run."""
+        return "-preprocess" * self.preprocess + "-int8" * self.int8 + self.format.suffix
+
+    @property
+    def takes_pictures(self) -> bool:
         """Whether pictures go in, rather than the network's input."""
-        return self.preprocess or self.form == "browser"
-
-    @property
-    def resizes(self) -> bool:
-        """Whether pictures of any size go in."""
-        return self.preprocesses and self.form != "torch-export"
+        return self.preprocess or self.format.takes_pictures
 
 
 def export(
@@ -84,117 +93,113 @@ def export(
     samples: Samples,
     store: Store | None = None,
     split: str = "val",
-    runtime: Path | None = None,
     observer: Observer | None = None,
-) -> dict[str, Any]:
+) -> Exported:
     """Writes a network for another runtime, whole or not at all.
 
     Args:
-        classifier: In float32.
-        plan: What is asked for.
-        out: File, or for a browser folder, to make.
-        samples: Picture files on which both must agree.
+        classifier: The network, in float32.
+        plan: How to export it.
+        out: The file or folder to make.
+        samples: Picture files on which the runtime must agree with the network.
         store: For int8: its training split calibrates.
-        split: For int8: what errors are measured on before and after.
-        runtime: For a browser: a folder with onnxruntime-web's files; by default npm fetches them.
+        split: For int8: the split of `store` on which errors are measured before and after.
         observer: Is told how many pictures are evaluated.
 
-    Returns:
-        `file`, `format`, `bytes`, `parity` (see `parity.compare`), and for int8 `int8`: bytes and errors before and
-        after.
-
     Raises:
-        UsageError: The output exists, its folder does not, the format cannot hold the network, or something is missing.
-        ExportError: The runtime computes something else.
+        UsageError: The output exists, its folder does not, the format cannot hold the network, or int8 lacks a store.
+        ExportError: The runtime computes something else than the network.
     """
     check_out(out)
-    if plan.form == "browser":
-        browser.check(runtime)
-    network = classifier.model.to("cpu")
-    if plan.form != "torch-export" and not isinstance(network, AlexNet):
-        raise UsageError(f"{network.variant} is no AlexNet: it goes to --format torch-export only")
-    inside = preprocessing(classifier) if plan.preprocesses else None
-    facts: dict[str, Any] = {"file": str(out), "format": plan.form}
+    form, network, preprocessing = plan.format, classifier.model.to("cpu"), Preprocessing.of(classifier)
+    if not isinstance(network, form.networks):
+        able = " or ".join(name for name, entry in FORMATS.items() if isinstance(network, entry.networks))
+        raise UsageError(f"{network.variant} is no AlexNet: it can only be exported as {able}")
+    inside, outside = (preprocessing, None) if plan.takes_pictures else (None, preprocessing)
 
-    def hold(content: bytes) -> Engine:
-        name, run = _module(plan).engine(content)
-        outside = None if inside else preprocessing(classifier)
-        return Engine(name, run, outside, classifier.classes, classifier.stored_size, classifier.square)
+    def run(content: bytes) -> EngineClassifier:
+        return EngineClassifier(form.engine(content), outside, classifier)
 
-    text = notes(classifier)
-    if plan.is_onnx:
-        lrn = plan.lrn or "native"
-        graph = onnx_file.graph(network, lrn, inside, text)
-        content = graph.SerializeToString()
-        facts |= {"opset": onnx_file.OPSET, "lrn": lrn}
-    else:
-        content = _module(plan).build(network, inside, text)
-    whole = hold(content)
-    facts["parity"] = parity.compare(whole, classifier, samples, plan.resizes)
-    parity.require(facts["parity"])
-    if plan.int8:
-        assert store is not None
-        small = int8.calibrate(graph, _calibration(store, whole)).SerializeToString()
-        rows = [_measure(each, hold(each), store, split, observer) for each in (content, small)]
-        facts["int8"] = {"before": rows[0], "after": rows[1], "ratio": len(small) / len(content)}
-        content = small
-    elif plan.form == "browser":
-        content = int8.round_weights(graph).SerializeToString()
-        facts["rounded"] = parity.compare(hold(content), classifier, samples, any_size=False)
-    if plan.form == "browser":
-        facts["bytes"] = browser.write_folder(out, content, classifier, runtime)
-        facts["network_bytes"] = len(content)
-    else:
-        write(out, content)
-        facts["bytes"] = len(content)
-    return facts
+    lrn = plan.lrn or next(iter(form.builds))
+    content = form.builds[lrn](network, inside, notes(classifier))
+    exported, measured, rounded = run(content), None, None
+    parity = compare(exported, samples, any_size=plan.takes_pictures and form.resizes)
+    require(parity)
+    if plan.int8 and form.quantise:
+        if store is None:
+            raise UsageError("int8 is calibrated on pictures: name the data")
+        small = form.quantise(content, _calibration(store, exported))
+        before, after = (_measure(each, run(each), store, split, observer) for each in (content, small))
+        content, measured = small, Int8(before=before, after=after, ratio=len(small) / len(content))
+    elif form.round:
+        content = form.round(content)
+        rounded = compare(run(content), samples, any_size=False)
+    return Exported(
+        file=str(out),
+        format=form.name,
+        opset=form.opset,
+        lrn=lrn if form.opset else None,
+        parity=parity,
+        int8=measured,
+        rounded=rounded,
+        bytes=_write(out, content, classifier, plan),
+        network_bytes=len(content) if form.folder else None,
+    )
 
 
 def check_out(out: Path) -> None:
-    """Refuses a place that is taken or cannot be made.
+    """Refuses a place where nothing can be made.
 
     Raises:
-        UsageError: It is.
+        UsageError: The place is taken, or its folder does not exist.
     """
     if out.exists():
-        raise UsageError(f"{out} exists already; give another --out")
+        raise UsageError(f"{out} exists already; choose another place")
     if not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}; make it first, or give another --out")
+        raise UsageError(f"there is no folder {out.parent}; make it first, or choose another place")
 
 
 def notes(classifier: Classifier) -> dict[str, str]:
-    """Gives what goes along with the network: names and text, JSON where it is not plain words."""
+    """Returns the metadata that go along with the network: names and text, JSON where it is not plain words."""
     header = classifier.header
     data = header.data or Dataset()
-    said = [words(name) for name in classifier.classes]
+    in_words = [words(name) for name in classifier.classes]
     text = {
         "classes": json.dumps(classifier.classes),
-        "words": json.dumps(said) if any(said) else None,
+        "words": json.dumps(in_words) if any(in_words) else None,
         "variant": classifier.model.variant,
         "input_size": str(classifier.model.input_size),
-        "preprocessing": json.dumps(preprocessing(classifier).describe()),
+        "preprocessing": json.dumps(Preprocessing.of(classifier).describe()),
         "licence": header.licence or data.licence or "not stated by the run or its data",
         "trained_on": data.name,
         "weights_crc32": str(header.crc32),
         "written_by": f"alexnet {__version__}",
     }
-    return {key: str(value) for key, value in text.items() if value}
+    return {key: value for key, value in text.items() if value}
 
 
-def _module(plan: Plan) -> Any:
-    return onnx_file if plan.is_onnx else keras_file if plan.form == "keras" else program
+def _write(out: Path, content: bytes, classifier: Classifier, plan: Plan) -> int:
+    """Writes a file, or the folder around it; returns the bytes of all files."""
+    if plan.format.folder:
+        return plan.format.folder.write(out, content, classifier, plan.runtime)
+    write(out, content)
+    return len(content)
 
 
-def _measure(content: bytes, engine: Engine, store: Store, split: str, observer: Observer | None) -> dict[str, Any]:
-    """Gives the bytes of a file and its errors."""
-    errors, _ = evaluate([engine], store, split, observer=observer)
-    return {"bytes": len(content), **{key: getattr(errors, key) for key in ("top1_error", "top5_error", "n", "split")}}
+def _measure(
+    content: bytes, exported: EngineClassifier, store: Store, split: str, observer: Observer | None
+) -> MeasuredFile:
+    """Returns the size of a file, and its errors."""
+    errors, _ = evaluate([exported], store, split, observer=observer)
+    top1_error, top5_error = errors.top1_error, errors.top5_error
+    return MeasuredFile(
+        bytes=len(content), top1_error=top1_error, top5_error=top5_error, n=errors.n, split=errors.split
+    )
 
 
-def _calibration(store: Store, engine: Engine) -> Iterator[NDArray[Any]]:
-    """Gives what the file takes, of pictures spread over the training split, a few at a time."""
+def _calibration(store: Store, exported: EngineClassifier) -> Iterator[Input]:
+    """Yields input for the file, made of pictures spread over the training split."""
     split = store.splits["train"]
     chosen = np.linspace(0, len(split) - 1, min(CALIBRATION, len(split))).astype(int)
-    for some in np.array_split(chosen, -(-len(chosen) // 16)):
-        pictures = np.stack([split.read(int(i)) for i in some])
-        yield engine.outside(pictures) if engine.outside else pictures
+    for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
+        yield exported.input(np.stack([split.read(int(i)) for i in some]))

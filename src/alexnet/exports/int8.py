@@ -1,6 +1,6 @@
-"""Weights in one byte, one scale an output channel: a quarter of the file.
+"""ONNX files with weights in one byte, one scale an output channel: a quarter of the size.
 
-`round_weights` needs no pictures: activations stay float32. `calibrate` is static quantisation: real pictures say how
+`round_weights` needs no pictures: activations stay float32. `calibrate` is static quantisation: real pictures show how
 large activations are, and convolutions and products run on 8-bit integers (operators between QuantizeLinear and
 DequantizeLinear, which every runtime of ONNX knows).
 """
@@ -8,38 +8,39 @@ DequantizeLinear, which every runtime of ONNX knows).
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from alexnet.exports.format import Input
 from alexnet.models.variants import LAYERS
 
-_PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
-"""What tells ONNX Runtime's quantiser that it need not warn of missing shapes."""
+_PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}
+"""Metadata that keeps ONNX Runtime's quantiser from warning of missing shapes."""
 
 
-def calibrate(graph: Any, batches: Iterable[NDArray[Any]]) -> Any:
-    """Gives a graph whose convolutions and products are 8-bit: symmetric weights, activations with a zero point.
+def calibrate(content: bytes, batches: Iterable[Input]) -> bytes:
+    """Returns a file whose convolutions and products are 8-bit: symmetric weights, activations with a zero point.
 
     Args:
-        graph: Of `onnx.graph`.
-        batches: What it takes, of real pictures.
+        content: A file of `onnx.build`.
+        batches: Input of the file, made of real pictures.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    model = onnx.load_from_string(content)
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # of a package without types
         def __init__(self) -> None:
             self.batches = iter(batches)
 
-        def get_next(self) -> dict[str, Any] | None:
+        def get_next(self) -> dict[str, Input] | None:
             batch = next(self.batches, None)
-            return None if batch is None else {graph.graph.input[0].name: batch}
+            return None if batch is None else {model.graph.input[0].name: batch}
 
-    notes = {entry.key: entry.value for entry in graph.metadata_props}
-    prepared = onnx.shape_inference.infer_shapes(graph)
-    onnx.helper.set_model_props(prepared, dict([_PREPARED]))
+    notes = {entry.key: entry.value for entry in model.metadata_props}
+    prepared = onnx.shape_inference.infer_shapes(model)
+    onnx.helper.set_model_props(prepared, _PREPARED)
     with tempfile.TemporaryDirectory(prefix="alexnet-int8-") as folder:
         path = Path(folder) / "int8.onnx"
         quantize_static(
@@ -53,22 +54,21 @@ def calibrate(graph: Any, batches: Iterable[NDArray[Any]]) -> Any:
             nodes_to_quantize=list(LAYERS),
         )
         small = onnx.load(path)
-    small.producer_name, small.producer_version = graph.producer_name, graph.producer_version
+    small.producer_name, small.producer_version = model.producer_name, model.producer_version
     onnx.helper.set_model_props(small, notes)
-    return small
+    return bytes(small.SerializeToString())
 
 
-def round_weights(graph: Any) -> Any:
-    """Gives a graph whose weights are 8-bit, multiplied out again as they are used.
+def round_weights(content: bytes) -> bytes:
+    """Returns a file whose weights are 8-bit, multiplied out again as they are used.
 
     Args:
-        graph: Of `onnx.graph`.
+        content: A file of `onnx.build`.
     """
     import onnx
     from onnx import helper, numpy_helper
 
-    small = onnx.ModelProto()
-    small.CopyFrom(graph)
+    small = onnx.load_from_string(content)
     constants = small.graph.initializer
     nodes = []
     for constant in list(constants):
@@ -84,4 +84,4 @@ def round_weights(graph: Any) -> Any:
     nodes += small.graph.node
     del small.graph.node[:]
     small.graph.node.extend(nodes)
-    return small
+    return bytes(small.SerializeToString())

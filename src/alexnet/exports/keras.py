@@ -3,41 +3,45 @@
 Pictures are channels-last, so weights are transposed, and fc6's also follow the other order of flattening. Layers
 carry the network's names. Normalisation is a product with a power of a 1 x 1 convolution of the squares, as in
 `onnx.py`. Dropout is Keras's, which divides in training; where the network multiplies at test time instead, a
-rescaling follows it, and both together do what the paper says in training as well.
+rescaling follows, and the two together do what the paper says in training as well.
 """
 
+import importlib
 import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from alexnet.exports.format import Engine, Format, Input, Notes
 from alexnet.exports.onnx import band
 from alexnet.exports.preprocessing import Preprocessing
-from alexnet.models.alexnet import AlexNet, PadEnd
+from alexnet.models.alexnet import PadEnd
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
+from alexnet.models.network import Network
+
+if TYPE_CHECKING:
+    from keras import KerasTensor, Layer, Model
 
 NOTES = "alexnet.json"
-"""The archive's member for classes, licence and preprocessing; Keras passes over it."""
+"""The archive's member for classes, licence and preprocessing; Keras ignores it."""
 
 
-def module() -> Any:
-    """Imports Keras, on PyTorch unless the user says otherwise (files are the same)."""
+def module() -> ModuleType:
+    """Returns Keras, running on PyTorch unless KERAS_BACKEND names another backend; files do not depend on it."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    import keras
-
-    return keras
+    return importlib.import_module("keras")
 
 
-def build(network: AlexNet, preprocessing: Preprocessing | None, notes: dict[str, str]) -> bytes:
-    """Gives the contents of a `.keras` file.
+def build(network: Network, preprocessing: Preprocessing | None, notes: Notes) -> bytes:
+    """Returns the contents of a `.keras` file.
 
     Args:
         network: The network.
@@ -49,27 +53,30 @@ def build(network: AlexNet, preprocessing: Preprocessing | None, notes: dict[str
         path = Path(folder) / "alexnet.keras"
         whole.save(path)
         with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(NOTES, json.dumps(notes, indent=1))
+            archive.writestr(NOTES, json.dumps(dict(notes), indent=1))
         return path.read_bytes()
 
 
-def engine(content: bytes) -> tuple[str, Callable[[NDArray[Any]], NDArray[np.float32]]]:
-    """Loads the contents of a file; gives the engine's name, and the function from input to probabilities."""
+def engine(content: bytes) -> Engine:
+    """Loads the contents of a file into Keras."""
     keras = module()
     with tempfile.TemporaryDirectory(prefix="alexnet-keras-") as folder:
         path = Path(folder) / "alexnet.keras"
         path.write_bytes(content)
         loaded = keras.saving.load_model(path, compile=False)
 
-    def run(images: NDArray[Any]) -> NDArray[np.float32]:
+    def run(images: Input) -> NDArray[np.float32]:
         ready = images if images.dtype == np.uint8 else images.transpose(0, 2, 3, 1)
         return np.asarray(loaded.predict_on_batch(ready))
 
-    return f"Keras {keras.__version__} on {keras.backend.backend()}", run
+    return Engine(f"Keras {keras.__version__} on {keras.backend.backend()}", run)
 
 
-def translate(network: AlexNet, preprocessing: Preprocessing | None = None) -> Any:
-    """Gives a Keras model, from float (N, S, S, 3) or, with preprocessing, uint8 (N, H, W, 3) to probabilities."""
+FORMAT = Format("keras", ".keras", {"decomposed": build}, engine, needs=("keras",))
+
+
+def translate(network: Network, preprocessing: Preprocessing | None = None) -> "Model":
+    """Returns a Keras model, from float (N, S, S, 3) or, with preprocessing, uint8 (N, H, W, 3) to probabilities."""
     keras = module()
     side = network.input_size
     if preprocessing is None:
@@ -83,7 +90,7 @@ def translate(network: AlexNet, preprocessing: Preprocessing | None = None) -> A
     return keras.Model(start, end, name=network.variant.replace("-", "_"))
 
 
-def _layer(keras: Any, name: str, layer: nn.Module, tensor: Any) -> Any:
+def _layer(keras: ModuleType, name: str, layer: nn.Module, tensor: "KerasTensor") -> "KerasTensor":
     layers = keras.layers
     match layer:
         case nn.Conv2d():
@@ -97,9 +104,10 @@ def _layer(keras: Any, name: str, layer: nn.Module, tensor: Any) -> Any:
             return layers.MaxPooling2D(layer.kernel_size, layer.stride, edges, name=name)(tensor)
         case LocalResponseNorm():
             squares = layers.Multiply(name=f"{name}_squares")([tensor, tensor])
-            weights = [band(layer, tensor.shape[-1]).T[None, None], np.full(tensor.shape[-1], layer.k)]
-            sums = layers.Conv2D(tensor.shape[-1], 1, trainable=False, name=f"{name}_sums")
-            return _scale(keras, name, tensor, _weigh(sums, squares, weights), layer.beta)
+            channels = tensor.shape[-1]
+            convolve = layers.Conv2D(channels, 1, trainable=False, name=f"{name}_sums")
+            weight, bias = band(layer, channels).T[None, None], np.full(channels, layer.k, np.float32)
+            return _scale(keras, name, tensor, _weigh(convolve, squares, weight, bias), layer.beta)
         case SameMapNorm():
             squares = layers.Multiply(name=f"{name}_squares")([tensor, tensor])
             padded = layers.ZeroPadding2D(layer.size // 2, name=f"{name}_pad")(squares)
@@ -116,46 +124,45 @@ def _layer(keras: Any, name: str, layer: nn.Module, tensor: Any) -> Any:
             raise AssertionError(f"no Keras for {name}, a {type(layer).__name__}")
 
 
-def _weigh(layer: Any, tensor: Any, weights: list[NDArray[Any]]) -> Any:
-    """Calls a layer, and puts weights into it."""
-    out = layer(tensor)
+def _weigh(layer: "Layer", tensor: "KerasTensor", *weights: NDArray[np.float32]) -> "KerasTensor":
+    """Calls a layer, which makes its variables, and then sets them."""
+    result = layer(tensor)
     layer.set_weights(weights)
-    return out
+    return result
 
 
-def _scale(keras: Any, name: str, tensor: Any, sums: Any, beta: float) -> Any:
+def _scale(keras: ModuleType, name: str, tensor: "KerasTensor", sums: "KerasTensor", beta: float) -> "KerasTensor":
+    """Multiplies a tensor by sums to the power of -beta."""
     return keras.layers.Multiply(name=name)([tensor, keras.ops.power(sums, -beta)])
 
 
-def _convolution(keras: Any, name: str, layer: nn.Conv2d, tensor: Any) -> Any:
+def _convolution(keras: ModuleType, name: str, layer: nn.Conv2d, tensor: "KerasTensor") -> "KerasTensor":
     padding, kernel = int(layer.padding[0]), layer.kernel_size[0]
     is_same = layer.stride[0] == 1 and 2 * padding == kernel - 1
     if padding and not is_same:
         tensor = keras.layers.ZeroPadding2D(padding, name=f"{name}_pad")(tensor)
-    made = keras.layers.Conv2D(
-        layer.out_channels, kernel, layer.stride[0], "same" if is_same else "valid", groups=layer.groups, name=name
-    )
+    edges = "same" if is_same else "valid"
+    convolve = keras.layers.Conv2D(layer.out_channels, kernel, layer.stride[0], edges, groups=layer.groups, name=name)
     weight, bias = (values.detach().numpy() for values in layer.parameters())
-    return _weigh(made, tensor, [weight.transpose(2, 3, 1, 0), bias])
+    return _weigh(convolve, tensor, weight.transpose(2, 3, 1, 0), bias)
 
 
-def _product(keras: Any, name: str, layer: nn.Linear, tensor: Any) -> Any:
+def _product(keras: ModuleType, name: str, layer: nn.Linear, tensor: "KerasTensor") -> "KerasTensor":
     weight, bias = (values.detach().numpy() for values in layer.parameters())
     if name == "fc6":
         height, width, channels = tensor.shape[1:]
         weight = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(weight.shape)
         tensor = keras.layers.Flatten(name="flatten")(tensor)
-    return _weigh(keras.layers.Dense(layer.out_features, name=name), tensor, [weight.T, bias])
+    return _weigh(keras.layers.Dense(layer.out_features, name=name), tensor, weight.T, bias)
 
 
-def _preprocess(keras: Any, pictures: Any, wanted: Preprocessing) -> Any:
-    layers = keras.layers
-    is_centre = wanted.square == "centre"
-    form = {"crop_to_aspect_ratio": is_centre, "antialias": is_centre}
-    images = layers.Resizing(wanted.stored_size, wanted.stored_size, **form)(keras.ops.cast(pictures, "float32"))
+def _preprocess(keras: ModuleType, pictures: "KerasTensor", preprocessing: Preprocessing) -> "KerasTensor":
+    layers, side, view = keras.layers, preprocessing.stored_size, preprocessing.view
+    is_centre = preprocessing.square == "centre"
+    resize = layers.Resizing(side, side, crop_to_aspect_ratio=is_centre, antialias=is_centre)
+    images = resize(keras.ops.cast(pictures, "float32"))
     images = keras.ops.round(images) if is_centre else keras.ops.floor(images)
-    rest = wanted.stored_size - wanted.input_size - wanted.margin
-    view = layers.Cropping2D(((wanted.margin, rest), (wanted.margin, rest)), name="view")(images)
-    normal = layers.Normalization(axis=(1, 2, 3), name="less_the_mean")
-    mean = wanted.mean_of_view
-    return _weigh(normal, view, [mean, np.full_like(mean, wanted.divide_pixels_by**2), np.array(1)])
+    images = layers.Cropping2D(((view.start, side - view.stop),) * 2, name="view")(images)
+    normalise = layers.Normalization(axis=(1, 2, 3), name="less_the_mean")
+    mean = preprocessing.mean_of_view
+    return _weigh(normalise, images, mean, np.full_like(mean, preprocessing.divide_pixels_by**2), np.array(1))

@@ -1,26 +1,31 @@
 """ONNX: the network layer by layer, under the layers' own names, for any batch.
 
-A node and what it gives are called as the layer is (`conv1`, `relu1`, ..., `fc8`), weights as in our files
-(`conv1.weight`), so that an earlier layer can be cut out by its name. The last node is `probabilities`.
+A node and its result are called as the layer is (`conv1`, `relu1`, ..., `fc8`), weights as in our files
+(`conv1.weight`), so that the result of an earlier layer can be cut out by its name. The last node is `probabilities`.
 
 Differs: ONNX's LRN divides by the window, so its alpha is `size` times the paper's; two towers are normalised as two
-half pictures. Decomposed it is a convolution of the squares with a band of ones, which gives k + alpha times the sum
-and knows the towers' seam; then a power and a product.
+half pictures. Decomposed, it is a convolution of the squares with a band of ones, which yields k + alpha times the sum
+and does not reach over the towers' seam; then a power and a product.
 """
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import nn
 
 from alexnet import __version__
+from alexnet.exports import int8
+from alexnet.exports.format import Engine, Format, Input, Notes
 from alexnet.exports.preprocessing import Preprocessing
 from alexnet.models.alexnet import PadEnd
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import Network
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
 
 OPSET, IR_VERSION = 18, 8
 """The oldest with an antialiased Resize; ONNX 1.13 (December 2022), read by every ONNX Runtime from 1.14 on."""
@@ -29,11 +34,8 @@ OUTPUT = "probabilities"
 
 
 def graph(
-    model: Network,
-    lrn: str = "native",
-    preprocessing: Preprocessing | None = None,
-    notes: dict[str, str] | None = None,
-) -> Any:
+    model: Network, lrn: str = "native", preprocessing: Preprocessing | None = None, notes: Notes | None = None
+) -> "ModelProto":
     """Translates a network.
 
     Args:
@@ -43,58 +45,59 @@ def graph(
         notes: Metadata: names and text.
 
     Returns:
-        An `onnx.ModelProto` with one input, `images`: float (batch, 3, S, S), or `pictures`: uint8 (batch, height,
-        width, 3) where preprocessing is inside. One output, `probabilities`: float (batch, classes).
+        A model with one input, `images`: float (batch, 3, S, S), or `pictures`: uint8 (batch, height, width, 3) where
+        preprocessing is inside. One output, `probabilities`: float (batch, classes).
     """
     from onnx import TensorProto, helper
 
-    side = model.input_size
     if preprocessing is None:
-        start = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, side, side])
+        sides = [model.input_size] * 2
+        start = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, *sides])
     else:
         start = helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["batch", "height", "width", 3])
-    nodes = _Nodes(start.name, side)
+    nodes = _Nodes(start.name, model.input_size)
     if preprocessing is not None:
         _preprocess(nodes, preprocessing)
     for name in model.order:
         _layer(nodes, name, getattr(model, name), lrn)
     nodes.add(OUTPUT, "Softmax", axis=1)
     end = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", model.classes])
-    made = helper.make_graph(nodes.nodes, model.variant, [start], [end], nodes.constants)
     whole = helper.make_model(
-        made,
+        helper.make_graph(nodes.nodes, model.variant, [start], [end], nodes.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="alexnet",
         producer_version=__version__,
     )
-    helper.set_model_props(whole, notes or {})
+    helper.set_model_props(whole, dict(notes or {}))
     return whole
 
 
 class _Nodes:
-    """ONNX nodes in a row, each of which takes what the last one gave."""
+    """ONNX nodes in a row, each of which takes the result of the last one."""
 
     def __init__(self, start: str, side: int) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
         self.last = start
         self.side, self.channels = side, 3
 
-    def add(self, name: str, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node that takes the last one's result, and constants or results by name."""
-        self.last = self.apart(name, kind, self.last, *inputs, **attributes)
+    def add(self, name: str, kind: str, *inputs: str, **attributes: object) -> str:
+        """Adds a node that takes the last one's result, then constants or results by name; returns the node's name."""
+        self.last = self.beside(name, kind, self.last, *inputs, **attributes)
         return self.last
 
-    def apart(self, name: str, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node beside the row; gives the name of its result."""
+    def beside(self, name: str, kind: str, *inputs: str, **attributes: object) -> str:
+        """Adds a node beside the row; returns its name, which is that of its result."""
         from onnx import helper
 
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
+        node = helper.make_node(kind, list(inputs), [name], name)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
         return name
 
-    def constant(self, name: str, values: Any, dtype: Any = np.float32) -> str:
-        """Adds a constant; gives its name."""
+    def constant(self, name: str, values: ArrayLike, dtype: DTypeLike = np.float32) -> str:
+        """Adds a constant; returns its name."""
         from onnx import numpy_helper
 
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype), name))
@@ -108,8 +111,8 @@ class _Nodes:
 def _layer(nodes: _Nodes, name: str, layer: nn.Module, lrn: str) -> None:
     match layer:
         case nn.Conv2d():
-            window = {"strides": layer.stride, "pads": [*layer.padding] * 2, "group": layer.groups}
-            nodes.add(name, "Conv", *nodes.parameters(name, layer), kernel_shape=layer.kernel_size, **window)
+            window = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": [*layer.padding] * 2}
+            nodes.add(name, "Conv", *nodes.parameters(name, layer), **window, group=layer.groups)
             nodes.channels = layer.out_channels
         case nn.Linear():
             if name == "fc6":
@@ -118,17 +121,12 @@ def _layer(nodes: _Nodes, name: str, layer: nn.Module, lrn: str) -> None:
         case nn.ReLU() | nn.Tanh():
             nodes.add(name, "Relu" if isinstance(layer, nn.ReLU) else "Tanh")
         case nn.MaxPool2d():
-            window = {"kernel_shape": [layer.kernel_size] * 2, "strides": [layer.stride] * 2}
-            nodes.add(name, "MaxPool", **window, ceil_mode=int(layer.ceil_mode))
+            sides = {"kernel_shape": [layer.kernel_size] * 2, "strides": [layer.stride] * 2}
+            nodes.add(name, "MaxPool", **sides, ceil_mode=int(layer.ceil_mode))
         case LocalResponseNorm() if lrn == "native":
             _native_norm(nodes, name, layer)
         case LocalResponseNorm():
-            pixels = nodes.last
-            squares = nodes.apart(f"{name}.squares", "Mul", pixels, pixels)
-            weight = nodes.constant(f"{name}.weight", band(layer, nodes.channels)[:, :, None, None])
-            bias = nodes.constant(f"{name}.bias", np.full(nodes.channels, layer.k))
-            scale = nodes.apart(f"{name}.sums", "Conv", squares, weight, bias, kernel_shape=[1, 1])
-            _scale(nodes, name, pixels, scale, layer.beta)
+            _decomposed_norm(nodes, name, layer)
         case SameMapNorm():
             _same_map_norm(nodes, name, layer)
         case Dropout():
@@ -142,10 +140,10 @@ def _layer(nodes: _Nodes, name: str, layer: nn.Module, lrn: str) -> None:
 
 
 def band(layer: LocalResponseNorm, channels: int) -> NDArray[np.float32]:
-    """Gives the matrix (channels, channels) that turns squares into alpha times their sums over the window."""
-    place = np.arange(channels)
-    is_near = abs(place[:, None] - place) <= layer.size // 2
-    tower = place // (channels // layer.towers)
+    """Returns the (channels, channels) matrix that turns squares into alpha times their sums over the window."""
+    channel = np.arange(channels)
+    is_near = abs(channel[:, None] - channel) <= layer.size // 2
+    tower = channel // (channels // layer.towers)
     return np.asarray(layer.alpha * (is_near & (tower[:, None] == tower)), np.float32)
 
 
@@ -154,62 +152,76 @@ def _native_norm(nodes: _Nodes, name: str, layer: LocalResponseNorm) -> None:
     if layer.towers == 1:
         nodes.add(name, "LRN", **settings)
         return
-    apart, together = (
-        nodes.constant(f"{name}.{key}", [-1, channels, 0, 0], np.int64)
-        for key, channels in (("apart", nodes.channels // layer.towers), ("together", nodes.channels))
-    )
-    nodes.add(f"{name}.towers", "Reshape", apart)
+    halves = nodes.constant(f"{name}.apart", [-1, nodes.channels // layer.towers, 0, 0], np.int64)
+    whole = nodes.constant(f"{name}.together", [-1, nodes.channels, 0, 0], np.int64)
+    nodes.add(f"{name}.towers", "Reshape", halves)
     nodes.add(f"{name}.normalised", "LRN", **settings)
-    nodes.add(name, "Reshape", together)
+    nodes.add(name, "Reshape", whole)
+
+
+def _decomposed_norm(nodes: _Nodes, name: str, layer: LocalResponseNorm) -> None:
+    pixels = nodes.last
+    squares = nodes.beside(f"{name}.squares", "Mul", pixels, pixels)
+    weight = nodes.constant(f"{name}.weight", band(layer, nodes.channels)[:, :, None, None])
+    bias = nodes.constant(f"{name}.bias", np.full(nodes.channels, layer.k))
+    sums = nodes.beside(f"{name}.sums", "Conv", squares, weight, bias, kernel_shape=[1, 1])
+    _scale(nodes, name, pixels, sums, layer.beta)
 
 
 def _same_map_norm(nodes: _Nodes, name: str, layer: SameMapNorm) -> None:
     pixels = nodes.last
-    squares = nodes.apart(f"{name}.squares", "Mul", pixels, pixels)
+    squares = nodes.beside(f"{name}.squares", "Mul", pixels, pixels)
     window = {"kernel_shape": [layer.size] * 2, "pads": [layer.size // 2] * 4, "count_include_pad": 1}
-    mean = nodes.apart(f"{name}.means", "AveragePool", squares, strides=[1, 1], **window)
+    mean = nodes.beside(f"{name}.means", "AveragePool", squares, strides=[1, 1], **window)
     alpha = nodes.constant(f"{name}.alpha", layer.alpha * layer.size**2)
-    scaled = nodes.apart(f"{name}.scaled", "Mul", mean, alpha)
-    sums = nodes.apart(f"{name}.sums", "Add", scaled, nodes.constant(f"{name}.k", layer.k))
+    scaled = nodes.beside(f"{name}.scaled", "Mul", mean, alpha)
+    sums = nodes.beside(f"{name}.sums", "Add", scaled, nodes.constant(f"{name}.k", layer.k))
     _scale(nodes, name, pixels, sums, layer.beta)
 
 
 def _scale(nodes: _Nodes, name: str, pixels: str, sums: str, beta: float) -> None:
     """Multiplies pixels by sums to the power of -beta."""
-    scale = nodes.apart(f"{name}.scale", "Pow", sums, nodes.constant(f"{name}.beta", -beta))
-    nodes.last = nodes.apart(name, "Mul", pixels, scale)
+    scale = nodes.beside(f"{name}.scale", "Pow", sums, nodes.constant(f"{name}.beta", -beta))
+    nodes.last = nodes.beside(name, "Mul", pixels, scale)
 
 
-def _preprocess(nodes: _Nodes, wanted: Preprocessing) -> None:
-    def whole(name: str, *values: int) -> str:
+def _preprocess(nodes: _Nodes, preprocessing: Preprocessing) -> None:
+    def integers(name: str, *values: int) -> str:
         return nodes.constant(f"preprocess.{name}", values, np.int64)
 
-    sides = whole("sides", 2, 3)
+    sides = integers("sides", 2, 3)
     nodes.add("preprocess.planes", "Transpose", perm=[0, 3, 1, 2])
     planes = nodes.add("preprocess.float", "Cast", to=1)
-    if wanted.square == "centre":
-        size = nodes.apart("preprocess.size", "Shape", planes, start=2, end=4)
-        side = nodes.apart("preprocess.shorter", "ReduceMin", size, keepdims=1)
-        margins = nodes.apart("preprocess.margins", "Sub", size, side)
-        start = nodes.apart("preprocess.start", "Div", margins, whole("two", 2))
-        end = nodes.apart("preprocess.end", "Add", start, side)
+    is_centre = preprocessing.square == "centre"
+    if is_centre:
+        size = nodes.beside("preprocess.size", "Shape", planes, start=2, end=4)
+        side = nodes.beside("preprocess.shorter", "ReduceMin", size, keepdims=1)
+        margins = nodes.beside("preprocess.margins", "Sub", size, side)
+        start = nodes.beside("preprocess.start", "Div", margins, integers("two", 2))
+        end = nodes.beside("preprocess.end", "Add", start, side)
         nodes.add("preprocess.square", "Slice", start, end, sides)
-    is_centre = wanted.square == "centre"
-    outer = nodes.apart("preprocess.outer", "Shape", nodes.last, start=0, end=2)
-    stored = whole("side", *[wanted.stored_size] * 2)
-    # Not by the attribute `axes`: ONNX Runtime 1.32 loses its place when it moves the transposition of an int8 graph.
-    sizes = nodes.apart("preprocess.sizes", "Concat", outer, stored, axis=0)
+    outer = nodes.beside("preprocess.outer", "Shape", nodes.last, start=0, end=2)
+    stored = integers("side", *[preprocessing.stored_size] * 2)
+    # Sizes of all axes, not the attribute `axes`, which ONNX Runtime 1.32 misreads once it moves the Transpose of an
+    # int8 graph.
+    sizes = nodes.beside("preprocess.sizes", "Concat", outer, stored, axis=0)
     nodes.add("preprocess.resized", "Resize", "", "", sizes, mode="linear", antialias=int(is_centre))
     nodes.add("preprocess.rounded", "Round" if is_centre else "Floor")  # as Pillow does in either case
-    margin, last = wanted.margin, wanted.margin + wanted.input_size
-    nodes.add("preprocess.view", "Slice", whole("from", margin, margin), whole("to", last, last), sides)
-    mean = wanted.mean_of_view.transpose(2, 0, 1)[None]
+    view = preprocessing.view
+    corners = integers("from", view.start, view.start), integers("to", view.stop, view.stop)
+    nodes.add("preprocess.view", "Slice", *corners, sides)
+    mean = preprocessing.mean_of_view.transpose(2, 0, 1)[None]
     nodes.add("preprocess.centred", "Sub", nodes.constant("preprocess.mean", mean))
-    nodes.add("preprocess.images", "Div", nodes.constant("preprocess.divisor", wanted.divide_pixels_by))
+    nodes.add("preprocess.images", "Div", nodes.constant("preprocess.divisor", preprocessing.divide_pixels_by))
 
 
-def engine(content: bytes) -> tuple[str, Callable[[NDArray[Any]], NDArray[np.float32]]]:
-    """Loads the contents of a file; gives the engine's name, and the function from input to probabilities."""
+def build(lrn: str, network: Network, preprocessing: Preprocessing | None, notes: Notes) -> bytes:
+    """Returns the contents of an `.onnx` file; see `graph`."""
+    return bytes(graph(network, lrn, preprocessing, notes).SerializeToString())
+
+
+def engine(content: bytes) -> Engine:
+    """Loads the contents of a file into ONNX Runtime, on the processor."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -217,7 +229,18 @@ def engine(content: bytes) -> tuple[str, Callable[[NDArray[Any]], NDArray[np.flo
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     start = session.get_inputs()[0].name
 
-    def run(images: NDArray[Any]) -> NDArray[np.float32]:
+    def run(images: Input) -> NDArray[np.float32]:
         return np.asarray(session.run([OUTPUT], {start: images})[0])
 
-    return f"ONNX Runtime {onnxruntime.__version__}", run
+    return Engine(f"ONNX Runtime {onnxruntime.__version__}", run)
+
+
+FORMAT = Format(
+    "onnx",
+    ".onnx",
+    {lrn: partial(build, lrn) for lrn in ("native", "decomposed")},
+    engine,
+    needs=("onnx", "onnxruntime"),
+    opset=OPSET,
+    quantise=int8.calibrate,
+)

@@ -2,14 +2,13 @@
 
 import copy
 import io
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from alexnet.exports.format import Engine, Format, Input, Notes
 from alexnet.exports.preprocessing import Preprocessing
 from alexnet.models.network import Network
 
@@ -20,23 +19,22 @@ class Whole(nn.Module):
     def __init__(self, network: Network, preprocessing: Preprocessing | None) -> None:
         super().__init__()
         self.network, self.preprocessing = copy.deepcopy(network), preprocessing
-        for (
-            parameter
-        ) in self.network.parameters():  # those of a file may lie in one piece of memory, which cannot be saved
+        for parameter in self.network.parameters():
+            # The parameters of a file may share one piece of memory, which `torch.export.save` refuses.
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Gives (N, classes)."""
+        """Returns the probabilities, (N, classes)."""
         ready = images if self.preprocessing is None else self.preprocessing.tensors(images)
         return torch.as_tensor(self.network(ready).softmax(1))
 
 
-def build(network: Network, preprocessing: Preprocessing | None, notes: dict[str, str]) -> bytes:
-    """Gives the contents of a `.pt2` file.
+def build(network: Network, preprocessing: Preprocessing | None, notes: Notes) -> bytes:
+    """Returns the contents of a `.pt2` file.
 
     Args:
         network: The network, in evaluation mode.
-        preprocessing: Of stored pictures, done inside; without it the input is what the network takes.
+        preprocessing: Done inside, on stored pictures; without it the input is what the network takes.
         notes: Kept as extra files, each under its name.
     """
     if preprocessing is None:
@@ -50,12 +48,15 @@ def build(network: Network, preprocessing: Preprocessing | None, notes: dict[str
     return file.getvalue()
 
 
-def engine(content: bytes) -> tuple[str, Callable[[NDArray[Any]], NDArray[np.float32]]]:
-    """Loads the contents of a file; gives the engine's name, and the function from input to probabilities."""
+def engine(content: bytes) -> Engine:
+    """Loads the contents of a file into PyTorch."""
     module = torch.export.load(io.BytesIO(content)).module()
 
-    def run(images: NDArray[Any]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return np.asarray(module(torch.from_numpy(images)).numpy())
+    @torch.inference_mode()
+    def run(images: Input) -> NDArray[np.float32]:
+        return np.asarray(module(torch.from_numpy(images)).numpy())
 
-    return f"torch.export {torch.__version__}", run
+    return Engine(f"torch.export {torch.__version__}", run)
+
+
+FORMAT = Format("torch-export", ".pt2", {"decomposed": build}, engine, networks=Network, resizes=False)

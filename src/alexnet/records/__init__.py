@@ -16,6 +16,7 @@ from alexnet.records.evaluation import (
     StepRow,
     ValidationRow,
 )
+from alexnet.records.export import Exported, Int8, MeasuredFile, Parity
 from alexnet.records.header import (
     BEGINNING,
     Compression,
@@ -50,13 +51,17 @@ __all__ = [
     "Evaluation",
     "Example",
     "Examples",
+    "Exported",
     "Finite",
     "Fraction",
     "Guess",
     "Header",
+    "Int8",
     "Machine",
     "Manifest",
+    "MeasuredFile",
     "Metrics",
+    "Parity",
     "Prediction",
     "Preprocessing",
     "Probe",
