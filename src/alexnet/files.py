@@ -14,10 +14,10 @@ _WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOT
 
 
 def from_home(path: str | Path) -> Path:
-    """Gives a path with `~` and `~name` replaced.
+    """Returns a path with `~` and `~name` replaced.
 
     Raises:
-        UsageError: There is no such home.
+        UsageError: There is no such home folder.
     """
     try:
         return Path(path).expanduser()
@@ -31,18 +31,20 @@ def cache() -> Path:
 
 
 def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
-    """Writes a whole file, or none; see `replacing`. Text becomes UTF-8."""
+    """Writes a whole file or none, as `replacing` does. Text becomes UTF-8."""
     with replacing(path, work) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
-    """Gives a file that takes its name only when it is whole and on the disk. Who writes the same one meanwhile, waits.
+    """Opens a file that gets its name only when it is whole and on the disk.
+
+    A second program that writes the same file waits until the first is done.
 
     Args:
-        path: Its name in the end.
-        work: A folder of the same disk for the unfinished file, which an error removes; the same folder by default.
+        path: The final name.
+        work: A folder on the same disk for the unfinished file, which an error removes; the final folder by default.
 
     Raises:
         DataError: The disk is full.
@@ -65,7 +67,7 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
 
 
 def _alone_at(path: Path) -> BinaryIO:
-    """Opens an empty file that no other program is writing; follows no link that somebody has laid there."""
+    """Opens an empty file that no other program is writing. A link in its place is removed, not followed."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
         if path.is_symlink():
@@ -79,7 +81,7 @@ def _alone_at(path: Path) -> BinaryIO:
         except BaseException:
             file.close()
             raise
-        file.close()  # the other has finished, and given the file its name
+        file.close()  # another program has finished this file and renamed it meanwhile
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
@@ -97,11 +99,13 @@ def _let_go(file: BinaryIO) -> None:
 def _lock(handle: int, wait: bool = True) -> None:
     """Locks a file or directory until it is closed; the system frees the lock of a killed program.
 
-    Some network disks know no locks; there nothing is locked.
+    Some network disks have no locks; there nothing is locked.
 
     Raises:
-        BlockingIOError: Another program has it, and this one does not wait.
+        BlockingIOError: Another program holds the lock, and `wait` is false.
     """
+    # The package filelock fails on disks without locks (ENOLCK, EOPNOTSUPP), or leaves a marker there that outlives a
+    # killed program (ENOSYS). It cannot lock a directory, and leaves a lock file in the user's folders.
     try:
         import fcntl
     except ImportError:  # Windows
@@ -127,11 +131,11 @@ def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
     """Keeps other programs out of the directory.
 
     Args:
-        directory: Must exist.
-        or_else: What to say where another is in it; None waits until it has left.
+        directory: An existing directory.
+        or_else: What the error says after the directory's name if another program is in it; None waits instead.
 
     Raises:
-        UsageError: Another program is in it.
+        UsageError: Another program is in the directory, and `or_else` is given.
     """
     if os.name != "posix":  # where a directory cannot be opened
         yield
@@ -149,7 +153,7 @@ def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def plain_errors(directory: Path) -> Iterator[None]:
-    """Turns what a user can mend of the disk's errors into one line.
+    """Turns those errors of the disk that a user can mend into one line.
 
     Raises:
         DataError: The disk is full.
