@@ -125,13 +125,38 @@ def test_a_home_that_there_is_not_is_one_line():
         from_home("~nobody-of-this-name/x")
 
 
-def test_a_disk_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_written_all_the_same(tmp_path, monkeypatch, code):
     fcntl = pytest.importorskip("fcntl")
 
     def unknown(*_):
-        raise OSError(errno.ENOSYS, "Function not implemented")
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", unknown)
     write(tmp_path / "a", "new")
     with files.alone_in(tmp_path, "is taken"):
         assert (tmp_path / "a").read_text() == "new"
+
+
+def test_a_killed_program_lets_go_of_what_it_locked(tmp_path):
+    pytest.importorskip("fcntl")
+    script = (
+        "import os, sys; from pathlib import Path; from alexnet.files import alone_in, replacing\n"
+        "with alone_in(Path(sys.argv[1])), replacing(Path(sys.argv[1], 'a')) as file:\n"
+        "    file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, tmp_path]).returncode == -9
+    with files.alone_in(tmp_path, "is taken"):
+        write(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert names(tmp_path) == ["a"]
+
+
+def test_another_program_in_a_directory_is_one_line(tmp_path):
+    pytest.importorskip("fcntl")
+    with (
+        files.alone_in(tmp_path),
+        pytest.raises(UsageError, match=r"is taken: wait$"),
+        files.alone_in(tmp_path, "is taken: wait"),
+    ):
+        pass

@@ -28,11 +28,11 @@ LAYOUTS = {  # file of names -> key of the names, key of the labels, files of ea
 LICENCE = "no licence stated; A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)"
 
 MAX_BYTES = 256 << 20
-"""Of a file in the archive; the largest, the training split of CIFAR-100, has 155 MB."""
+"""The most bytes of a file in the archive; the largest, the training split of CIFAR-100, has 155 MB."""
 
 
 def find(path: Path) -> Path | None:
-    """Gives the archive or the unpacked folder that `path` is or holds."""
+    """Returns the archive or the unpacked folder that `path` is or holds, else None."""
     if path.is_file():
         return path if path.name in ARCHIVES else None
     for meta, (_, _, train, _) in LAYOUTS.items():
@@ -43,7 +43,7 @@ def find(path: Path) -> Path | None:
 
 
 def open_cifar(path: Path) -> Source:
-    """Gives CIFAR-10 or CIFAR-100 with its "train" and "test"; pictures are read as lossless PNG.
+    """Opens CIFAR-10 or CIFAR-100 with its "train" and "test"; pictures are read as lossless PNG.
 
     Args:
         path: The archive, or the folder that it unpacks to. Its pixels are held in memory (184 MB).
@@ -117,7 +117,7 @@ Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
 def _batch(path: Path, name: str, open_file: Reader, labels_key: str, classes: int) -> Batch:
-    """Gives pixels uint8 (N, 32, 32, 3) and labels int64 (N,)."""
+    """Returns pixels, uint8 (N, 32, 32, 3), and labels, int64 (N,)."""
     content = _unpickle(path, name, open_file)
     labels, data = content.get(labels_key), content.get("data")
     if not isinstance(labels, list) or not all(isinstance(each, int) and 0 <= each < classes for each in labels):

@@ -23,20 +23,20 @@ from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, h
 from alexnet.errors import DataError
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Folder name, in small letters -> split."""
+"""The lower-case name of a folder -> the split in it."""
 
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
     | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
     | {".heic", ".heif", ".avif", ".jxl"}
 )
-"""What the name of a picture ends in; every other file is ignored and listed.
+"""The endings of picture names; every other file is ignored and listed.
 
-The last four are pictures that the decoder refuses, so that each is named and none is missed in silence.
+The decoder refuses the last four, so that each such picture is named and none is left out in silence.
 """
 
 LONGEST_NAME = 4096
-"""Bytes of a name in a tar file: as many as a path may have, since names are sorted in a column of the longest."""
+"""The most bytes of a name in a tar file, as of a path; names are sorted in a column as wide as the longest."""
 
 _HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 
@@ -47,14 +47,14 @@ Inode = tuple[int, int]
 
 @dataclass
 class Tree:
-    """What a folder or a tar file holds, before it means anything.
+    """The files in a folder or a tar file, before splits and classes are told apart.
 
     Attributes:
         names: Paths of the pictures below the root.
         folders: Paths of the folders below the root.
-        ignored: Paths of what is hidden or no picture; a hidden folder counts once.
-        fetch: Gives the bytes of a picture.
-        fingerprint: Of names, sizes and times of change.
+        ignored: Paths of everything hidden and everything that is no picture; a hidden folder counts once.
+        fetch: Returns the bytes of a picture.
+        fingerprint: Changes with any name, size or time of change.
     """
 
     fetch: Callable[[int], bytes]
@@ -68,7 +68,7 @@ def open_folder(path: Path, seed: int) -> Source:
     """Reads the names in a class-per-folder tree; nothing is ever written into it.
 
     Raises:
-        DataError: The tree does not hold at least two classes of pictures, or cannot be read.
+        DataError: The tree has fewer than two classes of pictures, or cannot be read.
     """
     return _arrange(_scan_folder(path), path, "folder", seed)
 
@@ -77,17 +77,17 @@ def open_tar(path: Path, seed: int) -> Source:
     """Reads the headers of an uncompressed tar file of a class-per-folder tree.
 
     Raises:
-        DataError: As `open_folder`; or the file is compressed, damaged or truncated.
+        DataError: The file is compressed, damaged or truncated, or has fewer than two classes of pictures.
     """
     return _arrange(_scan_tar(path), path, "tar", seed)
 
 
 def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
-    """Gives the members of a tar file one by one and forgets them.
+    """Yields the members of a tar file without keeping them.
 
     Args:
         path: The tar file, or a file that holds it.
-        start: Where the tar file begins, in bytes.
+        start: The byte at which the tar file begins.
 
     Yields:
         Members whose `offset_data` counts from the start of `path`.
@@ -109,12 +109,12 @@ def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
             reason = str(error) or type(error).__name__
             raise DataError(f"{path} is no plain tar ({reason}): uncompress it or fetch it again") from error
         file.seek(tar.offset)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish for the end
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish as the end
             raise DataError(f"{path} is damaged or truncated at byte {tar.offset:,}: fetch it again")
 
 
 def _refuse_forged(member: tarfile.TarInfo, end: int) -> None:
-    """Raises for what tarfile would read for ever, or keep without end."""
+    """Raises for a member with which tarfile would read for ever, or fill the memory."""
     if not 0 <= member.size < 1 << 63 or end < member.offset_data:
         raise tarfile.ReadError(f"a member of impossible size at byte {member.offset:,}")
     if (length := len(os.fsencode(member.name))) > LONGEST_NAME:
@@ -122,7 +122,7 @@ def _refuse_forged(member: tarfile.TarInfo, end: int) -> None:
 
 
 def pictures_below(root: Path) -> list[Path]:
-    """Gives the picture files of a folder and of those in it, as packing would find them; hidden ones are left out."""
+    """Returns the picture files in a folder and its subfolders that packing would find; hidden ones are left out."""
     names = _scan_folder(root).names
     return sorted(root / os.fsdecode(names[i]) for i in range(len(names)))
 
@@ -145,21 +145,21 @@ def _scan_folder(root: Path) -> Tree:
 
 
 def _walk(folder: Path, prefix: str, above: frozenset[Inode]) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Gives the path below the root and the status of everything, sorted by folder; dead links have none.
+    """Yields the path below the root and the status of everything, sorted by folder; a dead link has no status.
 
-    Links are followed; one that leads back to a folder above it shows an empty folder.
+    Links are followed. A link that leads back to a folder above it counts as an empty folder.
     """
     try:
-        status = folder.stat()
+        own = folder.stat()
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder} cannot be read ({error.strerror}): change its permissions") from error
-    here = (status.st_dev, status.st_ino)
+    here = (own.st_dev, own.st_ino)
     for entry in ordered if here not in above else []:
-        path, found = prefix + entry.name, _status(entry)
-        yield path, found
-        if found and stat.S_ISDIR(found.st_mode) and not _is_hidden(path):
+        path, status = prefix + entry.name, _status(entry)
+        yield path, status
+        if status and stat.S_ISDIR(status.st_mode) and not _is_hidden(path):
             yield from _walk(Path(entry.path), f"{path}/", above | {here})
 
 
@@ -199,7 +199,7 @@ def _printable(path: str) -> str:
 
 
 def _arrange(tree: Tree, path: Path, kind: str, seed: int) -> Source:
-    """Finds out which picture belongs to which split and class."""
+    """Sorts the pictures of a tree into splits and classes."""
     if not len(tree.names):
         raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
     heads, head_of = _heads(tree.names)
@@ -223,18 +223,18 @@ def _arrange(tree: Tree, path: Path, kind: str, seed: int) -> Source:
 
 
 def _heads(names: Names) -> tuple[list[Folder], Integers]:
-    """Gives the distinct first three folders of the pictures, and which of them each picture has."""
-    known: dict[bytes, int] = {}
+    """Returns the distinct first three folders of the pictures, and the position among them for each picture."""
+    positions: dict[bytes, int] = {}
     head_of = array("q")
     for row in range(len(names)):
         head = b"/".join(names[row].split(b"/")[:-1][:3])
-        head_of.append(known.setdefault(head, len(known)))
-    heads = [tuple(os.fsdecode(head).split("/")) if head else () for head in known]
+        head_of.append(positions.setdefault(head, len(positions)))
+    heads = [tuple(os.fsdecode(head).split("/")) if head else () for head in positions]
     return heads, np.array(head_of, dtype=np.int64)
 
 
 def _unwrapped(heads: list[Folder], folders: list[Folder]) -> tuple[list[Folder], list[Folder]]:
-    """Leaves out the one folder that all the others lie in, as archives have it."""
+    """Leaves out a single folder around all the others, as archives often have it."""
     first = {folder[:1] for folder in heads + folders}
     if len(first) > 1 or min(map(len, heads)) < 2 or heads[0][0].lower() in SPLITS:
         return heads, folders
@@ -250,7 +250,7 @@ def _has_splits(path: Path, heads: list[Folder], folders: list[Folder]) -> bool:
 
 
 def _is_train_a_class(heads: list[Folder], splits: set[str | None]) -> bool:
-    """Tells the class "train" from the split: beside at least two others, such as "bus", pictures lie right in it."""
+    """Tells whether "train" is a class (its pictures lie right in it, beside others such as "bus"), not the split."""
     others = {head[0].lower() for head in heads if head} - SPLITS.keys()
     is_split = any(len(head) > 1 and head[0].lower() in SPLITS for head in heads)
     are_classes = len(others) > 1 and not any(name.startswith(tuple(SPLITS)) for name in others)
@@ -258,7 +258,7 @@ def _is_train_a_class(heads: list[Folder], splits: set[str | None]) -> bool:
 
 
 def _place(folder: Folder, has_splits: bool) -> Place | None:
-    """Gives the split and the class that a folder belongs to, if any."""
+    """Returns the split and the class that a folder belongs to, if any."""
     if not has_splits:
         return ("train", folder[0]) if folder else None
     split = SPLITS.get(folder[0].lower()) if len(folder) > 1 else None
@@ -266,7 +266,7 @@ def _place(folder: Folder, has_splits: bool) -> Place | None:
 
 
 def _spelt_as_in_train(places: list[Place | None]) -> list[Place | None]:
-    """Gives the classes of the other splits the names of train: systems differ in how they write accents."""
+    """Spells the classes of the other splits as in train, since systems differ in how they encode accents."""
     spelt = {normalize("NFC", place[1]): place[1] for place in places if place and place[0] == "train"}
     return [
         (place[0], spelt.get(normalize("NFC", place[1]), place[1])) if place and place[0] != "train" else place
@@ -275,18 +275,18 @@ def _spelt_as_in_train(places: list[Place | None]) -> list[Place | None]:
 
 
 def _classes(path: Path, places: list[Place | None], folders: set[Place | None]) -> tuple[str, ...]:
-    """Gives the sorted classes of the training split, which the others must not go beyond."""
-    found = {place for place in places if place}
-    classes = tuple(sorted(name for split, name in found if split == "train"))
-    empty = [name for split, name in sorted(filter(None, folders - found)) if split == "train"]
+    """Returns the sorted classes of the training split, and refuses a class that only another split has."""
+    filled = {place for place in places if place}
+    classes = tuple(sorted(name for split, name in filled if split == "train"))
+    empty = [name for split, name in sorted(filter(None, folders - filled)) if split == "train"]
     if empty:
         raise DataError(f"{path}: class folder {_printable(empty[0])!r} holds no pictures: fill or remove it")
-    if not found:
+    if not filled:
         raise DataError(f"{path}: the pictures lie in no class folder: make one folder a class")
     _refuse_unnamed(path, classes)
-    for split, name in sorted(found):
+    for split, name in sorted(filled):
         if classes and name not in classes:
-            near = [_printable(known) for known in get_close_matches(name, classes, 1)]
+            near = [_printable(each) for each in get_close_matches(name, classes, 1)]
             hint = f"did you mean {near[0]!r}?" if near else "rename it, or add it to train"
             raise DataError(f"{path}: class {_printable(name)!r} of {split} is unknown to train: {hint}")
     if len(classes) == 1:
@@ -295,7 +295,7 @@ def _classes(path: Path, places: list[Place | None], folders: set[Place | None])
 
 
 def _refuse_unnamed(path: Path, classes: tuple[str, ...]) -> None:
-    """Makes sure that every class has a name, and one that no other prints alike."""
+    """Makes sure that every class has a name, and that no two names print alike."""
     if "" in classes:
         raise DataError(f"{path}: a class folder has no name, as in absolute paths: pack it again with relative ones")
     first: dict[str, str] = {}
@@ -316,7 +316,7 @@ def _refuse_empty_splits(path: Path, places: list[Place | None], folders: list[F
 def _listings(
     tree: Tree, classes: tuple[str, ...], places: list[Place | None], head_of: Integers
 ) -> dict[str, Listing]:
-    """Gives the splits, each sorted by name; pictures outside the class folders become ignored."""
+    """Returns the splits, each sorted by name; pictures outside the class folders become ignored."""
     order = tree.names.order()
     label_of = {name: label for label, name in enumerate(classes)}
     heads = head_of[order]

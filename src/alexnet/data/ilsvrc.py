@@ -7,7 +7,7 @@ import tarfile
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,13 +24,13 @@ LICENCE = "ImageNet terms of access: non-commercial research and education; http
 
 @dataclass(frozen=True)
 class Devkit:
-    """What the development kit knows.
+    """What the development kit states.
 
     Attributes:
         ids: The class numbers of the challenge, 1..1000, in the order of the sorted WordNet ids.
         wnids: The WordNet ids, sorted: the classes.
         words: The names of the classes in English.
-        counts: int64 (C,), training pictures a class.
+        counts: int64 (C,), the number of training pictures of each class.
         truth: int64 (N,), the class number of each validation picture.
     """
 
@@ -72,14 +72,14 @@ class _Spans:
 
 
 def find(path: Path) -> Path | None:
-    """Gives the folder of the archives, if `path` is that or the training archive."""
+    """Returns the folder of the archives if `path` is that folder or one of the archives, else None."""
     folder = path if path.is_dir() else path.parent
     is_ours = path.is_dir() or path.name in (TRAIN, VAL, DEVKIT)
     return folder if is_ours and (folder / TRAIN).is_file() else None
 
 
 def open_archives(folder: Path) -> Source:
-    """Gives ILSVRC-2012; its classes are the sorted WordNet ids, `details` has devkit ids and words.
+    """Opens ILSVRC-2012. Its classes are the sorted WordNet ids; `details` has devkit ids and words.
 
     Raises:
         DataError: An archive is missing, damaged, or holds another number of pictures than the development
@@ -102,7 +102,7 @@ def open_archives(folder: Path) -> Source:
 
 
 def _train(archive: Path, devkit: Devkit) -> Listing:
-    """Lists a tar of one tar a class."""
+    """Lists the training pictures, from a tar file that holds one tar file for each class."""
     spans = _Spans.of(archive)
     label_of = {wnid: label for label, wnid in enumerate(devkit.wnids)}
     for inner in tar_members(archive):
@@ -111,18 +111,18 @@ def _train(archive: Path, devkit: Devkit) -> Listing:
             raise DataError(f"{archive} holds {inner.name}, a class unknown to {DEVKIT}")
         for member in tar_members(archive, inner.offset_data):
             spans.append(f"{wnid}/{member.name}", label_of[wnid], member.offset_data, member.size)
-    found = np.bincount(np.array(spans.labels, dtype=np.int64), minlength=len(devkit.wnids))
-    for wnid, have, expected in zip(devkit.wnids, found, devkit.counts, strict=True):
+    counts = np.bincount(np.array(spans.labels, dtype=np.int64), minlength=len(devkit.wnids))
+    for wnid, have, expected in zip(devkit.wnids, counts, devkit.counts, strict=True):
         if have != expected:
             raise DataError(
-                f"{archive} has {found.sum():,} pictures instead of {devkit.counts.sum():,} "
+                f"{archive} has {counts.sum():,} pictures instead of {devkit.counts.sum():,} "
                 f"({have:,} instead of {expected:,} of {wnid}): fetch it again"
             )
     return spans.listing()
 
 
 def _val(archive: Path, devkit: Devkit) -> Listing:
-    """Lists the validation pictures; their number in the name is their line in the ground truth."""
+    """Lists the validation pictures; the number in a name is the line of its class in the ground truth."""
     spans = _Spans.of(archive)
     label_of = {number: label for label, number in enumerate(devkit.ids)}
     for member in tar_members(archive):
@@ -147,20 +147,32 @@ def _read_devkit(archive: Path) -> Devkit:
             read_to_end(tar)
     except (*TAR_ERRORS, KeyError) as error:
         raise DataError(f"{archive} is damaged ({error}): fetch it again") from error
-    leaves = [synset for synset in _synsets(meta) if synset["num_children"] == 0]
-    leaves.sort(key=lambda synset: str(synset["WNID"]))
+    leaves = sorted((synset for synset in _synsets(meta) if synset.children == 0), key=lambda synset: synset.wnid)
     return Devkit(
-        ids=[int(synset["ILSVRC2012_ID"]) for synset in leaves],
-        wnids=tuple(str(synset["WNID"]) for synset in leaves),
-        words=[str(synset["words"]) for synset in leaves],
-        counts=np.array([int(synset["num_train_images"]) for synset in leaves], dtype=np.int64),
+        ids=[synset.number for synset in leaves],
+        wnids=tuple(synset.wnid for synset in leaves),
+        words=[synset.words for synset in leaves],
+        counts=np.array([synset.pictures for synset in leaves], dtype=np.int64),
         truth=np.array(truth.split(), dtype=np.int64),
     )
 
 
-def _synsets(meta: bytes) -> Any:
+class _Synset(NamedTuple):
+    number: int
+    wnid: str
+    words: str
+    children: int
+    pictures: int
+
+
+def _synsets(meta: bytes) -> list[_Synset]:
     try:
         scipy_io = importlib.import_module("scipy.io")
     except ImportError as error:
         raise DataError("reading ILSVRC-2012 needs scipy: pip install 'alexnet[imagenet]'") from error
-    return np.atleast_1d(scipy_io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
+    rows = np.atleast_1d(scipy_io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
+    fields = rows[["ILSVRC2012_ID", "WNID", "words", "num_children", "num_train_images"]]
+    return [
+        _Synset(int(number), str(wnid), str(words), int(children), int(pictures))
+        for number, wnid, words, children, pictures in fields.tolist()
+    ]

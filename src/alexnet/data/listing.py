@@ -23,11 +23,11 @@ TAR_ERRORS = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, Overf
 """What `tarfile` raises on damaged archives, and on forged ones."""
 
 HELD_OUT = 0.25
-"""The share of every class that becomes "val" where a source brings no split of its own."""
+"""The fraction of every class that becomes "val" where a source has no split of its own."""
 
 
 class Names:
-    """A growing list of byte strings in one buffer: 8 bytes a name beside its text."""
+    """A growing list of byte strings in one buffer; each takes 8 bytes beside its text."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -45,7 +45,7 @@ class Names:
         return bytes(self._buffer[self._ends[i] : self._ends[i + 1]])
 
     def order(self) -> Integers:
-        """Gives the positions in the order of the sorted names."""
+        """Returns the positions in the order of the sorted names."""
         width = max(int(np.diff(self._ends).max()), 1) if len(self) else 1
         column = np.fromiter((self[i] for i in range(len(self))), dtype=f"S{width}", count=len(self))
         return np.argsort(column, kind="stable").astype(np.int64)
@@ -57,9 +57,9 @@ class Listing:
 
     Attributes:
         labels: int64 (N,), positions in `Source.classes`.
-        rows: int64 (N,), where each picture stands in `names` and for `fetch`.
+        rows: int64 (N,), the position of each picture in `names`, by which `fetch` knows it too.
         names: The names of the whole source (shared by its splits).
-        fetch: Gives the bytes of a row; safe between threads; raises OSError.
+        fetch: Returns the bytes of a row; safe between threads; raises OSError.
     """
 
     labels: Integers
@@ -71,19 +71,19 @@ class Listing:
         return len(self.rows)
 
     def name(self, i: int) -> str:
-        """Gives the name of picture `i`: its path in the source, always printable as UTF-8."""
+        """Returns the name of picture `i`: its path in the source, always valid UTF-8."""
         return self.names[self.rows[i]].decode("utf-8", "replace")
 
     def read(self, i: int) -> bytes:
-        """Gives the undecoded bytes of picture `i`.
+        """Returns the undecoded bytes of picture `i`.
 
         Raises:
-            OSError: The file cannot be read (any more).
+            OSError: The file cannot be read, or no longer.
         """
         return self.fetch(int(self.rows[i]))
 
     def take(self, chosen: Integers) -> "Listing":
-        """Gives a listing of the pictures at the positions `chosen` only."""
+        """Returns a listing of only the pictures at the positions `chosen`."""
         return Listing(self.labels[chosen], self.rows[chosen], self.names, self.fetch)
 
 
@@ -95,13 +95,13 @@ class Source:
         name: A short name, fit for a file name.
         kind: "folder", "tar", "ilsvrc", "cifar" or "solar-cells".
         classes: The class names; a label is a position in them.
-        splits: "train", and "val" and "test" as present.
+        splits: "train", and "val" and "test" if the source has them.
         fingerprint: Changes with any name, size, time of change, label or seed of the split.
-        ignored: What lies in the source and is no picture of a class.
+        ignored: The files of the source that are no pictures of a class.
         licence: Licence and citation, where the source states one.
         path: The file or folder that is read.
         is_split_drawn: Whether "val" was held out of "train" here, because the source has no split of its own.
-        details: What else the source knows of its classes, a value a class: "devkit_ids", "words".
+        details: What else the source states about its classes, a value for each: "devkit_ids", "words".
         decoding: What its pictures go through before they are stored, in words.
     """
 
@@ -121,7 +121,7 @@ class Source:
 def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:
     """Splits a listing into "train" and "val", stratified: `HELD_OUT` of every class is held out.
 
-    The draw of a class depends on the seed, its name and its size only; both halves keep the order.
+    The draw of a class depends only on the seed and on the name and size of the class. Both parts keep the order.
 
     Raises:
         DataError: A class has a single picture.
@@ -134,21 +134,23 @@ def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, L
     return {"train": whole.take(np.flatnonzero(~held)), "val": whole.take(np.flatnonzero(held))}
 
 
-def drawn(listing: Listing, classes: tuple[str, ...], part: float, seed: int, purpose: str) -> npt.NDArray[np.bool_]:
-    """Draws a part of every class, at least one picture; gives whether each of the listing was drawn."""
+def drawn(
+    listing: Listing, classes: tuple[str, ...], fraction: float, seed: int, purpose: str
+) -> npt.NDArray[np.bool_]:
+    """Draws a fraction of every class, at least one picture; returns a mask of the drawn pictures."""
     chosen = np.zeros(len(listing), dtype=bool)
     for label, name in enumerate(classes):
         members = np.flatnonzero(listing.labels == label)
-        count = max(1, round(len(members) * part))
+        count = max(1, round(len(members) * fraction))
         chosen[generator(seed, f"{purpose} {name}").permutation(members)[:count]] = True
     return chosen
 
 
 def read_span(path: Path, offset: int, length: int) -> bytes:
-    """Gives a part of a file; opened anew each time, so that threads share nothing.
+    """Returns a part of a file, which is opened for each call, so that threads share nothing.
 
     Raises:
-        OSError: The file cannot be read or has become shorter.
+        OSError: The file cannot be read, or has become shorter.
     """
     with path.open("rb", buffering=0) as file:
         file.seek(offset)
@@ -159,16 +161,16 @@ def read_span(path: Path, offset: int, length: int) -> bytes:
 
 
 def read_to_end(tar: tarfile.TarFile) -> None:
-    """Reads what is left of an archive, so that a compressed one compares its checksum.
+    """Reads the rest of an archive, at the end of which a compressed one checks its checksum.
 
     Raises:
-        OSError: It differs.
+        OSError: The checksum is wrong.
     """
     while tar.fileobj and tar.fileobj.read(1 << 20):
         pass
 
 
 def stamp(path: Path) -> str:
-    """Gives the size and the time of change of a file, as text for a fingerprint."""
+    """Returns name, size and time of change of a file, as text for a fingerprint."""
     status = path.stat()
     return f"{path.name} {status.st_size} {status.st_mtime_ns}\n"

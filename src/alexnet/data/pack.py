@@ -56,14 +56,14 @@ def pack(
 
     Args:
         source: What to pack; it is only read.
-        directory: Where to; new, empty, or the half-packed store of the same source.
+        directory: The folder of the store: new, empty, or the half-packed store of the same source.
         size: Side of the stored pictures in pixels.
         quality: JPEG quality, 1..100; chroma has half the resolution.
         on_bad_image: "skip" leaves bad pictures out and lists them in `Store.quarantine`; "stop" raises.
-        progress: Told after every picture.
-        threads: How many decode at once; one a core by default.
-        retry: Pack a finished store anew where a picture that could not be read then can be read now. Its content
-            becomes another, so that runs on it cannot be resumed: only a person decides that.
+        progress: Called after every picture.
+        threads: The number of threads that decode; one for each core by default.
+        retry: Whether a finished store is packed again if a picture that could not be read then can be read now. The
+            content changes, so that runs on it cannot be resumed: only a person decides that.
 
     Raises:
         BadImage: A picture cannot be read or decoded, now or when the store was packed, and `on_bad_image` is "stop".
@@ -141,7 +141,7 @@ def _sign(job: Job) -> None:
 
 
 def _claim(job: Job) -> None:
-    """Makes sure that nothing but this very job has written into the directory."""
+    """Makes sure that nothing but this job has written into the directory."""
     note = job.work / _IDENTITY
     if note.is_file():
         if note.read_text() != job.identity:
@@ -219,7 +219,7 @@ class _Picture:
 
 
 def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
-    """Does the work of one picture; runs in a thread."""
+    """Reads, decodes and encodes one picture, in a thread of the pool."""
     listing = job.source.splits[split]
     name = listing.name(i)
     try:
@@ -247,7 +247,7 @@ Result = TypeVar("Result")
 def _in_order(
     pool: ThreadPoolExecutor, task: Callable[[Item], Result], items: Iterable[Item], ahead: int = 64
 ) -> Iterator[Result]:
-    """Maps in the pool, with at most `ahead` results waiting; what is still queued at an error is dropped."""
+    """Maps in the pool and keeps the order, at most `ahead` results waiting; an error drops what is still queued."""
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -262,7 +262,7 @@ def _in_order(
 
 
 def _append(file: IO[bytes], name: str, data: bytes) -> int:
-    """Adds a member without date or owner to a tar file; gives the offset of its data."""
+    """Adds a member without date or owner to a tar file; returns the offset of its data."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     file.write(member.tobuf(tarfile.USTAR_FORMAT))

@@ -28,7 +28,7 @@ from alexnet.files import alone_in, plain_errors, write
 from alexnet.web import Web
 
 TIMEOUT_S = 10.0
-"""How long the other side may be silent."""
+"""How long the server may be silent."""
 
 TRIES = 8
 """The waits between them add up to 13 s."""
@@ -36,10 +36,10 @@ TRIES = 8
 FIRST_WAIT_S = 0.1
 
 BUDGET_GB = 50.0
-"""Room for shards of all remote stores together; $ALEXNET_CACHE_GB changes it."""
+"""The room for shards of all remote stores together; $ALEXNET_CACHE_GB changes it."""
 
 READERS = 32
-"""Threads that read pictures: each waits for the network most of the time."""
+"""The number of threads that read pictures; each waits for the network most of the time."""
 
 Span = tuple[int, int]
 """First byte, and the byte after the last."""
@@ -54,13 +54,13 @@ def open_remote(address: str, cache: Path) -> Store:
     """Opens the packed store at an address.
 
     Args:
-        address: The address of its folder: http://, https://, or what fsspec knows (s3://, gs://, ...).
-        cache: Below which to keep the index and as many shards as the budget allows; programs may share it.
+        address: The address of its folder: http://, https://, or any kind that fsspec knows (s3://, gs://, ...).
+        cache: The folder that keeps the index, and as many shards as the budget allows; programs may share it.
 
     Raises:
         UsageError: The address is of an unknown kind, or a package for it is missing.
-        DataError: There is no store, it is damaged or cannot be reached, or the server gives no parts of files and the
-            store is larger than the budget.
+        DataError: There is no store, it is damaged or cannot be reached, or the server does not send parts of files
+            and the store is larger than the budget.
     """
     remote = Remote(address)
     manifest = remote.read(MANIFEST)
@@ -84,12 +84,12 @@ class RemoteShards(Shards):
     """Reads shards out of the cache or over the network.
 
     Args:
-        directory: Where cached shards lie, beside the folders of other stores.
-        remote: Where all shards lie.
-        files: Length and hash of every shard.
+        directory: The folder of cached shards, beside the folders of other stores.
+        remote: The folder of all shards.
+        files: The shards, by name.
 
     Raises:
-        DataError: Parts of shards cannot be had, and not all fit into the budget.
+        DataError: The server does not send parts of shards, and not all fit into the budget.
     """
 
     threads = READERS
@@ -111,7 +111,7 @@ class RemoteShards(Shards):
             )
 
     def read(self, name: str, offset: int, length: int) -> memoryview:
-        """Gives a part of a shard.
+        """Returns a part of a shard.
 
         Raises:
             DataError: The shard is missing, truncated, damaged or out of reach.
@@ -152,7 +152,7 @@ class RemoteShards(Shards):
             self._fault = error
 
     def _fetch(self, name: str) -> bool:
-        """Puts a shard into the cache; False if there is no room for it. One at a time, over all programs."""
+        """Puts a shard into the cache, one at a time over all programs; returns whether there was room for it."""
         file = self._files[name]
         with alone_in(self.directory.parent):
             path = self.directory / name
@@ -165,9 +165,9 @@ class RemoteShards(Shards):
 
     def _make_room(self, size: int) -> bool:
         """Drops shards, the longest unused first, but none that was used since this store was opened."""
-        found = [(path, path.stat()) for path in self.directory.parent.glob("*/*.tar")]
-        left = _budget() - sum(status.st_size for _, status in found)
-        for path, status in sorted(found, key=lambda entry: entry[1].st_mtime):
+        shards = [(path, path.stat()) for path in self.directory.parent.glob("*/*.tar")]
+        left = _budget() - sum(status.st_size for _, status in shards)
+        for path, status in sorted(shards, key=lambda entry: entry[1].st_mtime):
             if left >= size or status.st_mtime >= self._opened:
                 break
             path.unlink()
@@ -179,11 +179,12 @@ class Transport(Protocol):
     """Gets files from one kind of place."""
 
     def get(self, name: str, span: Span | None) -> bytes:
-        """Gives a file, or the part that it was asked for; more or less than that where the place knows no parts.
+        """Returns a file or the part of it; more or less than the part where the place knows no parts.
 
         Raises:
-            FileNotFoundError, PermissionError: Asking again is no use.
-            OSError: Asking again may help.
+            FileNotFoundError: There is no such file; asking again does not help.
+            PermissionError: The file may not be read; asking again does not help.
+            OSError: The place cannot be reached; asking again may help.
         """
 
 
@@ -191,10 +192,10 @@ class Remote:
     """The folder at an address, read with patience.
 
     Args:
-        address: Of the folder.
+        address: The address of the folder.
 
     Raises:
-        UsageError: It is no address, or of an unknown kind, or a package for it is missing.
+        UsageError: The address is malformed or of an unknown kind, or a package for it is missing.
     """
 
     def __init__(self, address: str) -> None:
@@ -208,15 +209,15 @@ class Remote:
         self._transport: Transport = Http(self.address) if is_http else Bucket(self.address)
 
     def read(self, name: str, is_good: Callable[[bytes], bool] = bool, span: Span | None = None) -> bytes:
-        """Gives a file or a part of it; tries again where that may help.
+        """Returns a file or a part of it; tries again where that may help.
 
         Args:
-            name: Of the file.
-            is_good: Judges what came.
-            span: Which part.
+            name: The name of the file.
+            is_good: Judges the content.
+            span: The part; None for the whole file.
 
         Raises:
-            DataError: It is missing, damaged or out of reach.
+            DataError: The file is missing, damaged or out of reach.
         """
         where = f"{self.address}/{name}"
         fault: tuple[str, str, Exception | None] = "", "", None
@@ -239,7 +240,7 @@ class Remote:
         raise DataError(f"{where} {what}, {TRIES} times: {remedy}, then resume") from cause
 
     def gives_parts(self, name: str) -> bool:
-        """Tells whether parts of files can be had."""
+        """Tells whether the place sends parts of files."""
         return len(self.read(name, span=(0, 1))) == 1
 
 

@@ -22,12 +22,12 @@ LICENCE = (
 
 
 def open_solar_cells(seed: int) -> Source:
-    """Gives the solar cells, a quarter of each class held out as "val".
+    """Opens the solar cells, a quarter of each class held out as "val".
 
-    Experts gave each cell a probability of a defect, 0, 1/3, 2/3 or 1; from 1/2 on it counts as defective.
+    Experts gave each cell a probability of a defect: 0, 1/3, 2/3 or 1. A cell counts as defective from 1/2.
 
     Raises:
-        DataError: The package is not installed.
+        DataError: The package `elpv-dataset` is not installed.
     """
     folder = _folder()
     names, labels = Names(), []

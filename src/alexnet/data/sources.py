@@ -14,18 +14,18 @@ __all__ = ["Listing", "Source", "open_source"]
 
 
 def open_source(spec: str | Path, *, seed: int = 0) -> Source:
-    """Gives the source that a name or a path stands for; reads names and labels, no pictures.
+    """Opens the source that a name or a path stands for; reads names and labels, no pictures.
 
     Recognised are the name "solar-cells"; a folder of the ILSVRC-2012 archives; CIFAR-10 or CIFAR-100 as its
     python archive or unpacked; a class-per-folder tree as a folder or an uncompressed tar file.
 
     Args:
         spec: The built-in name or the path.
-        seed: Of the held-out quarter, where the source brings no split of its own.
+        seed: The seed of the held-out quarter, where the source has no split of its own.
 
     Raises:
-        UsageError: There is no such source, or it is something else.
-        DataError: The source cannot serve: no pictures, one class, an empty class, a damaged archive.
+        UsageError: There is no such source, or it is of no known kind.
+        DataError: The source has no pictures, only one class or an empty class, or an archive is damaged.
     """
     if spec == solar.NAME:
         return solar.open_solar_cells(seed)
@@ -35,8 +35,8 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
         raise UsageError(f"{path} is a packed store already, not a source: use it as it is")
     if (archives := ilsvrc.find(path)) is not None:
         return ilsvrc.open_archives(archives)
-    if (found := cifar.find(path)) is not None:
-        return cifar.open_cifar(found)
+    if (batches := cifar.find(path)) is not None:
+        return cifar.open_cifar(batches)
     if path.is_dir():
         return folders.open_folder(path, seed)
     if _is_tar(path):
@@ -45,7 +45,7 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
 
 
 def _is_tar(path: Path) -> bool:
-    """Tells a tar file, a damaged one too: what is none never gets as far as these errors."""
+    """Tells a tar file, even a damaged one: another file never gets as far as these errors."""
     try:
         return tarfile.is_tarfile(path)
     except TAR_ERRORS:
