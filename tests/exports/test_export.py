@@ -123,7 +123,8 @@ def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, st
     assert len(samples(tmp_path, str(store.directory)).files) == 8
     assert samples(tmp_path, None).origin == "made-up pictures"
     good = next((pictures / "val" / "red").iterdir()).read_bytes()
-    rows = [Example(name="a.jpg", label="red", top=(), jpeg=content) for content in (good, b"damaged", good)]
+    guesses = (("red", 1.0),)
+    rows = [Example(name="a.jpg", label="red", top=guesses, jpeg=content) for content in (good, b"damaged", good)]
     (tmp_path / "examples.json").write_text(Examples(sample=rows).to_json())
     assert samples(tmp_path, None).files == [good] * 2
     (tmp_path / "examples.json").write_text("[1]")
