@@ -10,7 +10,7 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 
 FLOORS = [
-    {"config", "seeds", "files", "errors", "records", "observer", "web", "pickles", "__init__"},
+    {"config", "seeds", "files", "errors", "records", "observer", "progress", "web", "pickles", "__init__"},
     {"native", "machine", "team", "meeting"},
     {"models", "data"},
     {"weights"},
@@ -20,6 +20,7 @@ FLOORS = [
     {"training", "pages", "benches"},
     {"compression"},
     {"claims"},
+    {"commands"},
     {"cli", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

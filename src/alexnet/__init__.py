@@ -1,31 +1,54 @@
 """AlexNet as published: every variant, trained, tested, explained, and fast."""
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["AlexNet", "Classifier", "__version__", "create_model", "load"]
 
 if TYPE_CHECKING:
+    from alexnet.commands import (
+        bench,
+        claim,
+        compress,
+        convert,
+        demo,
+        doctor,
+        evaluate,
+        export,
+        pack,
+        predict,
+        report,
+        summary,
+        train,
+    )
     from alexnet.evaluation.classifier import Classifier, load
     from alexnet.models.alexnet import AlexNet
     from alexnet.models.create import create as create_model
 
+_COMMANDS = (
+    *("bench", "claim", "compress", "convert", "demo", "doctor", "evaluate", "export"),
+    *("pack", "predict", "report", "summary", "train"),
+)
+_PLACES = {
+    "AlexNet": ("models.alexnet", "AlexNet"),
+    "Classifier": ("evaluation.classifier", "Classifier"),
+    "create_model": ("models.create", "create"),
+    "load": ("evaluation.classifier", "load"),
+    **{name: ("commands", name) for name in _COMMANDS},
+}
 
-def __getattr__(name: str) -> Any:
-    """Imports torch only when something of it is asked for, so that `alexnet --help` is quick."""
-    if name == "AlexNet":
-        from alexnet.models.alexnet import AlexNet
+__all__ = [  # the names that are looked up below
+    "AlexNet", "Classifier", "__version__", "bench", "claim", "compress", "convert", "create_model", "demo", "doctor",
+    "evaluate", "export", "load", "pack", "predict", "report", "summary", "train",
+]  # fmt: skip
 
-        return AlexNet
-    if name == "create_model":
-        from alexnet.models.create import create
 
-        return create
-    if name in ("Classifier", "load"):
-        from alexnet.evaluation import classifier
-
-        return getattr(classifier, name)
-    raise AttributeError(f"module 'alexnet' has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    """Imports what is asked for only then, so that `alexnet --help` does not wait for torch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'alexnet' has no attribute {name!r}")
+    module, own = _PLACES[name]
+    return getattr(import_module(f"alexnet.{module}"), own)
 
 
 def __dir__() -> list[str]:

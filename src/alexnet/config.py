@@ -272,27 +272,28 @@ def recipe(name: str) -> Train:
         UsageError: There is no such recipe.
     """
     if name not in RECIPES:
-        raise UsageError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
+        close = difflib.get_close_matches(name, RECIPES, 1)
+        hint = f"perhaps {close[0]!r}" if close else f"there are {', '.join(RECIPES)}"
+        raise UsageError(f"no recipe {name!r}; {hint}")
     return RECIPES[name]
 
 
-def override(train: Train, assignments: Sequence[str]) -> Train:
-    """Applies assignments as they are typed on a command line.
+def assignments(texts: Sequence[str]) -> dict[str, Value]:
+    """Reads settings as they are typed on a command line.
 
     Args:
-        train: The settings to start from.
-        assignments: Texts `name=value`; a value is JSON or one of Python's constants, else plain text.
+        texts: `name=value`; a value is JSON or one of Python's constants, else plain text.
 
     Raises:
-        UsageError: A text is no assignment, a name is unknown, or a value does not fit its setting.
+        UsageError: A text is no assignment.
     """
-    changes: dict[str, Value] = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
+    values: dict[str, Value] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"a setting is written name=value, got {assignment!r}")
-        changes[name] = _parse(text)
-    return change(train, changes)
+            raise UsageError(f"a setting is written name=value, got {text!r}")
+        values[name] = _parse(value)
+    return values
 
 
 def change(train: Train, changes: Mapping[str, Value]) -> Train:

@@ -2,9 +2,15 @@
 
 from typing import Protocol
 
+from alexnet.records import Prediction
+
 
 class Measured(Protocol):
     """What an observer is told of an evaluation; `records.Evaluation` has more."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each output."""
 
     @property
     def top1_error(self) -> float:
@@ -21,17 +27,20 @@ class Observer:
     Packing, training, evaluation, compression and claims all call the same methods, each those that it has a use for.
     """
 
-    def began(self, what: str) -> None:
-        """A part of the work began, such as "packing" or "training again, pruned"."""
+    def began(self, what: str, unit: str = "pictures") -> None:
+        """A part of the work began, such as "packing" or "training again, pruned"; `unit` is what it counts."""
 
     def advanced(self, done: int, total: int) -> None:
-        """`done` of `total` units (pictures; bytes of a download) of the present part are finished."""
+        """`done` of `total` units of the present part are finished."""
 
     def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
         """Training made update `step` of `total`; `loss` is the batch's mean before it, in nats."""
 
     def evaluated(self, epoch: float, evaluation: Measured) -> None:
         """The validation split was measured after `epoch` passes over the training pictures."""
+
+    def predicted(self, prediction: Prediction) -> None:
+        """What is on a picture is known."""
 
     def notice(self, text: str) -> None:
         """A person should know this sentence."""

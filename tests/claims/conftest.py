@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alexnet import config
 from alexnet.claims import budgets
 from alexnet.claims.comparison import Comparison
 from alexnet.claims.conduct import conduct
@@ -29,7 +30,7 @@ def ask(tiny, pictures, tmp_path):
     """A function (name, out, ...) that answers a claim about `pictures` and returns what is in `claim.json`."""
 
     def answer(name, out="out", seeds=None, observer=None, source=None, changes=()):
-        request = Request(name, str(source or pictures), "quick", seeds, tmp_path / out, changes)
+        request = Request(name, str(source or pictures), "quick", seeds, tmp_path / out, config.assignments(changes))
         return json.loads(conduct(request, observer).to_json())
 
     return answer

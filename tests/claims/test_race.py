@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from notes import Notes
 
+from alexnet import config
 from alexnet.claims import budgets, race, words
 from alexnet.claims.conduct import conduct
 from alexnet.claims.curve import Curve
@@ -29,7 +30,7 @@ def ask(monkeypatch, settings, pictures, tmp_path):
     monkeypatch.setattr(race, "RATES", (1e-6, 0.003, 0.01))
 
     def answer(out="out", seeds=None, observer=None, source=None, changes=()):
-        request = Request("relu", str(source or pictures), "quick", seeds, tmp_path / out, changes)
+        request = Request("relu", str(source or pictures), "quick", seeds, tmp_path / out, config.assignments(changes))
         return json.loads(conduct(request, observer).to_json())
 
     return answer

@@ -59,10 +59,10 @@ def test_json_is_one_object_and_the_folder_is_ones_own(alexnet, pictures, tmp_pa
 
 
 def test_a_setting_of_every_arm_can_be_changed_and_survives_ctrl_c(alexnet, pictures, monkeypatch):
-    from alexnet.cli.render import TrainingDisplay
+    from alexnet.progress import Display
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingDisplay, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(Display, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         _, out, _ = alexnet("claim", "lrn", "--data", pictures, "--set", "steps=2", "--set", "momentum=0.5")
     words = shlex.split(out.strip().partition("the same command goes on: ")[2])
     answer = json.loads(alexnet(*words[1:], "--json")[1])
@@ -79,10 +79,10 @@ def test_parameters_need_no_data(alexnet):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(alexnet, pictures, monkeypatch):
-    from alexnet.cli.render import TrainingDisplay
+    from alexnet.progress import Display
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingDisplay, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(Display, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         code, out, _ = alexnet("claim", "lrn", "--data", pictures)
     assert code == 0
     words = out.strip().partition("the same command goes on: ")[2]

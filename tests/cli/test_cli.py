@@ -14,10 +14,11 @@ from msgspec import structs
 from safetensors.torch import load_file
 
 from alexnet import config
-from alexnet.cli import render
-from alexnet.cli.data import from_anywhere
+from alexnet.cli import show
+from alexnet.data.open import from_anywhere
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
+from alexnet.records import Guess, Prediction
 from alexnet.weights import checkpoint
 
 TOY = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--set", "batch_size=4"]
@@ -180,7 +181,7 @@ def test_a_bad_picture_in_training_is_named_and_left_out(alexnet, make_folder, t
 def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
     number, alexnet, answer, pictures, tmp_path, monkeypatch
 ):
-    from alexnet.cli.render import TrainingDisplay
+    from alexnet.progress import Display
 
     handlers = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
     start = ["train", "modern", "--data", pictures, "--steps", 4, *TOY]
@@ -191,7 +192,7 @@ def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
             os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingDisplay, "stepped", stepped)
+        patch.setattr(Display, "stepped", stepped)
         code, out, err = alexnet(*start, "--out", tmp_path / "parts", "--json")
     assert code == 0
     assert json.loads(out) == {"run": str(tmp_path / "parts"), "complete": False}
@@ -207,22 +208,22 @@ def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
 
 
 def test_a_stopped_run_says_how_to_go_on(alexnet, pictures, tmp_path, monkeypatch):
-    from alexnet.cli.render import TrainingDisplay
+    from alexnet.progress import Display
 
-    monkeypatch.setattr(TrainingDisplay, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(Display, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     run = tmp_path / "my run"
     _, out, _ = alexnet("train", "modern", "--data", pictures, "--steps", 3, *TOY, "--out", run)
     assert out == f"stopped and saved; continue with: alexnet train --resume '{run}'\n"
 
 
 def test_a_second_signal_does_not_wait(alexnet, pictures, tmp_path, monkeypatch):
-    from alexnet.cli.render import TrainingDisplay
+    from alexnet.progress import Display
 
     def stepped(self, *progress):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(TrainingDisplay, "stepped", stepped)
+    monkeypatch.setattr(Display, "stepped", stepped)
     code, _, err = alexnet("train", "modern", "--data", pictures, "--steps", 3, *TOY, "--out", tmp_path / "run")
     assert code == 130
     assert "Traceback" not in err
@@ -351,15 +352,15 @@ def test_a_run_folder_that_exists(mistake, trained, pictures):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["train", "modren"], "no 'modren' here; perhaps 'modern'"),
+        (["train", "modren"], "no recipe 'modren'; perhaps 'modern'"),
         (["train", "xyz"], "there are paper, modern, demo"),
         (["trian"], "perhaps 'train'"),
         ([], "COMMAND"),
         (["train"], "train needs a RECIPE"),
-        (["train", "modern"], "train needs data"),
-        (["train", "modern", "--data", "x"], "train needs out"),
+        (["train", "modern"], "train needs --data, for instance --data ~/pictures"),
+        (["train", "modern", "--data", "x"], "train needs --out, for instance --out runs/mine"),
         (["train", "modern", "--epochs", "two"], "invalid float value: 'two'"),
-        (["train", "modern", "--epochs", "2", "--steps", "5"], "not allowed with"),
+        (["train", "modern", "--epochs", "2", "--steps", "5"], "--epochs and --steps are two ways to say how long"),
         (["train", "--resume", "x", "--seed", "0"], "--resume takes all but --data from the run"),
         (["train", "--resume", "x", "--set", "lrn=false"], "--resume takes all but --data from the run"),
         (["evaluate", "x", "--views", "5"], "no 5 here"),
@@ -457,7 +458,7 @@ def test_a_result_is_shown_even_where_it_cannot_be_kept(alexnet, trained, monkey
     code, out, err = alexnet("evaluate", trained)
     assert code == 2
     assert "top-1 error" in out
-    assert err == "alexnet: the disk is full\n"
+    assert err == "alexnet: the disk is full; the run keeps what it had\n"
 
 
 def test_a_home_that_the_shell_did_not_put_in_is_found(answer, trained, store, monkeypatch):
@@ -611,7 +612,7 @@ def test_a_run_does_not_decide_which_machine_is_called(mistake, trained):
     config["data"]["source"] = "http://127.0.0.1:1/store"
     (trained / "config.json").write_text(json.dumps(config))
     for words in (("evaluate", trained), ("train", "--resume", trained)):
-        assert "name http://127.0.0.1:1/store as the data to fetch from there" in mistake(*words)
+        assert "give --data http://127.0.0.1:1/store to fetch from there" in mistake(*words)
 
 
 def test_a_path_of_any_length_is_one_line(mistake, trained):
@@ -634,8 +635,8 @@ def test_names_have_no_lines_of_their_own(alexnet, trained, pictures, tmp_path):
 
 def test_a_terminal_without_blocks_gets_bars_all_the_same(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
-    answer = {"image": "a.jpg", "predictions": [{"class": "dog", "probability": 0.5}]}
-    assert render.prediction(answer).endswith("50.0% ###############")
+    answer = Prediction(image="a.jpg", predictions=(Guess(class_name="dog", probability=0.5),))
+    assert show.prediction(answer).endswith("50.0% ###############")
 
 
 def test_absurd_sizes_are_refused(mistake):

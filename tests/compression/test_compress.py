@@ -10,7 +10,6 @@ import pytest
 from msgspec import structs
 
 import alexnet
-from alexnet import config
 from alexnet.compression.compress import Plan, compress
 from alexnet.compression.prune import KEPT, weights_of
 from alexnet.errors import CheckpointError, UsageError
@@ -190,16 +189,16 @@ def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, t
 def test_the_command_takes_pictures_as_the_network_does(run, tmp_path, monkeypatch, alexnet):
     trained, asked = checkpoint.load(run / "model.safetensors"), []
 
-    def open_data(*arguments):
-        asked.append(arguments)
+    def open_data(source, *, size, square, on_bad_image, observer):
+        asked.append((source, on_bad_image, size, square))
         raise UsageError("that is all")
 
     warped = structs.replace(trained.header.preprocessing, square="warp")
     header = structs.replace(trained.header, preprocessing=warped)
     checkpoint.save(tmp_path / "warped.safetensors", trained.model, trained.mean, header)
-    monkeypatch.setattr("alexnet.cli.commands.open_data", open_data)
+    monkeypatch.setattr("alexnet.data.open.open_data", open_data)
     alexnet("compress", tmp_path / "warped.safetensors", "--data", "anything")
-    assert asked == [("anything", config.PAPER, "skip", 76, "warp")]
+    assert asked == [("anything", "skip", 76, "warp")]
 
 
 def test_what_cannot_be_compressed_is_one_line(result, run, tmp_path, alexnet):

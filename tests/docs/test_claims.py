@@ -9,7 +9,7 @@ import pytest
 from alexnet.claims.budgets import BUDGETS, RACE_BUDGETS
 from alexnet.claims.race import RATES
 from alexnet.claims.table import CLAIMS
-from alexnet.cli import parser
+from alexnet.cli.parser import parser
 
 PAGE = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
 COMMANDS = [

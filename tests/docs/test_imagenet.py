@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from standin import TRUTH, write_archives
 
 from alexnet.cli import main
-from alexnet.cli.render import TrainingDisplay
+from alexnet.progress import Display
 
 PAGE = Path(__file__).parents[2] / "docs" / "imagenet.md"
 BLOCKS = re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
@@ -42,7 +42,7 @@ def test_the_commands_lead_from_the_archives_to_the_table(tmp_path, monkeypatch,
         capsys.readouterr()
         with monkeypatch.context() as patch:
             if arguments[-2:] == ["--seed", "0"]:  # Ctrl-C at the first step: the page goes on with --resume
-                patch.setattr(TrainingDisplay, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+                patch.setattr(Display, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
             main([name, *arguments, *smaller, "--json"])
         answers.append((name, json.loads(capsys.readouterr().out)))
     assert answers[0][1]["counts"] == {"train": 9, "val": len(TRUTH)}
@@ -53,6 +53,6 @@ def test_the_commands_lead_from_the_archives_to_the_table(tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command[1] in MEASURES_SPEED])
 def test_commands_that_take_long_are_understood(command):
-    from alexnet.cli import parser
+    from alexnet.cli.parser import parser
 
     assert parser().parse_args(command[1:]).command == command[1]

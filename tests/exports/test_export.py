@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from msgspec import to_builtins
 
 from alexnet import load
-from alexnet.cli import EXPORTS
+from alexnet.commands.arguments import Format
 from alexnet.errors import ExportError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import export as road
@@ -132,7 +133,7 @@ def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, st
 
 
 def test_the_command_offers_every_format():
-    assert [*road.FORMATS, "huggingface"] == list(EXPORTS)
+    assert [*road.FORMATS, "huggingface"] == list(get_args(Format))
 
 
 def test_a_hugging_face_folder_is_a_run_with_a_card(alexnet, mistake, run, tmp_path):

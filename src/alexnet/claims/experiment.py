@@ -6,7 +6,7 @@ A kind is one file with a subclass of `Experiment` and one of `Outcome`: `compar
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,7 +36,7 @@ class Request:
         budget: `quick`, `standard` or `full`.
         seeds: Networks an arm; None takes the budget's number.
         out: The folder of all experiments.
-        changes: Texts `name=value` that change the settings of every arm.
+        changes: Settings to change in every arm.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Request:
     budget: str
     seeds: int | None
     out: Path
-    changes: tuple[str, ...] = ()
+    changes: Changes = field(default_factory=dict)
 
 
 class Cost(Record, frozen=True):
@@ -131,19 +131,19 @@ class Experiment(ABC):
             "evaluate_every": "nothing may be chosen by the pictures that the answer is measured on",
         }
 
-    def apply(self, changes: tuple[str, ...], train: Train) -> Train:
+    def apply(self, changes: Changes, train: Train) -> Train:
         """Returns the settings of a budget with the user's changes.
 
         Raises:
             UsageError: A change is no setting, or makes the answer another question's.
         """
-        changed, reasons = config.override(train, changes), self.reserved()
+        changed, reasons = config.change(train, changes), self.reserved()
         for arm, own in self.arms.items():
             for name, value in own.items():
                 is_undone = getattr(train, name) != value == getattr(changed, name)
                 if is_undone or all(name in other for other in self.arms.values()):
                     reasons.setdefault(name, f"it is what {arm} changes")
-        for name in (change.partition("=")[0] for change in changes):
+        for name in changes:
             if name in reasons:
                 raise UsageError(f"the setting {name} does not fit this claim: {reasons[name]}")
         return changed

@@ -108,16 +108,16 @@ def source_of(data: Dataset | None) -> str:
     """
     source = data.source if data else None
     if not source:
-        raise UsageError("the run does not say what it was trained with: name its data")
+        raise UsageError("the run does not say what it was trained with; give `data`")
     if is_remote(source):
-        raise UsageError(f"the run was trained with {source}: name {source} as the data to fetch from there")
+        raise UsageError(f"the run was trained with {source}; give `data={source}` to fetch from there")
     return source
 
 
-def from_anywhere(source: str) -> str:
+def from_anywhere(source: str | Path) -> str:
     """Returns a source as it is found from any working directory: a path becomes absolute, a name or address stays."""
     path = from_home(source)
-    return str(path.absolute()) if source != solar.NAME and path.exists() else source
+    return str(path.absolute()) if source != solar.NAME and path.exists() else str(source)
 
 
 def refuse_inside(folder: Path, source: str) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.models.network import Network
+from alexnet.records import Record
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,28 @@ class Row:
     output_shape: tuple[int, ...]
     parameters: int
     macs: int
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """The layer table of a network, and its sums."""
+
+    variant: str
+    input_size: int
+    parameters: int
+    macs: int
+    layers: tuple[Row, ...]
+
+
+def summary(model: Network) -> Summary:
+    """Returns the layer table of a network with its sums."""
+    rows = tuple(summarise(model))
+    return Summary(
+        variant=model.variant,
+        input_size=model.input_size,
+        parameters=sum(row.parameters for row in rows),
+        macs=sum(row.macs for row in rows),
+        layers=rows,
+    )
 
 
 def summarise(model: Network) -> list[Row]:

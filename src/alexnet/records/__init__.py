@@ -34,7 +34,19 @@ from alexnet.records.header import (
     Progress,
     WeightFile,
 )
-from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record, Size, Square, convert, read, to_json
+from alexnet.records.record import (
+    Count,
+    Finite,
+    Fraction,
+    Jsonable,
+    Quarantined,
+    Record,
+    Size,
+    Square,
+    convert,
+    read,
+    to_json,
+)
 
 __all__ = [
     "BEGINNING",
@@ -57,6 +69,7 @@ __all__ = [
     "Guess",
     "Header",
     "Int8",
+    "Jsonable",
     "Machine",
     "Manifest",
     "MeasuredFile",

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -25,6 +25,14 @@ Square = Literal["centre", "warp"]
 
 _UNREAD_0_1 = "cannot be read"
 """How version 0.1 began the reason of a picture that could not be read; it had no `was_unread`."""
+
+
+@runtime_checkable
+class Jsonable(Protocol):
+    """A record, or another value that knows its JSON form."""
+
+    def to_json(self) -> str:
+        """Returns a JSON object."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

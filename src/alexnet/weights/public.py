@@ -53,6 +53,13 @@ class Public:
     protocol: str | None = None
 
 
+@dataclass(frozen=True)
+class PublicWeights:
+    """The public files, by their names."""
+
+    weights: dict[str, Public]
+
+
 _BERKELEY = "http://dl.caffe.berkeleyvision.org"
 _CAFFE_PROTOCOL = "centre crop of 227 from pictures warped to 256 x 256; mean image subtracted"
 

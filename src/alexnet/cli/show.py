@@ -1,0 +1,317 @@
+"""What the commands found, as text for a terminal."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from alexnet.commands.results import (
+    Claimed,
+    Claims,
+    Compressed,
+    Converted,
+    Fetched,
+    Packed,
+    Precisions,
+    Published,
+    Trained,
+    left_out,
+)
+from alexnet.config import MODERN
+from alexnet.errors import printable
+from alexnet.pages.markup import duration
+from alexnet.records import Evaluation, Exported, Prediction
+
+if TYPE_CHECKING:
+    from alexnet.benches import Bench
+    from alexnet.benches.doctor import Examination
+    from alexnet.claims.table import Claim
+    from alexnet.models.summary import Summary
+    from alexnet.weights.public import Public, PublicWeights
+
+BAR_WIDTH = 30
+
+
+def show(text: str) -> None:
+    """Prints lines as they come, with a space for what could move the cursor; names have no lines of their own."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
+def summary(table: "Summary") -> str:
+    """Returns the layer table."""
+    lines = [f"{table.variant}, {table.input_size} x {table.input_size} pixels", ""]
+    lines.append(f"{'layer':<8}{'output':>16}{'parameters':>14}{'multiply-adds':>16}")
+    for row in table.layers:
+        shape = " x ".join(map(str, row.output_shape))
+        lines.append(f"{row.name:<8}{shape:>16}{row.parameters:>14,}{row.macs:>16,}")
+    lines.append(f"{'total':<8}{'':>16}{table.parameters:>14,}{table.macs:>16,}")
+    return "\n".join(lines)
+
+
+def packed(store: Packed) -> str:
+    """Returns what a store holds."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
+    lines = [f"{store.store}: {len(store.classes)} classes; {counts}"]
+    if store.ignored:
+        lines.append(f"{store.ignored} files ignored: hidden, or no pictures")
+    return "\n".join([*lines, *left_out(store.quarantine)])
+
+
+def trained(result: Trained) -> str:
+    """Returns the end of a training, or how it goes on."""
+    if result.evaluation is None:
+        data = [] if result.source is None else ["--data", result.source]
+        again = shlex.join(["alexnet", "train", "--resume", result.run, *data])
+        return f"stopped and saved; continue with: {again}"
+    return f"{evaluation(result.evaluation)}\nreport: {result.run}/report.html"
+
+
+def demonstrated(result: Trained) -> str:
+    """Returns the end of the demo's training, beside the baseline and the figures of the data's own paper.
+
+    Source: Deitsch et al. 2019, Automatic classification of defective photovoltaic module cells in
+    electroluminescence images, Solar Energy 185: accuracies of 82.4 % (SVM) and 88.4 % (VGG-19, pretrained).
+    """
+    measured = result.evaluation
+    if measured is None:
+        return trained(result)
+    rows = [
+        ("always the larger class", 1 - max(row.n for row in measured.per_class) / measured.n),
+        ("this network, from scratch", measured.top1_error),
+        ("SVM on hand-made features (Deitsch et al. 2019)", 0.176),
+        ("VGG-19 pretrained on ImageNet (same paper)", 0.116),
+    ]
+    table = [f"  {name:<50}{error:6.1%}" for name, error in rows]
+    return "\n".join([trained(result), "", "top-1 error on solar cells", *table])
+
+
+def evaluated(result: Evaluation | Precisions) -> str:
+    """Returns errors with their intervals, or what smaller numbers cost."""
+    if isinstance(result, Evaluation):
+        return evaluation(result)
+    lines = [f"{'precision':<10}{'weights':>12}{'top-1 error':>13}{'top-5 error':>13}"]
+    for each in result.precisions:
+        size = f"{(each.weight_bytes or 0) / 1e6:.1f} MB"
+        lines.append(f"{each.precision:<10}{size:>12}{each.top1_error:>13.2%}{each.top5_error:>13.2%}")
+    first = result.precisions[0]
+    return "\n".join([*lines, f"{first.n:,} pictures of {first.split}, {first.views} view(s)"])
+
+
+def evaluation(result: Evaluation) -> str:
+    """Returns errors with their intervals; five guesses out of five classes are never wrong."""
+
+    def percent(error: float, interval: tuple[float, float]) -> str:
+        return f"{error:.1%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
+
+    models = f"{result.models} networks averaged, " if result.models > 1 else ""
+    lines = [f"top-1 error {percent(result.top1_error, result.top1_interval)}"]
+    if len(result.classes) > 5:
+        lines.append(f"top-5 error {percent(result.top5_error, result.top5_interval)}")
+    views = f"{result.views} view{'s' * (result.views > 1)}"
+    lines.append(f"{result.n:,} pictures of {result.split}, {models}{views}")
+    if result.is_split_drawn and result.split == "val":
+        lines.append("val is the quarter that training holds out of data without a split; all: --split train+val")
+    if len(result.per_class) <= 20:
+        names = [printable(row.name) for row in result.per_class]
+        width = max(map(len, names))
+        lines += [
+            f"  {name:<{width}} {row.top1_error:7.1%} of {row.n:,}"
+            for name, row in zip(names, result.per_class, strict=True)
+            if row.n
+        ]
+    return "\n".join([*lines, *left_out(result.quarantined)])
+
+
+def prediction(answer: Prediction) -> str:
+    """Returns names and bars for one picture."""
+    image = printable(answer.image)
+    if answer.error is not None:
+        return f"{image}: {printable(answer.error)}"
+    names = [printable(f"{guess.class_name} {guess.words or ''}".strip()) for guess in answer.predictions]
+    width, lines = max(map(len, names)), [image]
+    for name, guess in zip(names, answer.predictions, strict=True):
+        bar = _block() * round(guess.probability * BAR_WIDTH)
+        lines.append(f"  {name:<{width}} {guess.probability:6.1%} {bar}")
+    return "\n".join(lines)
+
+
+def compressed(result: Compressed) -> str:
+    """Returns what each step of a compression costs, and what is left."""
+    if not result.complete:
+        return "stopped and saved; the same command goes on"
+    lines = [f"{'step':<20}{'size':>12}{'smaller':>10}{'top-1 error':>13}{'top-5 error':>13}"]
+    for row in result.table:
+        size, ratio = f"{row.bytes / 1e6:.2f} MB", f"{row.ratio:.1f} x"
+        lines.append(f"{row.step:<20}{size:>12}{ratio:>10}{row.top1_error:>13.2%}{row.top5_error:>13.2%}")
+    lines.append(f"{result.table[0].n:,} pictures of {result.split}, 1 view")
+    return "\n".join([*lines, f"{result.file}: {result.bytes:,} bytes"])
+
+
+def converted(run: Converted) -> str:
+    """Returns what was read, mapped, translated and not known, as text."""
+    conversion = run.converted
+    assert conversion is not None  # every run that `convert` returns has one
+    side = f"{run.input_size} x {run.input_size} pixels"
+    lines = [f"{conversion.dialect}: {run.variant}, {len(run.classes):,} classes, {side}", ""]
+    lines += [f"  {ours:<6} from {theirs}" for ours, theirs in conversion.layers.items()]
+    lines += ["", "translated", *[f"  {sentence}" for sentence in conversion.translated]]
+    lines += ["", "not known", *[f"  {sentence}" for sentence in conversion.not_known or ["nothing"]]]
+    facts = ", ".join(
+        f"{name} {value}" for name, value in structs.asdict(run.preprocessing).items() if value is not None
+    )
+    return "\n".join([*lines, "", f"preprocessing: {facts}", f"run folder: {run.run}"])
+
+
+def listed_or_fetched(result: "PublicWeights | Fetched") -> str:
+    """Returns the public weights, or where those lie that were fetched."""
+    if not isinstance(result, Fetched):
+        return "\n\n".join(_public(name, row) for name, row in result.weights.items())
+    lines = [result.file]
+    if not result.is_checked:
+        lines.append("no checksum is published for it: it could not be checked")
+    if result.is_network:
+        lines.append(f"next: alexnet convert {shlex.quote(result.file)} runs/{result.name}")
+    return "\n".join(lines)
+
+
+def exported(result: Exported | Published) -> str:
+    """Returns what was written, and how it compares."""
+    if isinstance(result, Published):
+        return f"{result.file}: {result.bytes / 1e6:,.1f} MB; see {result.file}/README.md"
+    parity = result.parity
+    lines = [f"{result.file}: {result.bytes / 1e6:,.1f} MB"]
+    if result.opset:
+        lines[0] += f", ONNX opset {result.opset}, {result.lrn} normalisation"
+    lines.append(
+        f"float32 in {parity.engine}: off by {parity.error:.1e} of the output's norm at most, "
+        f"on {parity.pictures} JPEG files of {parity.origin}"
+    )
+    if parity.whole_difference is not None:
+        lines.append(f"  pictures resized by it: a probability differs by {parity.whole_difference:.1e} at most")
+    if (rounded := result.rounded) and result.network_bytes:
+        lines.append(
+            f"8-bit weights, {result.network_bytes / 1e6:,.1f} MB: off by {rounded.error:.1e}, "
+            f"the same first class on {rounded.same_first} of {rounded.pictures}"
+        )
+    if int8 := result.int8:
+        lines.append(f"{'':<10}{'size':>10}{'top-1 error':>13}{'top-5 error':>13}")
+        for name, row in (("float32", int8.before), ("int8", int8.after)):
+            size = f"{row.bytes / 1e6:,.1f} MB"
+            lines.append(f"{name:<10}{size:>10}{row.top1_error:>13.2%}{row.top5_error:>13.2%}")
+        lines.append(f"{int8.after.n:,} pictures of {int8.after.split}; {int8.ratio:.1%} of the size")
+    if result.format == "browser":
+        lines.append(f"show it: python -m http.server --directory {shlex.quote(result.file)}")
+    return "\n".join(lines)
+
+
+def claimed(result: Claims | Claimed) -> str:
+    """Returns the claims, or the table of what was measured and what follows from it."""
+    if isinstance(result, Claims):
+        return "\n\n".join(f"{name}: {claim.statement}\n  {_about(claim)}" for name, claim in result.claims.items())
+    if result.result is None:
+        request = result.request
+        words = ["alexnet", "claim", request.name, "--data", request.source, "--budget", request.budget]
+        words += ["--out", str(request.out), *(["--seeds", str(request.seeds)] if request.seeds is not None else [])]
+        words += [word for name, value in request.changes.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+        return f"stopped and saved; the same command goes on: {shlex.join(words)}"
+    outcome, cost = result.result.outcome, result.result.outcome.cost
+    spent = [f"{duration(cost.seconds)} of training, {cost.images:,} pictures"] if cost.seconds else []
+    about = [_about(result.result.claim), *spent, f"{outcome.verdict}: {result.page}"]
+    return "\n".join([*outcome.table(), "", *outcome.answer, *about])
+
+
+def bench(result: "Bench") -> str:
+    """Returns the rows with their ratios, the machine's limits, and the layers."""
+    facts = result.machine
+    lines = [f"{facts.gpu or facts.cpu}, {facts.threads} threads, torch {facts.torch}"]
+    lines += [f"  {name:<32}{value / 1e9:10,.1f} G" for name, value in result.limits.items()]
+    width = max((len(row.name) for row in result.rows), default=0)
+    for row in result.rows:
+        lines.append(f"{row.name:<{width}}{row.value:>12,.2f} {row.unit}")
+        lines += [f"{'':<{width}}{ratio:>12.2f} x {other}" for other, ratio in row.ratio_to.items()]
+    if result.layers:
+        head = ("ms forward", "backward", "GFLOP", "MB", "ms at FLOP/s", "ms at bytes/s")
+        lines += ["", f"{'layer':<8}" + "".join(f"{title:>14}" for title in head)]
+    for layer in result.layers:
+        figures = (layer.forward_ms, layer.backward_ms, layer.flop / 1e9, layer.bytes / 1e6)
+        columns = (*figures, layer.operations_ms, layer.bytes_ms)
+        lines.append(f"{layer.name:<8}" + "".join(f"{value:14,.2f}" for value in columns))
+    return "\n".join(lines)
+
+
+def doctor(examination: "Examination") -> str:
+    """Returns the machine, the rates, what bounds training, and what to do."""
+    from alexnet.benches.doctor import Stage
+
+    facts, rates, shares = examination.machine, examination.rates, examination.shares
+
+    def gigabytes(size: int | None) -> str:
+        return "not known" if size is None else f"{size / 2**30:.1f} GiB"
+
+    has = {True: "yes", False: "no"}
+    lines = ["this machine"]
+    lines.append(f"  {facts.cpu}; GPU: {facts.gpu or 'none'}")
+    lines.append(f"  cores: {facts.cores}; threads: {facts.threads}")
+    lines.append(f"  bf16 instructions: {has[facts.bf16]}; compiled kernels: {has[facts.kernels]}")
+    lines.append(f"  memory {gigabytes(facts.memory)}, shared memory (/dev/shm) {gigabytes(facts.shared_memory)}")
+    lines += ["", "images/s, each stage by itself"]
+    for stage, rate in rates.items():
+        if stage != Stage.DISK_MEGABYTES:
+            share = f"{shares[stage]:7.1%} of an image's time" if stage in shares else ""
+            lines.append(f"  {stage:<14}{rate:>12,.0f} {share}".rstrip())
+    if Stage.DISK_MEGABYTES in rates:
+        lines.append(f"  the disk gives {rates[Stage.DISK_MEGABYTES]:,.0f} MB/s")
+    if examination.epoch_s is not None:
+        epoch, whole = (duration(epochs * examination.epoch_s) for epochs in (1, MODERN.epochs))
+        lines += ["", f"training on these {examination.pictures:,} pictures"]
+        lines.append(f"  an epoch about {epoch}, recipe modern ({MODERN.epochs:g} epochs) about {whole}")
+    if examination.largest_batch is not None:
+        lines.append(f"  largest batch that fits in memory: about {examination.largest_batch:,}")
+    lines += ["", f"training is bound by: {examination.bound_by}"]
+    return "\n".join([*lines, *[f"  {sentence}" for sentence in examination.advice]])
+
+
+def _public(name: str, row: "Public") -> str:
+    size = f"{row.bytes:,} bytes" if row.bytes is not None else "size not published"
+    lines = [
+        f"{name}: {row.about}",
+        f"  {row.url}",
+        f"  {size}; {row.checksum or 'no checksum published'}; licence: {row.licence}",
+    ]
+    if row.top1_error is not None:
+        lines.append(f"  top-1 error {row.top1_error:.1%}, top-5 error {row.top5_error:.1%}: {row.protocol}")
+    return "\n".join([*lines, f"  source: {row.source}"])
+
+
+def _about(claim: "Claim") -> str:
+    return f"{claim.where}\n  paper: {claim.paper}\n  notes of 2012: {claim.log}"
+
+
+def _block() -> str:
+    """Returns what bars are made of: a block where standard output can show one."""
+    try:
+        "█".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"
+
+
+TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its name returns
+    "demo": demonstrated,
+    "summary": summary,
+    "pack": packed,
+    "train": trained,
+    "evaluate": evaluated,
+    "predict": lambda result: "",  # every picture is shown as soon as it is named
+    "compress": compressed,
+    "report": lambda page: str(page.report),
+    "convert": converted,
+    "export": exported,
+    "weights": listed_or_fetched,
+    "claim": claimed,
+    "bench": bench,
+    "doctor": doctor,
+}

@@ -1,0 +1,26 @@
+"""What a person can ask for, from a shell and from Python alike: a function for each command.
+
+A function's signature is the whole truth of its command: `cli.parser` derives the shell's arguments from it, and their
+help from its docstring. Nothing heavy is imported before a function runs.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from alexnet.commands.measuring import bench, claim, doctor, pack
+from alexnet.commands.networks import compress, convert, export, summary, weights
+from alexnet.commands.training import demo, train
+from alexnet.commands.using import evaluate, predict, report
+
+__all__ = [
+    "COMMANDS", "bench", "claim", "compress", "convert", "demo", "doctor", "evaluate", "export", "pack", "predict",
+    "report", "summary", "train", "weights",
+]  # fmt: skip
+
+COMMANDS: dict[str, Callable[..., Any]] = {  # each returns a record of its own
+    function.__name__: function
+    for function in (
+        *(demo, summary, pack, train, evaluate, predict, compress),
+        *(report, convert, export, weights, claim, bench, doctor),
+    )
+}

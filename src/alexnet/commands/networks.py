@@ -1,0 +1,294 @@
+"""The commands that turn networks into something else: `summary`, `convert`, `weights`, `compress` and `export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from alexnet.commands.arguments import (
+    Amount,
+    File,
+    Folder,
+    Format,
+    Name,
+    Network,
+    Normalisation,
+    OnBadImage,
+    Out,
+    Pixels,
+    Place,
+    RunPlace,
+    Source,
+    Split,
+    Variant,
+)
+from alexnet.commands.results import Compressed, Converted, Fetched, Published
+from alexnet.errors import UsageError
+from alexnet.observer import Observer
+from alexnet.progress import Display, interruptible
+from alexnet.records import Exported
+
+if TYPE_CHECKING:
+    from alexnet.data.store import Store
+    from alexnet.evaluation.classifier import Classifier
+    from alexnet.models.summary import Summary
+    from alexnet.weights.public import PublicWeights
+
+
+def summary(
+    *, variant: Variant = "alexnet", input_size: Pixels | None = None, classes: Annotated[int, "C"] | None = None
+) -> "Summary":
+    """Describes a network's layers: shapes, parameters, multiply-adds.
+
+    Args:
+        variant: Which network: alexnet, alexnet-two-tower, alexnet-as-run, alexnet-one-tower, caffe-alexnet, caffenet,
+            one-weird-trick, cifar-80sec, cifar-19pct, cifar-18pct, cifar-13pct or cifar-11pct.
+        input_size: Side of the input, pixels; the variant's own by default.
+        classes: Outputs; 1000 by default, of CIFAR's networks 10.
+
+    Raises:
+        UsageError: There is no such network.
+    """
+    import torch
+
+    from alexnet.models.create import create
+    from alexnet.models.summary import summary as summarise
+
+    with torch.device("meta"):
+        model = create(variant, input_size=input_size, classes=classes, initialisation="none")
+    return summarise(model)
+
+
+def convert(
+    source: Annotated[Place, "SOURCE"],
+    dest: RunPlace,
+    *,
+    mean: File | None = None,
+    classes: File | None = None,
+    variant: Variant | None = None,
+) -> Converted:
+    """Turns weights of Caffe, torchvision or cuda-convnet into a run folder.
+
+    Args:
+        source: A .caffemodel, a .pth or .safetensors of torchvision's alexnet, a checkpoint of cuda-convnet, or a
+            folder of these.
+        dest: Run folder to make.
+        mean: Mean image, a .binaryproto, .npy or batches.meta; ImageNet's mean colour by default.
+        classes: File with a class a line in the order of the outputs, or imagenet-devkit or imagenet-wordnet; by the
+            program by default.
+        variant: Which network, where the file does not tell.
+
+    Raises:
+        UsageError: The file does not exist, the folder holds something, or an argument does not fit.
+        CheckpointError: The file is damaged or no AlexNet.
+    """
+    import msgspec
+
+    from alexnet.foreign.convert import Options
+    from alexnet.foreign.convert import convert as turn
+
+    options = Options(None if mean is None else Path(mean), None if classes is None else str(classes), variant)
+    description = turn(Path(source), Path(dest), options)
+    return Converted(run=str(dest), **msgspec.structs.asdict(description))
+
+
+def weights(
+    action: Literal["list", "get"],
+    name: Name | None = None,
+    *,
+    file: File | None = None,
+    out: Folder | None = None,
+    observer: Observer | None = None,
+) -> "PublicWeights | Fetched":
+    """Lists the public weights, or fetches some.
+
+    Args:
+        action: list them, or get one.
+        name: Which to fetch.
+        file: Take this file, fetched by other means, and check it.
+        out: Folder to keep it in; $ALEXNET_CACHE/weights by default.
+        observer: Is told how many bytes are there.
+
+    Raises:
+        UsageError: An argument is missing, does not fit, or names nothing.
+        CheckpointError: The file is another one than was published.
+    """
+    from alexnet.weights import public
+
+    if action == "list":
+        if name or file or out:
+            raise UsageError("list takes no name, `file` or `out`; alexnet weights get NAME fetches")
+        return public.PublicWeights(weights=public.PUBLIC)
+    if not name:
+        raise UsageError(f"get takes a name; there are {', '.join(public.PUBLIC)}")
+    row, observer = public.find(name), observer or Display()
+    observer.began("fetching", "B")
+    folder = public.folder() if out is None else Path(out)
+    path = public.get(row, folder, None if file is None else Path(file), observer.advanced)
+    return Fetched(
+        name=name,
+        file=str(path),
+        checksum=row.checksum,
+        is_checked=row.checksum is not None,
+        is_network=row.top1_error is not None,
+    )
+
+
+def compress(
+    run: Network,
+    *,
+    out: Out | None = None,
+    keep: Annotated[float, "SHARE"] = 0.08,
+    epochs: Amount = 12.0,
+    data: Source | None = None,
+    split: Split | None = None,
+    on_bad_image: OnBadImage = "skip",
+    observer: Observer | None = None,
+) -> Compressed:
+    """Makes a network's file 30 times smaller: prunes, shares weights, and writes Huffman codes.
+
+    This is Deep Compression (Han, Mao, Dally 2016): the smallest weights are left out, what is left is trained, weights
+    come to share few values, which are trained, and the rest is written in Huffman codes. Size and errors are measured
+    after every step. It takes about as long as 16 epochs of training; run it again to go on after Ctrl-C. The result is
+    a run that predict and evaluate read.
+
+    Args:
+        run: Run folder or weight file.
+        out: Folder to make, or file if it ends in .compressed; a folder beside the run by default, named
+            RUN-compressed.
+        keep: Fraction of the weights of fc6 and fc7 that stay; smaller is less.
+        epochs: Epochs of training after pruning; a third of it again after sharing.
+        data: What to train and test on; what the run was trained with by default.
+        split: What to measure errors on: val, test, or several joined by +; val by default, else test.
+        on_bad_image: skip lists a picture that cannot be read in the quarantine, stop ends with it.
+        observer: Is told how it goes, and may stop it.
+
+    Raises:
+        UsageError: The file was made by another request, the data have other classes, or the network is no AlexNet.
+        CheckpointError: The weights or the work folder are damaged.
+        TrainingError: The loss is not finite any more.
+    """
+    from alexnet import machine
+    from alexnet.compression.compress import Plan
+    from alexnet.compression.compress import compress as make_smaller
+    from alexnet.data.open import default_split, open_data, source_of
+    from alexnet.evaluation.classifier import weight_file
+    from alexnet.weights import checkpoint, compressed
+
+    machine.keep_memory()
+    observer, weights = observer or Display(), weight_file(run)
+    if compressed.is_compressed(weights):
+        raise UsageError(f"{weights} is compressed already")
+    place = Path(f"{_beside(run, weights).resolve()}-compressed" if out is None else out)
+    place = place if place.suffix == compressed.SUFFIX else place / compressed.NAME
+    header = checkpoint.load(weights).header
+    store = open_data(
+        source_of(header.data) if data is None else data,
+        size=header.preprocessing.stored_size or 256,
+        square=header.preprocessing.square,
+        on_bad_image=on_bad_image,
+        observer=observer,
+    )
+    plan = Plan(keep, epochs, split or default_split(store))
+    with interruptible(observer):
+        table = make_smaller(weights, store, place, plan, observer)
+    if table is None:
+        return Compressed(file=str(place), complete=False)
+    return Compressed(file=str(place), bytes=place.stat().st_size, complete=True, split=plan.split, table=table)
+
+
+def export(
+    run: Network,
+    *,
+    format: Format,
+    out: Out | None = None,
+    preprocess: bool = False,
+    lrn: Normalisation | None = None,
+    int8: bool = False,
+    data: Source | None = None,
+    split: Split | None = None,
+    runtime: Folder | None = None,
+    on_bad_image: OnBadImage = "skip",
+    observer: Observer | None = None,
+) -> Exported | Published:
+    """Writes a network for ONNX, Keras, torch.export, a browser or Hugging Face, and compares it there.
+
+    The network is run there on real JPEG files; a file whose numbers are further from ours than 1e-4 of the output is
+    not written. Input: RGB float (N, 3, S, S), for Keras (N, S, S, 3), or with `preprocess` the pictures themselves;
+    output: probabilities. Needs: pip install 'alexnet[export]'. huggingface is a folder with our weights, its config
+    and a model card.
+
+    Args:
+        run: Run folder or weight file.
+        format: Where to.
+        out: File, or for browser and huggingface folder, to make; beside the run by default.
+        preprocess: Take uint8 pictures (N, H, W, 3) of any size (torch-export: of the stored size); a browser always
+            does.
+        lrn: Normalisation as ONNX's operator (native, the default), or of plain operations for runtimes that lack it.
+        int8: For onnx and browser: 8-bit integers, calibrated on training pictures; errors are measured before and
+            after.
+        data: Pictures to compare and calibrate on; the run's examples and its data by default.
+        split: With `int8`, what to measure errors on; val by default, else test.
+        runtime: For browser: folder with the files of onnxruntime-web; npm fetches them by default.
+        on_bad_image: skip lists a picture that cannot be read in the quarantine, stop ends with it.
+        observer: Is told how many pictures are measured.
+
+    Raises:
+        UsageError: The output exists, the format cannot hold the network, or an argument does not fit it.
+        ExportError: The other runtime computes something else.
+        CheckpointError: The network is missing, damaged or untrained.
+    """
+    from alexnet import machine
+    from alexnet.evaluation.classifier import load, weight_file
+    from alexnet.exports import export as exports
+    from alexnet.exports.parity import samples
+
+    if split is not None and not int8:
+        raise UsageError("`split` is for `int8`; leave it away")
+    machine.keep_memory()
+    observer, beside = observer or Display(), _beside(run, weight_file(run))
+    if format == "huggingface":
+        if int8 or lrn or preprocess or data:
+            raise UsageError(
+                "huggingface keeps the weights as they are: leave `int8`, `lrn`, `preprocess`, `data` away"
+            )
+        return _publish(run, beside, Path(f"{beside.resolve()}-huggingface" if out is None else out))
+    plan = exports.Plan(format, lrn, preprocess, int8, None if runtime is None else Path(runtime))
+    place = Path(f"{beside.resolve()}{plan.suffix}" if out is None else out)
+    exports.check_out(place)
+    classifier = load(run, numbers="float32")
+    store, measured = _calibration(classifier, data, split, on_bad_image, observer) if int8 else (None, "val")
+    pictures = samples(beside, None if data is None else str(data))
+    return exports.export(classifier, plan, place, pictures, store, measured, observer)
+
+
+def _beside(run: Place, weights: Path) -> Path:
+    """Returns the run folder, or for a weight file its path without the ending: what results are named after."""
+    return weights.parent if Path(run).is_dir() else weights.with_suffix("")
+
+
+def _publish(run: Place, folder: Path, out: Path) -> Published:
+    """Writes a folder as Hugging Face's tools have it, its card with the run's last evaluation."""
+    from alexnet.evaluation.classifier import load
+    from alexnet.run import Run
+
+    evaluation = Run(folder).evaluation()
+    if evaluation and evaluation.precision not in (None, "auto", "float32"):
+        evaluation = None  # the card is of the weights as they are; their own errors stand in their header
+    load(run, numbers="float32").save_pretrained(out, evaluation=evaluation)
+    return Published(file=str(out), format="huggingface", bytes=sum(path.stat().st_size for path in out.iterdir()))
+
+
+def _calibration(
+    classifier: "Classifier", data: Source | None, split: str | None, on_bad_image: OnBadImage, observer: Observer
+) -> "tuple[Store, str]":
+    """Returns the data that calibrate and measure, and the split to measure on."""
+    from alexnet.data.open import default_split, open_data, source_of
+
+    store = open_data(
+        source_of(classifier.header.data) if data is None else data,
+        size=classifier.stored_size,
+        square=classifier.square,
+        on_bad_image=on_bad_image,
+        observer=observer,
+    )
+    observer.began("evaluating")
+    return store, split or default_split(store)

@@ -1,0 +1,183 @@
+"""What the commands return, where the rooms below have no record for it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from alexnet.errors import printable
+from alexnet.records import CompressionStep, Description, Evaluation, Prediction, Quarantined, Record
+
+if TYPE_CHECKING:
+    from alexnet.claims.experiment import Request
+    from alexnet.claims.table import Claim, ClaimResult
+
+NAMED = 10
+"""Pictures left out that are named in words; records have them all."""
+
+
+def left_out(quarantine: Sequence[Quarantined]) -> list[str]:
+    """Returns lines on the first pictures that were left out, and on how many more there are."""
+    lines = [printable(f"left out {bad.name}: {bad.reason}") for bad in quarantine[:NAMED]]
+    lines += [f"left out {len(quarantine) - NAMED:,} more"] * (len(quarantine) > NAMED)
+    if any(bad.was_unread for bad in quarantine):
+        lines.append("what could not be read is tried again by alexnet pack SOURCE STORE")
+    return lines
+
+
+class Packed(Record, frozen=True, kw_only=True):
+    """What a packed store holds.
+
+    Attributes:
+        store: Its folder.
+        classes: Name of each class.
+        counts: Pictures of each split.
+        ignored: Files that are no pictures of a class.
+        quarantine: Pictures that were left out.
+        hash: Content hash.
+    """
+
+    store: str
+    classes: tuple[str, ...]
+    counts: dict[str, int]
+    ignored: int
+    quarantine: tuple[Quarantined, ...]
+    hash: str
+
+
+class Trained(Record, frozen=True, kw_only=True):
+    """A training that is complete or was stopped.
+
+    Attributes:
+        run: The run folder.
+        complete: Whether it was trained to its end.
+        evaluation: Errors of a complete training; in JSON beside `run` and `complete`.
+        source: The data, where resuming must be told them.
+    """
+
+    run: str
+    complete: bool
+    evaluation: Evaluation | None = None
+    source: str | None = None
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """Returns the record as one flat JSON object."""
+        errors = {} if self.evaluation is None else msgspec.to_builtins(self.evaluation)
+        return json.dumps({"run": self.run, "complete": self.complete, **errors}, indent=indent)
+
+
+class Unkept(Evaluation, frozen=True, kw_only=True):
+    """An evaluation of a run that could not be written into its folder, and why."""
+
+    problem: str
+
+
+class Precisions(Record, frozen=True, kw_only=True):
+    """The evaluations of a network in several kinds of numbers."""
+
+    precisions: tuple[Evaluation, ...]
+
+
+class Predictions(Record, frozen=True, kw_only=True):
+    """What is on pictures: the network, the views averaged, and an answer for each picture in order."""
+
+    run: str
+    views: int
+    images: tuple[Prediction, ...]
+
+    @property
+    def problem(self) -> str | None:
+        """How many pictures could not be read; None if all could."""
+        bad = sum(prediction.error is not None for prediction in self.images)
+        return f"{bad} of {len(self.images)} pictures could not be read" if bad else None
+
+
+class Compressed(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A compression that is complete or was stopped.
+
+    Attributes:
+        file: The compressed file.
+        bytes: Its size.
+        complete: Whether it is there.
+        split: What the errors were measured on.
+        table: A row a step.
+    """
+
+    file: str
+    bytes: int | None = None
+    complete: bool
+    split: str | None = None
+    table: tuple[CompressionStep, ...] = ()
+
+
+class Written(Record, frozen=True, kw_only=True):
+    """A report that was written: the path of the page."""
+
+    report: str
+
+
+class Converted(Description, frozen=True, kw_only=True, omit_defaults=True):
+    """A run folder made of another program's weights, and its description."""
+
+    run: str
+
+
+class Published(Record, frozen=True, kw_only=True):
+    """A folder for Hugging Face's tools: its path, `huggingface`, and the bytes of its files."""
+
+    file: str
+    format: str
+    bytes: int
+
+
+class Fetched(Record, frozen=True, kw_only=True):
+    """Public weights that were fetched.
+
+    Attributes:
+        name: Their name.
+        file: Where they lie.
+        checksum: What they were compared with; None where none is published.
+        is_checked: Whether they were compared.
+        is_network: Whether they can be converted into a run.
+    """
+
+    name: str
+    file: str
+    checksum: str | None
+    is_checked: bool
+    is_network: bool
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The claims of the lecture, by their names."""
+
+    claims: "Mapping[str, Claim]"
+
+    def to_json(self) -> str:
+        """Returns what is claimed, where, and what was measured in 2012, as JSON."""
+        from alexnet.claims.table import listed
+
+        return json.dumps({"claims": {name: listed(claim) for name, claim in self.claims.items()}}, indent=1)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A claim that was put to the test: the answer, None where the test was stopped, and the path of its page."""
+
+    request: "Request"
+    result: "ClaimResult | None"
+    page: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is an answer."""
+        return self.result is not None
+
+    def to_json(self) -> str:
+        """Returns the answer as `claim.json` has it, with `page` and `complete`, as JSON."""
+        if self.result is None:
+            return json.dumps({"claim": self.request.name, "complete": False}, indent=1)
+        return json.dumps({**json.loads(self.result.to_json()), "page": self.page, "complete": True}, indent=1)

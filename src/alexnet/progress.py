@@ -1,0 +1,116 @@
+"""Progress for people: bars and lines in a terminal or a notebook, and Ctrl-C as a wish to stop."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from alexnet.errors import printable
+from alexnet.observer import Measured, Observer
+
+
+class Display(Observer):
+    """Shows a bar for what is counted, and a line for each part, evaluation and notice.
+
+    Everything goes to standard error; without a terminal or a notebook there are no bars.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._bar: Any = None  # tqdm has no types
+        self._what, self._unit = "", " pictures"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def should_stop(self) -> bool:
+        """Whether the person asked to stop."""
+        return self.stop.is_set()
+
+    def began(self, what: str, unit: str = "pictures") -> None:
+        """Names what follows; its bar is a new one."""
+        self._close()
+        self._what, self._unit = what, unit
+
+    def advanced(self, done: int, total: int) -> None:
+        """Moves the bar of what is counted."""
+        if self._bar is None:
+            is_bytes = self._unit == "B"
+            unit = self._unit if is_bytes else f" {self._unit}"
+            self._bar = _tqdm()(
+                total=total, desc=self._what, disable=None, smoothing=0.1, unit=unit, unit_scale=is_bytes
+            )
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self._close()
+
+    def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
+        """Moves the bar of a training."""
+        if self._bar is None:
+            if self._what:
+                self.notice(self._what)
+            self._bar = _tqdm()(total=total, initial=step - 1, desc="training", unit=" steps", disable=None)
+        self._bar.set_postfix_str(f"loss {loss:.3f}, {images_per_s:.0f} images/s", refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def evaluated(self, epoch: float, evaluation: Measured) -> None:
+        """Prints the errors; five guesses of at most five classes are never wrong."""
+        line = f"epoch {epoch:6.2f}   top-1 error {evaluation.top1_error:6.1%}"
+        if len(evaluation.classes) > 5:
+            line += f"   top-5 error {evaluation.top5_error:6.1%}"
+        self.notice(line)
+
+    def notice(self, text: str) -> None:
+        """Prints a line above the bar."""
+        _tqdm().write(printable(text), file=sys.stderr)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _tqdm() -> Any:
+    """Returns tqdm's bar for where this runs, imported only when there is something to show."""
+    from tqdm.auto import tqdm
+
+    return tqdm
+
+
+@contextmanager
+def interruptible(observer: Observer, is_speaker: bool = True, is_alone: bool = True) -> Iterator[None]:
+    """Turns the first Ctrl-C or SIGTERM into a wish to save and stop; a second one interrupts at once.
+
+    In a team a second one does nothing: there torchrun passes on what the terminal has sent already, and ends by force
+    what does not stop. Other observers than `Display` handle their own signals.
+
+    Args:
+        observer: Is asked by the work whether to stop.
+        is_speaker: Whether this process says what happens.
+        is_alone: Whether this process works without others.
+    """
+    if not isinstance(observer, Display) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if observer.stop.is_set():
+            if is_alone:
+                raise KeyboardInterrupt
+            return
+        observer.stop.set()
+        if is_speaker:
+            print("\nalexnet: saving, then stopping (again to stop at once)", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
