@@ -17,7 +17,7 @@ from alexnet.errors import ExportError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import export as road
 from alexnet.exports.format import Engine
-from alexnet.exports.parity import EngineClassifier, compare, require, samples
+from alexnet.exports.parity import ExportedNetwork, compare, require, samples
 from alexnet.exports.preprocessing import Preprocessing
 from alexnet.models.create import create
 from alexnet.records import Description, Example, Examples, Header
@@ -116,7 +116,7 @@ def test_numbers_that_are_none_are_refused(run):
     classifier = load(run, numbers="float32")
     engine = Engine("Broken 1", lambda images: np.full((len(images), 3), np.nan, np.float32))
     with pytest.raises(ExportError, match="Broken 1 gives other numbers"):
-        require(compare(EngineClassifier(engine, None, classifier), samples(run, None), any_size=False))
+        require(compare(ExportedNetwork(classifier, b"", engine, None), samples(run, None), any_size=False))
 
 
 def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, store, tmp_path):
@@ -130,6 +130,11 @@ def test_pictures_come_from_the_data_then_the_examples_then_nowhere(pictures, st
     assert samples(tmp_path, None).files == [good] * 2
     (tmp_path / "examples.json").write_text("[1]")
     assert samples(tmp_path, None).origin == "made-up pictures"
+
+
+def test_a_way_to_normalise_that_is_none_is_named():
+    with pytest.raises(UsageError, match="no lrn 'papers'; there are native, decomposed"):
+        road.Plan("onnx", lrn="papers")
 
 
 def test_the_command_offers_every_format():

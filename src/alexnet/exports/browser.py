@@ -26,20 +26,21 @@ TIMEOUT_S = 300
 _REMEDY = f"fetch {PACKAGE} elsewhere and name its folder as the runtime"
 
 
-def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Path | None) -> int:
+def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: dict[str, bytes]) -> int:
     """Writes the folder, whole or not at all.
 
     Args:
         out: Folder to make.
         network: Contents of an ONNX file that takes pictures of any size.
         classifier: The network, for its names.
-        runtime: Folder with the files of onnxruntime-web; None fetches them by npm.
+        runtime: The files of onnxruntime-web, name -> content.
 
     Returns:
         Bytes of all its files.
 
     Raises:
-        UsageError: The runtime's files are missing and cannot be fetched, or the folder cannot be written.
+        UsageError: The folder cannot be written.
+        DataError: The disk is full.
     """
     with (
         plain_errors(out.parent),
@@ -47,34 +48,24 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: Pat
     ):
         folder = Path(work) / out.name
         folder.mkdir()
-        if runtime is None:
-            _fetch(folder)
-        else:
-            for name in FILES:
-                shutil.copyfile(_place(runtime) / name, folder / name)
-        (folder / NETWORK).write_bytes(network)
-        (folder / PAGE).write_text(page(classifier, len(network)), encoding="utf-8")
-        (folder / LICENCE).write_text(_asset(LICENCE), encoding="utf-8")
-        size = sum(path.stat().st_size for path in folder.iterdir())
+        texts = {PAGE: page(classifier, len(network)), LICENCE: _asset(LICENCE)}
+        contents = {**runtime, NETWORK: network, **{name: text.encode() for name, text in texts.items()}}
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
         folder.rename(out)
-    return size
+    return sum(map(len, contents.values()))
 
 
 def page(classifier: Classifier, network_bytes: int) -> str:
     """Returns the page, for a network of so many bytes."""
-    data = classifier.header.data
+    data, names = classifier.header.data, [words(name) or name for name in classifier.classes]
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(_asset("browser.html")).render(
         variant=classifier.model.variant,
         data=(data and data.name) or "pictures",
         count=f"{len(classifier.classes):,}",
         megabytes=f"{network_bytes / 1e6:.0f}",
-        facts={
-            "network": NETWORK,
-            "bytes": network_bytes,
-            "side": classifier.stored_size,
-            "names": [words(name) or name for name in classifier.classes],
-        },
+        facts={"network": NETWORK, "bytes": network_bytes, "side": classifier.stored_size, "names": names},
     )
 
 
@@ -82,30 +73,30 @@ def _asset(name: str) -> str:
     return files("alexnet.exports").joinpath(name).read_text(encoding="utf-8")
 
 
-def check(runtime: Path | None) -> None:
-    """Makes sure that the runtime's files are in its folder, or that npm can be run to fetch them.
+def fetch(runtime: Path | None) -> dict[str, bytes]:
+    """Returns the runtime's files, name -> content.
+
+    Args:
+        runtime: A folder with the files, or with `dist` as in the npm package; None lets npm fetch them.
 
     Raises:
-        UsageError: The folder lacks a file, or without a folder npm is not installed.
+        UsageError: The folder lacks a file; or npm is not installed, or cannot fetch the package.
     """
-    if runtime is not None:
-        _place(runtime)
-    elif shutil.which("npm") is None:
-        raise UsageError(f"npm is not installed, which fetches the browser's runtime; install it, or {_REMEDY}")
-
-
-def _place(runtime: Path) -> Path:
-    """Returns the folder with the runtime's files: the one named, or `dist` in it, as in the npm package."""
+    if runtime is None:
+        return _from_npm()
     for folder in (runtime, runtime / "dist"):
         if all((folder / name).is_file() for name in FILES):
-            return folder
+            return {name: (folder / name).read_bytes() for name in FILES}
     raise UsageError(f"{runtime} does not hold {', '.join(FILES)}; unpack the npm package {PACKAGE} there")
 
 
-def _fetch(folder: Path) -> None:
-    """Fetches the runtime's files from the npm registry; npm checks their hashes."""
+def _from_npm() -> dict[str, bytes]:
+    """Fetches the files from the npm registry; npm checks their hashes."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UsageError(f"npm is not installed, which fetches the browser's runtime; install it, or {_REMEDY}")
     with tempfile.TemporaryDirectory(prefix="alexnet-npm-") as work:
-        command = [shutil.which("npm") or "npm", "pack", PACKAGE, "--silent", "--pack-destination", work]
+        command = [npm, "pack", PACKAGE, "--silent", "--pack-destination", work]
         try:
             ended = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
@@ -115,17 +106,9 @@ def _fetch(folder: Path) -> None:
             reason = (ended.stderr.strip().splitlines() or ["without a word"])[0]
             raise UsageError(f"npm could not fetch {PACKAGE} ({reason}); {_REMEDY}")
         with tarfile.open(packed) as archive:
-            for name in FILES:
-                content = archive.extractfile(f"package/dist/{name}")
-                assert content is not None
-                (folder / name).write_bytes(content.read())
+            members = {name: archive.extractfile(f"package/dist/{name}") for name in FILES}
+            return {name: member.read() for name, member in members.items() if member}
 
 
-FORMAT = replace(
-    onnx.FORMAT,
-    name="browser",
-    suffix="-browser",
-    takes_pictures=True,
-    round=int8.round_weights,
-    folder=Folder(check, write_folder),
-)
+FORMAT = replace(onnx.FORMAT, name="browser", suffix="-browser", takes_pictures=True)
+FORMAT = replace(FORMAT, round=int8.round_weights, folder=Folder(fetch, write_folder))

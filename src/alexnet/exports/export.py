@@ -16,7 +16,7 @@ from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import browser, keras, onnx, program
 from alexnet.exports.format import Format, Input
-from alexnet.exports.parity import EngineClassifier, Samples, compare, require
+from alexnet.exports.parity import ExportedNetwork, Samples, compare, require
 from alexnet.exports.preprocessing import Preprocessing
 from alexnet.files import write
 from alexnet.observer import Observer
@@ -40,7 +40,8 @@ class Plan:
         runtime: For a browser: a folder with onnxruntime-web's files; None fetches them by npm.
 
     Raises:
-        UsageError: There is no such format, it does not take a setting, or something that it needs is not installed.
+        UsageError: There is no such format or way to normalise, the format does not take a setting, or a package that
+            it needs is not installed.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.name not in FORMATS:
             raise UsageError(f"no format {self.name!r}; there are {', '.join(FORMATS)}")
+        if self.lrn not in (None, *onnx.BUILDS):
+            raise UsageError(f"no lrn {self.lrn!r}; there are {', '.join(onnx.BUILDS)}")
         if self.int8:
             self._require("int8", lambda entry: entry.quantise is not None)
         if self.lrn:
@@ -61,8 +64,6 @@ class Plan:
         missing = [package for package in self.format.needs if importlib.util.find_spec(package) is None]
         if missing:
             raise UsageError(f"the format {self.name} needs {missing[0]}: pip install 'alexnet[export]'")
-        if self.format.folder:
-            self.format.folder.check(self.runtime)
 
     def _require(self, setting: str, is_taken_by: Callable[[Format], bool]) -> None:
         able = [name for name, entry in FORMATS.items() if is_taken_by(entry)]
@@ -84,6 +85,16 @@ class Plan:
     def takes_pictures(self) -> bool:
         """Whether pictures go in, rather than the network's input."""
         return self.preprocess or self.format.takes_pictures
+
+    @property
+    def resizes(self) -> bool:
+        """Whether pictures of any size go in."""
+        return self.takes_pictures and self.format.resizes
+
+    @property
+    def normalisation(self) -> str:
+        """The way to normalise, a key of the format's builds."""
+        return self.lrn or next(iter(self.format.builds))
 
 
 def export(
@@ -107,43 +118,34 @@ def export(
         observer: Is told how many pictures are evaluated.
 
     Raises:
-        UsageError: The output exists, its folder does not, the format cannot hold the network, or int8 lacks a store.
+        UsageError: The place is taken, the format cannot hold the network, or the runtime or a store is missing.
         ExportError: The runtime computes something else than the network.
     """
     check_out(out)
-    form, network, preprocessing = plan.format, classifier.model.to("cpu"), Preprocessing.of(classifier)
-    if not isinstance(network, form.networks):
-        able = " or ".join(name for name, entry in FORMATS.items() if isinstance(network, entry.networks))
-        raise UsageError(f"{network.variant} is no AlexNet: it can only be exported as {able}")
-    inside, outside = (preprocessing, None) if plan.takes_pictures else (None, preprocessing)
-
-    def run(content: bytes) -> EngineClassifier:
-        return EngineClassifier(form.engine(content), outside, classifier)
-
-    lrn = plan.lrn or next(iter(form.builds))
-    content = form.builds[lrn](network, inside, notes(classifier))
-    exported, measured, rounded = run(content), None, None
-    parity = compare(exported, samples, any_size=plan.takes_pictures and form.resizes)
+    if plan.int8 and store is None:
+        raise UsageError("int8 is calibrated on pictures: name the data")
+    form = plan.format
+    runtime = form.folder.fetch(plan.runtime) if form.folder else {}
+    final = whole = _build(classifier, plan)
+    parity, int8, rounded = compare(whole, samples, plan.resizes), None, None
     require(parity)
-    if plan.int8 and form.quantise:
-        if store is None:
-            raise UsageError("int8 is calibrated on pictures: name the data")
-        small = form.quantise(content, _calibration(store, exported))
-        before, after = (_measure(each, run(each), store, split, observer) for each in (content, small))
-        content, measured = small, Int8(before=before, after=after, ratio=len(small) / len(content))
+    if plan.int8 and store and form.quantise:
+        final = _load(form.quantise(whole.content, _calibration(store, whole)), classifier, plan)
+        before, after = (_measure(each, store, split, observer) for each in (whole, final))
+        int8 = Int8(before=before, after=after, ratio=after.bytes / before.bytes)
     elif form.round:
-        content = form.round(content)
-        rounded = compare(run(content), samples, any_size=False)
+        final = _load(form.round(whole.content), classifier, plan)
+        rounded = compare(final, samples, any_size=False)
     return Exported(
         file=str(out),
         format=form.name,
         opset=form.opset,
-        lrn=lrn if form.opset else None,
+        lrn=plan.normalisation if form.opset else None,
         parity=parity,
-        int8=measured,
+        int8=int8,
         rounded=rounded,
-        bytes=_write(out, content, classifier, plan),
-        network_bytes=len(content) if form.folder else None,
+        bytes=_write(out, final, plan, runtime),
+        network_bytes=len(final.content) if form.folder else None,
     )
 
 
@@ -178,28 +180,38 @@ def notes(classifier: Classifier) -> dict[str, str]:
     return {key: value for key, value in text.items() if value}
 
 
-def _write(out: Path, content: bytes, classifier: Classifier, plan: Plan) -> int:
-    """Writes a file, or the folder around it; returns the bytes of all files."""
+def _build(classifier: Classifier, plan: Plan) -> ExportedNetwork:
+    network, form = classifier.model.to("cpu"), plan.format
+    if not isinstance(network, form.networks):
+        able = " or ".join(name for name, entry in FORMATS.items() if isinstance(network, entry.networks))
+        raise UsageError(f"{network.variant} is no AlexNet: it can only be exported as {able}")
+    inside = Preprocessing.of(classifier) if plan.takes_pictures else None
+    return _load(form.builds[plan.normalisation](network, inside, notes(classifier)), classifier, plan)
+
+
+def _load(content: bytes, classifier: Classifier, plan: Plan) -> ExportedNetwork:
+    outside = None if plan.takes_pictures else Preprocessing.of(classifier)
+    return ExportedNetwork(classifier, content, plan.format.engine(content), outside)
+
+
+def _write(out: Path, network: ExportedNetwork, plan: Plan, runtime: dict[str, bytes]) -> int:
+    """Writes the file, or the folder around it; returns the bytes of all files."""
     if plan.format.folder:
-        return plan.format.folder.write(out, content, classifier, plan.runtime)
-    write(out, content)
-    return len(content)
+        return plan.format.folder.write(out, network.content, network.original, runtime)
+    write(out, network.content)
+    return len(network.content)
 
 
-def _measure(
-    content: bytes, exported: EngineClassifier, store: Store, split: str, observer: Observer | None
-) -> MeasuredFile:
+def _measure(network: ExportedNetwork, store: Store, split: str, observer: Observer | None) -> MeasuredFile:
     """Returns the size of a file, and its errors."""
-    errors, _ = evaluate([exported], store, split, observer=observer)
-    top1_error, top5_error = errors.top1_error, errors.top5_error
-    return MeasuredFile(
-        bytes=len(content), top1_error=top1_error, top5_error=top5_error, n=errors.n, split=errors.split
-    )
+    errors, _ = evaluate([network], store, split, observer=observer)
+    size, top1, top5 = len(network.content), errors.top1_error, errors.top5_error
+    return MeasuredFile(bytes=size, top1_error=top1, top5_error=top5, n=errors.n, split=errors.split)
 
 
-def _calibration(store: Store, exported: EngineClassifier) -> Iterator[Input]:
+def _calibration(store: Store, network: ExportedNetwork) -> Iterator[Input]:
     """Yields input for the file, made of pictures spread over the training split."""
     split = store.splits["train"]
     chosen = np.linspace(0, len(split) - 1, min(CALIBRATION, len(split))).astype(int)
     for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
-        yield exported.input(np.stack([split.read(int(i)) for i in some]))
+        yield network.input(np.stack([split.read(int(i)) for i in some]))

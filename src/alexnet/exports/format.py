@@ -36,13 +36,12 @@ class Folder:
     """How a format becomes a folder rather than a file.
 
     Attributes:
-        check: Refuses a folder with the runtime's files that is incomplete, or None where they cannot be fetched.
-        write: Makes the folder of the contents of a file, and returns the bytes of all its files. The last argument
-            is the folder with the runtime's files, or None to fetch them.
+        fetch: Returns the runtime's files, name -> content, from a folder or, for None, from where they are published.
+        write: Makes the folder of the contents of a file and the runtime's files; returns the bytes of all its files.
     """
 
-    check: Callable[[Path | None], None]
-    write: Callable[[Path, bytes, Classifier, Path | None], int]
+    fetch: Callable[[Path | None], dict[str, bytes]]
+    write: Callable[[Path, bytes, Classifier, dict[str, bytes]], int]
 
 
 @dataclass(frozen=True)

@@ -102,18 +102,8 @@ def _layer(keras: ModuleType, name: str, layer: nn.Module, tensor: "KerasTensor"
         case nn.MaxPool2d():
             edges = "same" if layer.ceil_mode else "valid"  # for windows of 2 at stride 2 the same
             return layers.MaxPooling2D(layer.kernel_size, layer.stride, edges, name=name)(tensor)
-        case LocalResponseNorm():
-            squares = layers.Multiply(name=f"{name}_squares")([tensor, tensor])
-            channels = tensor.shape[-1]
-            convolve = layers.Conv2D(channels, 1, trainable=False, name=f"{name}_sums")
-            weight, bias = band(layer, channels).T[None, None], np.full(channels, layer.k, np.float32)
-            return _scale(keras, name, tensor, _weigh(convolve, squares, weight, bias), layer.beta)
-        case SameMapNorm():
-            squares = layers.Multiply(name=f"{name}_squares")([tensor, tensor])
-            padded = layers.ZeroPadding2D(layer.size // 2, name=f"{name}_pad")(squares)
-            means = layers.AveragePooling2D(layer.size, 1, name=f"{name}_means")(padded)
-            sums = layers.Rescaling(layer.alpha * layer.size**2, layer.k, name=f"{name}_sums")(means)
-            return _scale(keras, name, tensor, sums, layer.beta)
+        case LocalResponseNorm() | SameMapNorm():
+            return _norm(keras, name, layer, tensor)
         case Dropout():
             tensor = layers.Dropout(layer.rate, name=name)(tensor)
             return tensor if layer.rescale else layers.Rescaling(1 - layer.rate, name=f"{name}_keep")(tensor)
@@ -131,9 +121,18 @@ def _weigh(layer: "Layer", tensor: "KerasTensor", *weights: NDArray[np.float32])
     return result
 
 
-def _scale(keras: ModuleType, name: str, tensor: "KerasTensor", sums: "KerasTensor", beta: float) -> "KerasTensor":
-    """Multiplies a tensor by sums to the power of -beta."""
-    return keras.layers.Multiply(name=name)([tensor, keras.ops.power(sums, -beta)])
+def _norm(keras: ModuleType, name: str, layer: LocalResponseNorm | SameMapNorm, tensor: "KerasTensor") -> "KerasTensor":
+    layers, channels = keras.layers, tensor.shape[-1]
+    squares = layers.Multiply(name=f"{name}_squares")([tensor, tensor])
+    if isinstance(layer, LocalResponseNorm):
+        convolve = layers.Conv2D(channels, 1, trainable=False, name=f"{name}_sums")
+        weight, bias = band(layer, channels).T[None, None], np.full(channels, layer.k, np.float32)
+        sums = _weigh(convolve, squares, weight, bias)
+    else:
+        padded = layers.ZeroPadding2D(layer.size // 2, name=f"{name}_pad")(squares)
+        means = layers.AveragePooling2D(layer.size, 1, name=f"{name}_means")(padded)
+        sums = layers.Rescaling(layer.alpha * layer.size**2, layer.k, name=f"{name}_sums")(means)
+    return layers.Multiply(name=name)([tensor, keras.ops.power(sums, -layer.beta)])
 
 
 def _convolution(keras: ModuleType, name: str, layer: nn.Conv2d, tensor: "KerasTensor") -> "KerasTensor":

@@ -125,10 +125,8 @@ def _layer(nodes: _Nodes, name: str, layer: nn.Module, lrn: str) -> None:
             nodes.add(name, "MaxPool", **sides, ceil_mode=int(layer.ceil_mode))
         case LocalResponseNorm() if lrn == "native":
             _native_norm(nodes, name, layer)
-        case LocalResponseNorm():
-            _decomposed_norm(nodes, name, layer)
-        case SameMapNorm():
-            _same_map_norm(nodes, name, layer)
+        case LocalResponseNorm() | SameMapNorm():
+            _norm(nodes, name, layer)
         case Dropout():
             if not layer.rescale:
                 nodes.add(name, "Mul", nodes.constant(f"{name}.keep", 1 - layer.rate))
@@ -159,29 +157,21 @@ def _native_norm(nodes: _Nodes, name: str, layer: LocalResponseNorm) -> None:
     nodes.add(name, "Reshape", whole)
 
 
-def _decomposed_norm(nodes: _Nodes, name: str, layer: LocalResponseNorm) -> None:
+def _norm(nodes: _Nodes, name: str, layer: LocalResponseNorm | SameMapNorm) -> None:
+    """Multiplies pixels by (k + alpha times the sums of their squares) to the power of -beta."""
     pixels = nodes.last
     squares = nodes.beside(f"{name}.squares", "Mul", pixels, pixels)
-    weight = nodes.constant(f"{name}.weight", band(layer, nodes.channels)[:, :, None, None])
-    bias = nodes.constant(f"{name}.bias", np.full(nodes.channels, layer.k))
-    sums = nodes.beside(f"{name}.sums", "Conv", squares, weight, bias, kernel_shape=[1, 1])
-    _scale(nodes, name, pixels, sums, layer.beta)
-
-
-def _same_map_norm(nodes: _Nodes, name: str, layer: SameMapNorm) -> None:
-    pixels = nodes.last
-    squares = nodes.beside(f"{name}.squares", "Mul", pixels, pixels)
-    window = {"kernel_shape": [layer.size] * 2, "pads": [layer.size // 2] * 4, "count_include_pad": 1}
-    mean = nodes.beside(f"{name}.means", "AveragePool", squares, strides=[1, 1], **window)
-    alpha = nodes.constant(f"{name}.alpha", layer.alpha * layer.size**2)
-    scaled = nodes.beside(f"{name}.scaled", "Mul", mean, alpha)
-    sums = nodes.beside(f"{name}.sums", "Add", scaled, nodes.constant(f"{name}.k", layer.k))
-    _scale(nodes, name, pixels, sums, layer.beta)
-
-
-def _scale(nodes: _Nodes, name: str, pixels: str, sums: str, beta: float) -> None:
-    """Multiplies pixels by sums to the power of -beta."""
-    scale = nodes.beside(f"{name}.scale", "Pow", sums, nodes.constant(f"{name}.beta", -beta))
+    if isinstance(layer, LocalResponseNorm):
+        weight = nodes.constant(f"{name}.weight", band(layer, nodes.channels)[:, :, None, None])
+        bias = nodes.constant(f"{name}.bias", np.full(nodes.channels, layer.k))
+        sums = nodes.beside(f"{name}.sums", "Conv", squares, weight, bias, kernel_shape=[1, 1])
+    else:
+        window = {"kernel_shape": [layer.size] * 2, "pads": [layer.size // 2] * 4, "count_include_pad": 1}
+        means = nodes.beside(f"{name}.means", "AveragePool", squares, strides=[1, 1], **window)
+        alpha = nodes.constant(f"{name}.alpha", layer.alpha * layer.size**2)
+        scaled = nodes.beside(f"{name}.scaled", "Mul", means, alpha)
+        sums = nodes.beside(f"{name}.sums", "Add", scaled, nodes.constant(f"{name}.k", layer.k))
+    scale = nodes.beside(f"{name}.scale", "Pow", sums, nodes.constant(f"{name}.beta", -layer.beta))
     nodes.last = nodes.beside(name, "Mul", pixels, scale)
 
 
@@ -235,12 +225,6 @@ def engine(content: bytes) -> Engine:
     return Engine(f"ONNX Runtime {onnxruntime.__version__}", run)
 
 
-FORMAT = Format(
-    "onnx",
-    ".onnx",
-    {lrn: partial(build, lrn) for lrn in ("native", "decomposed")},
-    engine,
-    needs=("onnx", "onnxruntime"),
-    opset=OPSET,
-    quantise=int8.calibrate,
-)
+BUILDS = {lrn: partial(build, lrn) for lrn in ("native", "decomposed")}
+NEEDS = ("onnx", "onnxruntime")
+FORMAT = Format("onnx", ".onnx", BUILDS, engine, NEEDS, opset=OPSET, quantise=int8.calibrate)

@@ -25,18 +25,20 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class EngineClassifier:
-    """The exported network in its engine; names stored pictures as `Classifier` does.
+class ExportedNetwork:
+    """A file in the engine that it is for; names stored pictures as a `Classifier` does.
 
     Attributes:
-        engine: The runtime that holds the network.
-        outside: The preprocessing, where the file does not do it itself.
         original: The network that was exported.
+        content: The file.
+        engine: The runtime that has loaded it.
+        outside: The preprocessing, where the file does not do it itself.
     """
 
+    original: Classifier
+    content: bytes
     engine: Engine
     outside: Preprocessing | None
-    original: Classifier
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -117,7 +119,7 @@ def _made_up() -> list[bytes]:
     return files
 
 
-def compare(exported: EngineClassifier, pictures: Samples, any_size: bool) -> Parity:
+def compare(exported: ExportedNetwork, pictures: Samples, any_size: bool) -> Parity:
     """Compares the probabilities of an exported network with those of the original, in float32.
 
     Args:
