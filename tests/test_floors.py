@@ -10,8 +10,8 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 
 FLOORS = [
-    {"config", "seeds", "files", "errors", "records", "observer", "progress", "web", "pickles", "__init__"},
-    {"native", "machine", "team", "meeting"},
+    {"config", "seeds", "files", "errors", "records", "observer", "web", "pickles", "__init__"},
+    {"native", "machine", "team", "meeting", "progress"},
     {"models", "data"},
     {"weights"},
     {"run"},

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from alexnet.errors import printable
 from alexnet.observer import Measured, Observer
+
+if TYPE_CHECKING:
+    from alexnet.team import Team
 
 
 class Display(Observer):
@@ -84,7 +87,7 @@ def _tqdm() -> Any:
 
 
 @contextmanager
-def interruptible(observer: Observer, is_speaker: bool = True, is_alone: bool = True) -> Iterator[None]:
+def interruptible(observer: Observer, team: "Team | None" = None) -> Iterator[None]:
     """Turns the first Ctrl-C or SIGTERM into a wish to save and stop; a second one interrupts at once.
 
     In a team a second one does nothing: there torchrun passes on what the terminal has sent already, and ends by force
@@ -92,8 +95,7 @@ def interruptible(observer: Observer, is_speaker: bool = True, is_alone: bool = 
 
     Args:
         observer: Is asked by the work whether to stop.
-        is_speaker: Whether this process says what happens.
-        is_alone: Whether this process works without others.
+        team: The processes that work together; None for one alone.
     """
     if not isinstance(observer, Display) or threading.current_thread() is not threading.main_thread():
         yield
@@ -101,11 +103,11 @@ def interruptible(observer: Observer, is_speaker: bool = True, is_alone: bool = 
 
     def ask(number: int, frame: object) -> None:
         if observer.stop.is_set():
-            if is_alone:
+            if team is None or team.everyone.count == 1:
                 raise KeyboardInterrupt
             return
         observer.stop.set()
-        if is_speaker:
+        if team is None or team.is_first:
             print("\nalexnet: saving, then stopping (again to stop at once)", file=sys.stderr)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import alexnet
-from alexnet.cli.parser import explained, in_flags, options, parser
+from alexnet.cli.parser import in_flags, options, parser
 from alexnet.commands import COMMANDS
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
@@ -39,9 +39,11 @@ def test_a_command_takes_what_its_function_takes(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_argument_is_explained(name):
-    about, helps = explained(COMMANDS[name])
-    assert about.split("\n\n")[0].endswith(".")
-    assert helps.keys() - {"observer"} == options(COMMANDS[name]).keys()
+    text = inspect.getdoc(COMMANDS[name])
+    assert text.split("\n\n")[0].endswith(".")
+    for argument, action in shell(name).items():
+        assert action.help
+        assert f"\n    {argument}: " in text.partition("\nArgs:")[2].partition("\nRaises:")[0]
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "weights"])

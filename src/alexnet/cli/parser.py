@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 from alexnet import __version__, config
 from alexnet.commands import COMMANDS
+from alexnet.commands.arguments import about
 
 EXAMPLES = r"""
 examples:
@@ -53,26 +54,13 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"alexnet {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, function in COMMANDS.items():
-        about, _ = explained(function)
-        first = about.split("\n\n")[0].rstrip(".")
-        command = commands.add_parser(name, help=first, description=about, allow_abbrev=False)
+        text = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0]
+        text = in_flags(text, function).replace("`", "").strip()
+        first = text.split("\n\n")[0].rstrip(".")
+        command = commands.add_parser(name, help=first, description=text, allow_abbrev=False)
         command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         _add_arguments(command, function)
     return root
-
-
-def explained(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
-    """Returns what a docstring says of a function, and of each of its arguments, in the words of a shell."""
-    text = in_flags(inspect.cleandoc(function.__doc__ or ""), function).replace("`", "")
-    about, _, rest = text.partition("\nArgs:\n")
-    arguments: dict[str, str] = {}
-    for line in rest.split("\n\n")[0].splitlines():
-        if entry := re.match(r" {4}(\w+): (.*)", line):
-            name = entry[1]
-            arguments[name] = entry[2]
-        elif arguments:
-            arguments[name] += " " + line.strip()
-    return about.strip(), arguments
 
 
 def options(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
@@ -94,15 +82,14 @@ def in_flags(message: str, command: Callable[..., object]) -> str:
 
 
 def _add_arguments(command: argparse.ArgumentParser, function: Callable[..., object]) -> None:
-    _, helps = explained(function)
     for name, parameter in options(function).items():
-        text = helps.get(name, "").replace("%", "%%").rstrip(".")
-        text = text[:1].lower() + text[1:]
+        annotation = function.__annotations__[name]
+        text = in_flags(about(annotation).text, function).replace("`", "").replace("%", "%%")
         if parameter.kind is parameter.VAR_KEYWORD:
             repeated: Option = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
             command.add_argument("--set", dest=name, help=text, **repeated)
             continue
-        option = _option(parameter.annotation)
+        option = _option(annotation)
         has_default = parameter.default is not parameter.empty
         if parameter.kind is parameter.KEYWORD_ONLY:
             if has_default and parameter.default not in (None, False):
@@ -120,22 +107,19 @@ def _add_arguments(command: argparse.ArgumentParser, function: Callable[..., obj
 def _option(annotation: Any) -> Option:
     """Returns what an annotation says of an argument: its type, its choices, what the help calls it."""
     if get_origin(annotation) is Annotated:
-        base, called = get_args(annotation)
-        return {**_option(base), "metavar": called}
+        base, said = get_args(annotation)
+        return _option(base) | ({"metavar": said.metavar} if said.metavar else {})
     if get_origin(annotation) in (Union, UnionType):
         return _option(next(kind for kind in get_args(annotation) if kind is not type(None)))
     if get_origin(annotation) is Literal:
         choices = get_args(annotation)
         return {"choices": choices, "type": type(choices[0]), "metavar": "|".join(map(str, choices))}
     if get_origin(annotation) is Sequence:
-        (inner,) = get_args(annotation)
-        each = _option(inner)
-        if "choices" in each:  # joined by commas
-            return {"type": _list_of(each["choices"]), "metavar": "P,..."}
-        return {**each, "nargs": "+"}
-    return (
-        {"action": "store_true"} if annotation is bool else {"type": annotation if annotation in (int, float) else str}
-    )
+        each = _option(get_args(annotation)[0])
+        return {"type": _list_of(each["choices"])} if "choices" in each else each | {"nargs": "+"}
+    if annotation is bool:
+        return {"action": "store_true"}
+    return {"type": annotation if annotation in (int, float) else str}
 
 
 def _list_of(choices: Sequence[str]) -> Callable[[str], list[str]]:

@@ -63,7 +63,9 @@ def packed(store: Packed) -> str:
 def trained(result: Trained) -> str:
     """Returns the end of a training, or how it goes on."""
     if result.evaluation is None:
-        data = [] if result.source is None else ["--data", result.source]
+        from alexnet.data.remote import is_remote
+
+        data = ["--data", result.source] if is_remote(result.source) else []
         again = shlex.join(["alexnet", "train", "--resume", result.run, *data])
         return f"stopped and saved; continue with: {again}"
     return f"{evaluation(result.evaluation)}\nreport: {result.run}/report.html"

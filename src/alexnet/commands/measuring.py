@@ -1,13 +1,22 @@
 """The commands that pack and measure: `pack`, `claim`, `bench` and `doctor`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from alexnet.commands.arguments import Bench, Budget, Folder, Name, Number, OnBadImage, Pixels, Source, Store, Variant
+from alexnet.commands.arguments import (
+    About,
+    OnBadImage,
+    Pictures,
+    Place,
+    SomeData,
+    TrainingData,
+    Variant,
+    Watcher,
+    documented,
+)  # fmt: skip
 from alexnet.commands.results import Claimed, Claims, Packed
 from alexnet.config import Value
 from alexnet.errors import UsageError
-from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
 
 if TYPE_CHECKING:
@@ -15,26 +24,21 @@ if TYPE_CHECKING:
     from alexnet.benches.doctor import Examination
 
 
+BUDGETS = "quick takes minutes, standard half an hour to two hours, full days"
+SEEDS = "networks an arm; by default quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5"
+
+
+@documented
 def pack(
-    source: Source,
-    store: Store,
+    source: Pictures,
+    store: Annotated[Place, About("STORE", "folder to make")],
     *,
-    size: Pixels = 256,
-    seed: Number = 0,
+    size: Annotated[int, About("S", "side of the stored pictures, pixels")] = 256,
+    seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
     on_bad_image: OnBadImage = "skip",
-    observer: Observer | None = None,
+    observer: Watcher = None,
 ) -> Packed:
     """Decodes, resizes and packs a source of pictures, once; run it again to resume.
-
-    Args:
-        source: A folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of
-            those; the folder of the ILSVRC-2012 archives; a CIFAR python archive; or solar-cells, which the extra of
-            that name installs.
-        store: Folder to make.
-        size: Side of the stored pictures, pixels.
-        seed: Seed of the held-out quarter, if the source has no split.
-        on_bad_image: skip lists a picture that cannot be read in the quarantine, stop ends with it.
-        observer: Is told how many pictures are done.
 
     Raises:
         UsageError: There is no such source, or the folder holds something else.
@@ -63,16 +67,17 @@ def pack(
     )
 
 
+@documented
 def claim(
-    name: Name | None = None,
+    name: Annotated[str, About("NAME", "which claim; see `list`")] | None = None,
     *,
-    list: bool = False,
-    data: Source = "solar-cells",
-    budget: Budget = "quick",
-    seeds: Annotated[int, "K"] | None = None,
-    out: Folder = "runs/claims",
-    observer: Observer | None = None,
-    **settings: Value,
+    list: Annotated[bool, About(None, "list the claims: where they are made, what was measured")] = False,
+    data: TrainingData = "solar-cells",
+    budget: Annotated[Literal["quick", "standard", "full"], About(None, BUDGETS)] = "quick",
+    seeds: Annotated[int, About("K", SEEDS)] | None = None,
+    out: Annotated[Place, About("DIR", "folder of all experiments")] = "runs/claims",
+    observer: Watcher = None,
+    **settings: Annotated[Value, About("NAME=VALUE", "settings to change in every arm")],
 ) -> Claims | Claimed:
     """Puts a claim of the lecture to the test, on your own data.
 
@@ -80,16 +85,6 @@ def claim(
     there: 'confirmed here', 'not seen here' or 'opposite here', with a 95 % interval. It says before it starts what it
     will cost and how weak the evidence will be. After Ctrl-C the same command goes on; what is trained is not trained
     again, and claims share the networks they have in common. Writes DIR/NAME/claim.html and claim.json.
-
-    Args:
-        name: Which claim; see `list`.
-        list: List the claims: where they are made, what was measured.
-        data: Pictures, as `train` takes them.
-        budget: quick takes minutes, standard half an hour to two hours, full days.
-        seeds: Networks an arm; quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5 by default.
-        out: Folder of all experiments.
-        observer: Is told how it goes, and may stop it.
-        settings: Settings to change in every arm.
 
     Raises:
         UsageError: A name or a setting is unknown, there are too few seeds, or the question has no meaning here.
@@ -119,16 +114,15 @@ def claim(
     return Claimed(request, result, str(folder / name / PAGE))
 
 
+@documented
 def bench(
-    what: Bench = "all", *, per_layer: bool = False, data: Source | None = None, observer: Observer | None = None
+    what: Annotated[Literal["lrn", "train", "data", "predict", "parallel", "all"], About(None, "which bench")] = "all",
+    *,
+    per_layer: Annotated[bool, About(None, "time each layer against its floors")] = False,
+    data: SomeData | None = None,
+    observer: Watcher = None,
 ) -> "Measured":
     """Measures speed beside other implementations and this machine's limits.
-
-    Args:
-        what: Which bench.
-        per_layer: Time each layer against its floors.
-        data: Pictures for the bench of that name; made up by default.
-        observer: Is told what is being measured.
 
     Raises:
         UsageError: There is no such data.
@@ -141,15 +135,9 @@ def bench(
     )
 
 
-def doctor(
-    *, data: Source | None = None, variant: Variant = "alexnet", observer: Observer | None = None
-) -> "Examination":
+@documented
+def doctor(*, data: SomeData | None = None, variant: Variant = "alexnet", observer: Watcher = None) -> "Examination":
     """Says what this machine has, and what would bound training on this data.
-
-    Args:
-        data: Pictures to measure with; made up by default.
-        variant: Network to measure with.
-        observer: Is told what is being measured.
 
     Raises:
         UsageError: There is no such network or data.

@@ -4,22 +4,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from alexnet.commands.arguments import (
-    Amount,
-    File,
-    Folder,
-    Format,
-    Name,
+    About,
+    InputSize,
     Network,
-    Normalisation,
+    NewRun,
     OnBadImage,
-    Out,
-    Pixels,
+    OwnData,
     Place,
-    RunPlace,
-    Source,
     Split,
     Variant,
-)
+    Watcher,
+    documented,
+)  # fmt: skip
 from alexnet.commands.results import Compressed, Converted, Fetched, Published
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
@@ -33,16 +29,33 @@ if TYPE_CHECKING:
     from alexnet.weights.public import PublicWeights
 
 
+CONVERTIBLE = (
+    "a .caffemodel, a .pth or .safetensors of torchvision's alexnet, a checkpoint of cuda-convnet, or a folder of these"
+)
+MEANS = "mean image, a .binaryproto, .npy or batches.meta; ImageNet's mean colour by default"
+CLASSES = (
+    "file with a class a line in the order of the outputs, or imagenet-devkit or imagenet-wordnet; by the program by "
+    "default"
+)
+COMPRESSED = "folder to make, or file if it ends in .compressed; by default a folder beside the run, RUN-compressed"
+FORMATS = (
+    "onnx, keras, torch-export; browser, a folder for any web server; or huggingface, a folder with our weights, its "
+    "config and a model card"
+)
+PREPROCESS = "take uint8 pictures (N, H, W, 3) of any size (torch-export: of the stored size); a browser always does"
+NORMALISATION = "normalisation as ONNX's operator (native, the default), or of plain operations for runtimes without it"
+INT8 = "for onnx and browser: 8-bit integers, calibrated on training pictures; errors are measured before and after"
+RUNTIME = "for browser: folder with the files of onnxruntime-web; npm fetches them by default"
+
+
+@documented
 def summary(
-    *, variant: Variant = "alexnet", input_size: Pixels | None = None, classes: Annotated[int, "C"] | None = None
+    *,
+    variant: Variant = "alexnet",
+    input_size: InputSize | None = None,
+    classes: Annotated[int, About("C", "outputs; 1000 by default, of CIFAR's networks 10")] | None = None,
 ) -> "Summary":
     """Describes a network's layers: shapes, parameters, multiply-adds.
-
-    Args:
-        variant: Which network: alexnet, alexnet-two-tower, alexnet-as-run, alexnet-one-tower, caffe-alexnet, caffenet,
-            one-weird-trick, cifar-80sec, cifar-19pct, cifar-18pct, cifar-13pct or cifar-11pct.
-        input_size: Side of the input, pixels; the variant's own by default.
-        classes: Outputs; 1000 by default, of CIFAR's networks 10.
 
     Raises:
         UsageError: There is no such network.
@@ -57,24 +70,16 @@ def summary(
     return summarise(model)
 
 
+@documented
 def convert(
-    source: Annotated[Place, "SOURCE"],
-    dest: RunPlace,
+    source: Annotated[Place, About("SOURCE", CONVERTIBLE)],
+    dest: NewRun,
     *,
-    mean: File | None = None,
-    classes: File | None = None,
-    variant: Variant | None = None,
+    mean: Annotated[Place, About("FILE", MEANS)] | None = None,
+    classes: Annotated[Place, About("FILE", CLASSES)] | None = None,
+    variant: Annotated[str, About("V", "which network, where the file does not tell")] | None = None,
 ) -> Converted:
     """Turns weights of Caffe, torchvision or cuda-convnet into a run folder.
-
-    Args:
-        source: A .caffemodel, a .pth or .safetensors of torchvision's alexnet, a checkpoint of cuda-convnet, or a
-            folder of these.
-        dest: Run folder to make.
-        mean: Mean image, a .binaryproto, .npy or batches.meta; ImageNet's mean colour by default.
-        classes: File with a class a line in the order of the outputs, or imagenet-devkit or imagenet-wordnet; by the
-            program by default.
-        variant: Which network, where the file does not tell.
 
     Raises:
         UsageError: The file does not exist, the folder holds something, or an argument does not fit.
@@ -90,22 +95,16 @@ def convert(
     return Converted(run=str(dest), **msgspec.structs.asdict(description))
 
 
+@documented
 def weights(
-    action: Literal["list", "get"],
-    name: Name | None = None,
+    action: Annotated[Literal["list", "get"], About(None, "list them, or get one")],
+    name: Annotated[str, About("NAME", "which to fetch")] | None = None,
     *,
-    file: File | None = None,
-    out: Folder | None = None,
-    observer: Observer | None = None,
+    file: Annotated[Place, About("FILE", "take this file, fetched by other means, and check it")] | None = None,
+    out: Annotated[Place, About("DIR", "folder to keep it in; $ALEXNET_CACHE/weights by default")] | None = None,
+    observer: Watcher = None,
 ) -> "PublicWeights | Fetched":
     """Lists the public weights, or fetches some.
-
-    Args:
-        action: list them, or get one.
-        name: Which to fetch.
-        file: Take this file, fetched by other means, and check it.
-        out: Folder to keep it in; $ALEXNET_CACHE/weights by default.
-        observer: Is told how many bytes are there.
 
     Raises:
         UsageError: An argument is missing, does not fit, or names nothing.
@@ -132,16 +131,17 @@ def weights(
     )
 
 
+@documented
 def compress(
     run: Network,
     *,
-    out: Out | None = None,
-    keep: Annotated[float, "SHARE"] = 0.08,
-    epochs: Amount = 12.0,
-    data: Source | None = None,
+    out: Annotated[Place, About("OUT", COMPRESSED)] | None = None,
+    keep: Annotated[float, About("SHARE", "fraction of the weights of fc6 and fc7 that stay; smaller is less")] = 0.08,
+    epochs: Annotated[float, About("E", "epochs of training after pruning; a third of it again after sharing")] = 12.0,
+    data: OwnData | None = None,
     split: Split | None = None,
     on_bad_image: OnBadImage = "skip",
-    observer: Observer | None = None,
+    observer: Watcher = None,
 ) -> Compressed:
     """Makes a network's file 30 times smaller: prunes, shares weights, and writes Huffman codes.
 
@@ -149,17 +149,6 @@ def compress(
     come to share few values, which are trained, and the rest is written in Huffman codes. Size and errors are measured
     after every step. It takes about as long as 16 epochs of training; run it again to go on after Ctrl-C. The result is
     a run that predict and evaluate read.
-
-    Args:
-        run: Run folder or weight file.
-        out: Folder to make, or file if it ends in .compressed; a folder beside the run by default, named
-            RUN-compressed.
-        keep: Fraction of the weights of fc6 and fc7 that stay; smaller is less.
-        epochs: Epochs of training after pruning; a third of it again after sharing.
-        data: What to train and test on; what the run was trained with by default.
-        split: What to measure errors on: val, test, or several joined by +; val by default, else test.
-        on_bad_image: skip lists a picture that cannot be read in the quarantine, stop ends with it.
-        observer: Is told how it goes, and may stop it.
 
     Raises:
         UsageError: The file was made by another request, the data have other classes, or the network is no AlexNet.
@@ -195,41 +184,26 @@ def compress(
     return Compressed(file=str(place), bytes=place.stat().st_size, complete=True, split=plan.split, table=table)
 
 
+@documented
 def export(
     run: Network,
     *,
-    format: Format,
-    out: Out | None = None,
-    preprocess: bool = False,
-    lrn: Normalisation | None = None,
-    int8: bool = False,
-    data: Source | None = None,
+    format: Annotated[Literal["onnx", "keras", "torch-export", "browser", "huggingface"], About("F", FORMATS)],
+    out: Annotated[Place, About("OUT", "file or folder to make; beside the run by default")] | None = None,
+    preprocess: Annotated[bool, About(None, PREPROCESS)] = False,
+    lrn: Annotated[Literal["native", "decomposed"], About(None, NORMALISATION)] | None = None,
+    int8: Annotated[bool, About(None, INT8)] = False,
+    data: OwnData | None = None,
     split: Split | None = None,
-    runtime: Folder | None = None,
+    runtime: Annotated[Place, About("DIR", RUNTIME)] | None = None,
     on_bad_image: OnBadImage = "skip",
-    observer: Observer | None = None,
+    observer: Watcher = None,
 ) -> Exported | Published:
     """Writes a network for ONNX, Keras, torch.export, a browser or Hugging Face, and compares it there.
 
     The network is run there on real JPEG files; a file whose numbers are further from ours than 1e-4 of the output is
     not written. Input: RGB float (N, 3, S, S), for Keras (N, S, S, 3), or with `preprocess` the pictures themselves;
-    output: probabilities. Needs: pip install 'alexnet[export]'. huggingface is a folder with our weights, its config
-    and a model card.
-
-    Args:
-        run: Run folder or weight file.
-        format: Where to.
-        out: File, or for browser and huggingface folder, to make; beside the run by default.
-        preprocess: Take uint8 pictures (N, H, W, 3) of any size (torch-export: of the stored size); a browser always
-            does.
-        lrn: Normalisation as ONNX's operator (native, the default), or of plain operations for runtimes that lack it.
-        int8: For onnx and browser: 8-bit integers, calibrated on training pictures; errors are measured before and
-            after.
-        data: Pictures to compare and calibrate on; the run's examples and its data by default.
-        split: With `int8`, what to measure errors on; val by default, else test.
-        runtime: For browser: folder with the files of onnxruntime-web; npm fetches them by default.
-        on_bad_image: skip lists a picture that cannot be read in the quarantine, stop ends with it.
-        observer: Is told how many pictures are measured.
+    output: probabilities. Needs: pip install 'alexnet[export]'.
 
     Raises:
         UsageError: The output exists, the format cannot hold the network, or an argument does not fit it.
@@ -278,7 +252,7 @@ def _publish(run: Place, folder: Path, out: Path) -> Published:
 
 
 def _calibration(
-    classifier: "Classifier", data: Source | None, split: str | None, on_bad_image: OnBadImage, observer: Observer
+    classifier: "Classifier", data: Place | None, split: str | None, on_bad_image: OnBadImage, observer: Observer
 ) -> "tuple[Store, str]":
     """Returns the data that calibrate and measure, and the split to measure on."""
     from alexnet.data.open import default_split, open_data, source_of

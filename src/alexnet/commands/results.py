@@ -54,13 +54,13 @@ class Trained(Record, frozen=True, kw_only=True):
         run: The run folder.
         complete: Whether it was trained to its end.
         evaluation: Errors of a complete training; in JSON beside `run` and `complete`.
-        source: The data, where resuming must be told them.
+        source: The data, as a user calls them.
     """
 
     run: str
     complete: bool
     evaluation: Evaluation | None = None
-    source: str | None = None
+    source: str
 
     def to_json(self, indent: int | None = 1) -> str:
         """Returns the record as one flat JSON object."""

@@ -2,23 +2,22 @@
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from alexnet import config
 from alexnet.commands.arguments import (
     TIMEOUT_S,
-    Amount,
-    Number,
+    About,
+    InputSize,
+    NewRun,
     OnBadImage,
-    Parallel,
-    Pixels,
-    Recipe,
-    RunPlace,
-    Seconds,
-    Source,
-    TrainingNumbers,
+    Place,
+    Timeout,
+    TrainingData,
     Variant,
-)
+    Watcher,
+    documented,
+)  # fmt: skip
 from alexnet.commands.results import Trained, left_out
 from alexnet.config import Train, Value
 from alexnet.errors import UsageError
@@ -32,50 +31,44 @@ if TYPE_CHECKING:
     from alexnet.team import Team
     from alexnet.training.loop import Training
 
-Planned = tuple[Train, str, "Run"]
-"""The settings of a training, its data as a user calls them, and its run folder."""
+RESUME = "run to continue from its last save; `data` then says where its pictures have moved to"
+PRECISION = "numbers to compute in; auto takes bf16 where the processor has it"
+PARALLEL = (
+    "how several processes under torchrun share the work: data shares the pictures of a batch; towers gives each of "
+    "two processes one tower; hybrid shares pictures among the convolutions and cuts fc6, fc7 and fc8"
+)
+SETTINGS = "any other setting of the recipe, such as learning_rate, batch_size, colour or smallest_crop"
 
 
+class Work(NamedTuple):
+    """A training to do: its settings, its data as a user calls them, its run folder, and whether that is there."""
+
+    settings: Train
+    source: str
+    run: "Run"
+    is_resumed: bool
+
+
+@documented
 def train(
-    recipe: Recipe | None = None,
+    recipe: Annotated[str, About("RECIPE", f"settings to start from: {', '.join(config.RECIPES)}")] | None = None,
     *,
-    data: Source | None = None,
-    out: RunPlace | None = None,
-    resume: RunPlace | None = None,
+    data: TrainingData | None = None,
+    out: NewRun | None = None,
+    resume: Annotated[Place, About("RUN", RESUME)] | None = None,
     variant: Variant | None = None,
-    epochs: Amount | None = None,
-    steps: Number | None = None,
-    seed: Number | None = None,
-    input_size: Pixels | None = None,
-    precision: TrainingNumbers | None = None,
-    parallel: Parallel | None = None,
-    timeout: Seconds = TIMEOUT_S,
+    epochs: Annotated[float, About("E", "passes over the training pictures")] | None = None,
+    steps: Annotated[int, About("N", "updates, instead of epochs")] | None = None,
+    seed: Annotated[int, About("S", "seed of weights, order, crops, colour and dropout")] | None = None,
+    input_size: InputSize | None = None,
+    precision: Annotated[Literal["auto", "bf16", "float32"], About(None, PRECISION)] | None = None,
+    parallel: Annotated[Literal["data", "towers", "hybrid"], About(None, PARALLEL)] | None = None,
+    timeout: Timeout = TIMEOUT_S,
     on_bad_image: OnBadImage = "skip",
-    observer: Observer | None = None,
-    **settings: Value,
+    observer: Watcher = None,
+    **settings: Annotated[Value, About("NAME=VALUE", SETTINGS)],
 ) -> Trained:
     """Trains a network on a source of pictures, or resumes a run; then tests it and writes its report.
-
-    Args:
-        recipe: Which settings to start from: paper, modern, demo, large-batch, or the name of a network for CIFAR-10.
-        data: A folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of
-            those; the folder of the ILSVRC-2012 archives; a CIFAR python archive; solar-cells, which the extra of that
-            name installs; a packed store, or its http(s)://, s3:// or gs:// address.
-        out: Run folder to make.
-        resume: Run to continue from its last save. `data` then says where its pictures have moved to.
-        variant: Which network; the recipe's own by default. See `alexnet summary --help`.
-        epochs: Passes over the training pictures.
-        steps: Updates, instead of epochs.
-        seed: Seed of weights, order, crops, colour and dropout.
-        input_size: Side of the crops the network sees, pixels.
-        precision: Numbers to compute in; auto takes bf16 where it is fast.
-        parallel: How several processes under torchrun share the work. data shares the pictures of a batch; towers
-            gives each of two processes one tower; hybrid shares pictures among the convolutions and cuts fc6, fc7 and
-            fc8.
-        timeout: Seconds after which a process of a team that does not come or answer is given up.
-        on_bad_image: skip lists a picture that cannot be read in the quarantine, stop ends with it.
-        observer: Is told how it goes, and may stop it.
-        settings: Any other setting of the recipe, such as learning_rate, batch_size, colour or smallest_crop.
 
     Raises:
         UsageError: An argument is missing, or a setting does not fit the others, the data or the machine.
@@ -85,47 +78,33 @@ def train(
         TeamError: A process of the team ended or hangs.
     """
     from alexnet import machine
-    from alexnet.data.open import open_data
     from alexnet.meeting import assemble
-    from alexnet.models.variants import stored_size
-    from alexnet.training import plan
 
     machine.keep_memory()
     observer = observer or Display()
     named = {"variant": variant, "epochs": epochs, "steps": steps, "seed": seed}
     named |= {"input_size": input_size, "precision": precision}
-    changes = {**settings, **{name: value for name, value in named.items() if value is not None}}
+    changes = settings | {name: value for name, value in named.items() if value is not None}
     with assemble(parallel, timeout) as team:
         if resume is None:
-            chosen, source, run = _new(recipe, data, out, changes)
+            work = _new(recipe, data, out, changes)
         else:
-            chosen, source, run = _old(resume, data, recipe or out or changes, team)
-        plan.check(chosen)
-        if resume is None and team.is_first and not team.goes_on:
-            run.check_new()
-        side = chosen.stored_size or stored_size(chosen.variant, chosen.input_size)
-        store = open_data(source, size=side, on_bad_image=on_bad_image, observer=observer)
-        if team.is_first:
-            for line in left_out(store.quarantine):
-                observer.notice(f"alexnet: {line}")
-            if store.ignored:
-                observer.notice(f"alexnet: files ignored: {store.ignored} (hidden, or of a kind that is not read)")
-        opened = _opened(run, chosen, store, source, observer, team, is_resumed=resume is not None)
-        with interruptible(observer, team.is_first, team.everyone.count == 1), opened as training:
+            work = _old(resume, data, recipe or out or changes, team)
+        store = _pictures(work, on_bad_image, observer, team)
+        with interruptible(observer, team), _begun(work, store, observer, team) as training:
             is_complete = training.run()
-    if not team.is_first or not is_complete:
-        from alexnet.data.remote import is_remote
-
-        return Trained(run=str(run.folder), complete=is_complete, source=source if is_remote(source) else None)
-    return Trained(run=str(run.folder), complete=True, evaluation=_test(run, store, chosen, observer))
+    is_done = team.is_first and is_complete
+    evaluation = _test(work, store, observer) if is_done else None
+    return Trained(run=str(work.run.folder), complete=is_complete, evaluation=evaluation, source=work.source)
 
 
-def demo(*, out: RunPlace = "runs/demo", observer: Observer | None = None) -> Trained:
+@documented
+def demo(
+    *,
+    out: Annotated[Place, About("RUN", "run folder to make or continue")] = "runs/demo",
+    observer: Watcher = None,
+) -> Trained:
     """Trains on photographs of solar cells, or goes on with it, and compares with what was published.
-
-    Args:
-        out: Run folder to make or continue.
-        observer: Is told how it goes, and may stop it.
 
     Raises:
         DataError: The photographs are not installed, or the disk is full.
@@ -137,7 +116,7 @@ def demo(*, out: RunPlace = "runs/demo", observer: Observer | None = None) -> Tr
     return train("demo", data="solar-cells", out=out, observer=observer)
 
 
-def _new(recipe: str | None, data: Source | None, out: RunPlace | None, changes: dict[str, Value]) -> Planned:
+def _new(recipe: str | None, data: Place | None, out: Place | None, changes: dict[str, Value]) -> Work:
     from alexnet.data.open import from_anywhere, refuse_inside
     from alexnet.run import Run
 
@@ -145,17 +124,17 @@ def _new(recipe: str | None, data: Source | None, out: RunPlace | None, changes:
         raise UsageError("`epochs` and `steps` are two ways to say how long a training is: give one of them")
     if recipe is None:
         raise UsageError("train needs a RECIPE, for instance modern")
-    chosen = config.change(config.recipe(recipe), changes)
+    settings = config.change(config.recipe(recipe), changes)
     if data is None:
         raise UsageError("train needs `data`, for instance `data=~/pictures`")
     if out is None:
         raise UsageError("train needs `out`, for instance `out=runs/mine`")
     source = from_anywhere(data)
     refuse_inside(Path(out), source)
-    return chosen, source, Run(out)
+    return Work(settings, source, Run(out), is_resumed=False)
 
 
-def _old(resume: RunPlace, data: Source | None, others: object, team: "Team") -> Planned:
+def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Work:
     from alexnet.data.open import from_anywhere, source_of
     from alexnet.run import Run
 
@@ -165,20 +144,39 @@ def _old(resume: RunPlace, data: Source | None, others: object, team: "Team") ->
     description = team.tell(run.description() if team.is_first else None)
     if description is None or description.settings is None:
         raise UsageError(f"{run.folder} was converted, not trained here: there is nothing to resume")
-    return description.settings, source_of(description.data) if data is None else from_anywhere(data), run
+    source = source_of(description.data) if data is None else from_anywhere(data)
+    return Work(description.settings, source, run, is_resumed=True)
 
 
-def _opened(
-    run: "Run", settings: Train, store: "Store", source: str, observer: Observer, team: "Team", is_resumed: bool
-) -> "AbstractContextManager[Training]":
+def _pictures(work: Work, on_bad_image: OnBadImage, observer: Observer, team: "Team") -> "Store":
+    """Opens the data, after everything that can be refused without them was looked at."""
+    from alexnet.data.open import open_data
+    from alexnet.models.variants import stored_size
+    from alexnet.training import plan
+
+    settings = work.settings
+    plan.check(settings)
+    if team.is_first and not (work.is_resumed or team.goes_on):
+        work.run.check_new()
+    side = settings.stored_size or stored_size(settings.variant, settings.input_size)
+    store = open_data(work.source, size=side, on_bad_image=on_bad_image, observer=observer)
+    if team.is_first:
+        for line in left_out(store.quarantine):
+            observer.notice(f"alexnet: {line}")
+        if store.ignored:
+            observer.notice(f"alexnet: files ignored: {store.ignored} (hidden, or of a kind that is not read)")
+    return store
+
+
+def _begun(work: Work, store: "Store", observer: Observer, team: "Team") -> "AbstractContextManager[Training]":
     from alexnet.training import loop
 
-    if is_resumed:
-        return loop.resume(store, run, observer, team)
-    return loop.begin(settings, store, source, run, observer, team, goes_on=team.goes_on)
+    if work.is_resumed:
+        return loop.resume(store, work.run, observer, team)
+    return loop.begin(work.settings, store, work.source, work.run, observer, team, goes_on=team.goes_on)
 
 
-def _test(run: "Run", store: "Store", settings: Train, observer: Observer) -> "Evaluation":
+def _test(work: Work, store: "Store", observer: Observer) -> "Evaluation":
     """Measures a finished run with its best weights and writes its report."""
     from alexnet.data.open import default_split
     from alexnet.evaluation.classifier import load
@@ -186,8 +184,8 @@ def _test(run: "Run", store: "Store", settings: Train, observer: Observer) -> "E
     from alexnet.pages.report import write_report
 
     observer.began("evaluating")
-    classifier = load(run.folder, numbers=settings.precision)
+    classifier = load(work.run.folder, numbers=work.settings.precision)
     evaluation, examples = evaluate([classifier], store, default_split(store), observer=observer)
-    run.put(evaluation, examples)
-    write_report(run.folder)
+    work.run.put(evaluation, examples)
+    write_report(work.run.folder)
     return evaluation

@@ -9,17 +9,19 @@ from msgspec import structs
 
 from alexnet.commands.arguments import (
     TIMEOUT_S,
+    About,
+    Kind,
     Network,
     Numbers,
     OnBadImage,
-    Picture,
+    OwnData,
     Place,
-    RunPlace,
-    Seconds,
-    Source,
     Split,
+    Timeout,
     Views,
-)
+    Watcher,
+    documented,
+)  # fmt: skip
 from alexnet.commands.results import Precisions, Predictions, Unkept, Written
 from alexnet.errors import DataError, UsageError
 from alexnet.observer import Observer
@@ -30,33 +32,25 @@ if TYPE_CHECKING:
     from alexnet.team import Team
 
 
+NUMBERS = "numbers to compute in, joined by commas: auto, float32, bf16, int8; several show what each costs"
+
+
+@documented
 def evaluate(
-    runs: Sequence[Network],
+    runs: Annotated[Sequence[Place], About("RUN", "run folders or weight files; several are averaged")],
     *,
-    data: Source | None = None,
+    data: OwnData | None = None,
     split: Split | None = None,
     views: Views = 1,
-    precision: Sequence[Numbers] = ("auto",),
-    timeout: Seconds = TIMEOUT_S,
+    precision: Annotated[Sequence[Kind], About("P,...", NUMBERS)] = ("auto",),
+    timeout: Timeout = TIMEOUT_S,
     on_bad_image: OnBadImage = "skip",
-    observer: Observer | None = None,
+    observer: Watcher = None,
 ) -> Evaluation | Precisions:
     """Measures top-1 and top-5 error of one run, or of several averaged.
 
-    Of a single run that is measured on its own data, the result goes into the run folder and its report.
-
-    Args:
-        runs: Run folders or weight files; several are averaged.
-        data: What to test on; what the run was trained with by default.
-        split: val, test, train+val, ...; val by default, else test.
-        views: 1 takes the centre, 10 the paper's ten.
-        precision: Numbers to compute in; several print what each costs.
-        timeout: Under torchrun: seconds after which a process that does not come or answer is given up.
-        on_bad_image: skip lists a picture that cannot be read in the quarantine, stop ends with it.
-        observer: Is told how many pictures are done.
-
-    Returns:
-        The evaluation, or `Precisions` where there are several kinds of numbers.
+    Of a single run that is measured on its own data, the result goes into the run folder and its report. Several kinds
+    of numbers give `Precisions`, one gives an evaluation.
 
     Raises:
         UsageError: There is no such split, or the networks fit neither each other nor the data.
@@ -79,26 +73,18 @@ def evaluate(
     return results[0] if len(results) == 1 else Precisions(precisions=tuple(results))
 
 
+@documented
 def predict(
     run: Network,
-    images: Sequence[Picture],
+    images: Annotated[Sequence[Place], About("IMAGE|FOLDER", "pictures, or folders of them")],
     *,
     precision: Numbers = "auto",
-    top: Annotated[int, "K"] = 5,
+    top: Annotated[int, About("K", "classes to name")] = 5,
     views: Views = 1,
-    timeout: Seconds = TIMEOUT_S,
-    observer: Observer | None = None,
+    timeout: Timeout = TIMEOUT_S,
+    observer: Watcher = None,
 ) -> Predictions:
-    """Names what is on pictures.
-
-    Args:
-        run: Run folder or weight file.
-        images: Pictures, or folders of them.
-        precision: Numbers to compute in.
-        top: Classes to name.
-        views: 1 takes the centre, 10 the paper's ten.
-        timeout: Under torchrun: seconds after which a process that does not come or answer is given up.
-        observer: Is told of every picture as soon as it is named.
+    """Names what is on pictures; the observer is told of every picture as soon as it is named.
 
     Raises:
         UsageError: There is no such picture, a folder holds none, or `top` is below 1.
@@ -120,11 +106,9 @@ def predict(
     return Predictions(run=str(run), views=views, images=tuple(answers))
 
 
-def report(run: RunPlace) -> Written:
+@documented
+def report(run: Annotated[Place, About("RUN", "run folder")]) -> Written:
     """Writes a run's report: one HTML page that needs nothing else.
-
-    Args:
-        run: Run folder.
 
     Raises:
         UsageError: The folder does not exist, or cannot be written.
@@ -142,7 +126,7 @@ def _several(places: Sequence[Place] | Place) -> list[Place]:
 
 def _measure(
     runs: Sequence[Place],
-    data: Source | None,
+    data: Place | None,
     split: str | None,
     views: int,
     numbers: str,
