@@ -1,4 +1,4 @@
-"""The floors of docs/architecture.md: a module imports from its own floor or from lower ones."""
+"""The floors of docs/explanation/architecture.md: a module imports from its own floor or from lower ones."""
 
 import ast
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_every_part_stands_on_a_floor():
 
 
 def test_the_document_draws_the_floors_as_they_are():
-    text = (Path(__file__).parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "docs/explanation/architecture.md").read_text(encoding="utf-8")
     drawing = text.split("**Floors.**")[1].split("```")[1].strip().splitlines()
     names = [set(line.split("    ")[0].split()) for line in drawing]
     assert names[::-1] == [floor - {"__init__", "__main__"} for floor in FLOORS]

@@ -219,7 +219,7 @@ def test_the_house_has_not_grown(figures, name):
 
 
 def test_the_document_names_the_functions_between_the_shell_and_backward():
-    text = (Path(__file__).parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "docs/explanation/architecture.md").read_text(encoding="utf-8")
     sentence = text.split("From the shell to `backward` a training passes through ")[1].split("\n\n")[0]
     names = re.findall(r"`([\w.]+)`", sentence)
     assert sentence.split()[0] == str(len(names))

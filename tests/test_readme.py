@@ -13,13 +13,24 @@ from alexnet.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LINES = [
-    line.split("#")[0].strip()
-    for block in re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    for line in block.splitlines()
-]
-COMMANDS = [line for line in LINES if line.startswith("alexnet ")]
-PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+
+
+def lines(text):
+    """The lines of a document's plain blocks, without comments."""
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+def commands(text):
+    return [line for line in lines(text) if line.startswith("alexnet ")]
+
+
+def python(text):
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+LINES, COMMANDS, PYTHON = lines(README), commands(README), python(README)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +44,7 @@ def home(make_folder, tmp_path_factory):
         for name, recipe in config.RECIPES.items():
             patch.setitem(config.RECIPES, name, replace(recipe, **small))
         patch.chdir(home)
+        patch.setenv("HOME", str(home))
         for line in COMMANDS:
             main([word.replace("~", str(home)) for word in shlex.split(line)[1:]])
         yield home
@@ -43,12 +55,30 @@ def test_the_commands_train_and_report(home):
     assert (home / "runs/mine/report.html").is_file()
 
 
-@pytest.mark.parametrize("lines", PYTHON)
-def test_the_python_runs_as_it_stands(home, lines):
+def test_the_python_runs_as_it_stands(home):
     names = {"images": torch.zeros(1, 3, 227, 227)}
-    exec(lines, names)
+    exec("".join(PYTHON), names)
+    assert names["trained"].complete
     assert names["features"].shape == (1, 4096)
     assert names["probabilities"].shape == (1, 3)
+
+
+def test_the_tutorial_runs_as_it_stands(home, capsys):
+    """All but the demo, which takes minutes, and `doctor`, which measures."""
+    for line in commands(TUTORIAL):
+        if line.split()[1] not in ("demo", "doctor", "train"):
+            main([word.replace("~", str(home)) for word in shlex.split(line)[1:]])
+    exec("".join(python(TUTORIAL)), {})
+    assert "of 6 pictures are named wrongly" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "document", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda path: path.name
+)
+def test_every_link_inside_the_repository_leads_somewhere(document):
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if not re.match(r"https?:|mailto:|#", target):
+            assert (document.parent / target.partition("#")[0]).exists(), target
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("make ")])

@@ -14,9 +14,9 @@ from alexnet.models.create import create
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(alexnet.__file__).parent
-ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 TREES = {
     path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -145,7 +145,7 @@ def test_the_readme_counts_parameters_and_multiply_adds_as_the_program_does(alex
 
 
 def test_a_compressed_file_is_decoded_without_torch():
-    said = (ROOT / "docs/compressed-format.md").read_text(encoding="utf-8")
+    said = (ROOT / "docs/reference/compressed-format.md").read_text(encoding="utf-8")
     assert "need numpy and msgspec alone" in said
     program = "import sys\n"
     program += "from alexnet.weights import huffman, sparse\nprint({'torch', 'PIL', 'safetensors'} & {*sys.modules})"

@@ -1,4 +1,4 @@
-"""docs/claims.md: its commands are ours, and its tables say what the program does."""
+"""docs/how-to/claims.md: its commands are ours, and its tables say what the program does."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from alexnet.claims.race import RATES
 from alexnet.claims.table import CLAIMS
 from alexnet.cli.parser import parser
 
-PAGE = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "claims.md").read_text(encoding="utf-8")
 COMMANDS = [
     line
     for block in re.findall(r"^```\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The commands of docs/imagenet.md, run in their order on a stand-in in ImageNet's own layout."""
+"""The commands of docs/how-to/imagenet.md, run in their order on a stand-in in ImageNet's own layout."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from standin import TRUTH, write_archives
 from alexnet.cli import main
 from alexnet.progress import Display
 
-PAGE = Path(__file__).parents[2] / "docs" / "imagenet.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "imagenet.md"
 BLOCKS = re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines()]
 

@@ -81,7 +81,7 @@ def test_a_round_trip_keeps_every_bit(saved):
 
 
 def test_the_document_is_enough_to_read_one_tensor(saved):
-    """conv2 by hand, as docs/compressed-format.md says."""
+    """conv2 by hand, as docs/reference/compressed-format.md says."""
     data = saved.read_bytes()
     at = 12 + int.from_bytes(data[8:12], "little")
     parts = json.loads(data[12:at])["parts"]

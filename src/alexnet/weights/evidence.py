@@ -21,7 +21,7 @@ from alexnet.records import Header, Probe
 
 TOLERANCE = 1e-3
 """Of the norm of the outputs. Threads, layouts and kernels move them by 2e-6; an alpha of the normalisation taken in
-another convention, a mean off by one, or weights rounded to bf16 by more than this (docs/weights.md)."""
+another convention, a mean off by one, or weights rounded to bf16 by more than this (docs/how-to/weights.md)."""
 
 _FILTERS = 0.2
 """Correlation of neighbouring weights of conv1: of the smallest network's noise it stays below, of filters above."""

@@ -1,4 +1,4 @@
-"""Decodes the canonical Huffman codes of compressed files of format 1 (docs/compressed-format.md).
+"""Decodes the canonical Huffman codes of compressed files of format 1 (docs/reference/compressed-format.md).
 
 A stream is cut into chunks of `CHUNK` symbols, and the bits of each chunk stand beside it. So all chunks can be decoded
 at once, one symbol of each in a step.

@@ -5,7 +5,7 @@
 header           a JSON object; `parts` lists what follows
 parts            one after the other, each coded as its entry says
 
-Described in docs/compressed-format.md.
+Described in docs/reference/compressed-format.md.
 """
 
 import json
