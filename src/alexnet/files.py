@@ -63,7 +63,8 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
                 _let_go(file)
                 unfinished.unlink(missing_ok=True)
                 raise
-        _sync(path.parent)
+        if os.name == "posix":  # elsewhere a directory cannot be opened, nor need be
+            _sync(path.parent)
 
 
 def _alone_at(path: Path) -> BinaryIO:
@@ -97,12 +98,9 @@ def _let_go(file: BinaryIO) -> None:
 
 
 def _lock(handle: int, wait: bool = True) -> None:
-    """Locks a file or directory until it is closed; the system frees the lock of a killed program.
+    """Locks a file or directory until it is closed; raises BlockingIOError instead of waiting where `wait` is false.
 
     Some network disks have no locks; there nothing is locked.
-
-    Raises:
-        BlockingIOError: Another program holds the lock, and `wait` is false.
     """
     # The package filelock fails on disks without locks (ENOLCK, EOPNOTSUPP), or leaves a marker there that outlives a
     # killed program (ENOSYS). It cannot lock a directory, and leaves a lock file in the user's folders.
@@ -118,20 +116,19 @@ def _lock(handle: int, wait: bool = True) -> None:
 
 
 def _sync(directory: Path) -> None:
-    if os.name == "posix":  # elsewhere a directory cannot be opened, nor need be
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
 def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
-    """Keeps other programs out of the directory.
+    """Keeps other programs out of an existing directory; the system ends that with the program, even a killed one.
 
     Args:
-        directory: An existing directory.
+        directory: The directory.
         or_else: What the error says after the directory's name if another program is in it; None waits instead.
 
     Raises:
@@ -163,10 +160,8 @@ def plain_errors(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(
-                f"the disk of {directory} is full: free some space and run it again; what was finished is kept"
-            ) from error
+            remedy = "free some space and run it again; what was finished is kept"
+            raise DataError(f"the disk of {directory} is full: {remedy}") from error
         if error.errno in _WRONG_PLACE:
-            reason = f"cannot be written ({error.strerror})"
-            raise UsageError(f"{directory} {reason}: choose another folder") from error
+            raise UsageError(f"{directory} cannot be written ({error.strerror}): choose another folder") from error
         raise

@@ -19,11 +19,7 @@ class Unreachable(OSError):
 
 
 class Web:
-    """A client; safe between threads.
-
-    Args:
-        connections: How many to keep open to each server.
-    """
+    """A client that keeps `connections` open to each server; safe between threads."""
 
     def __init__(self, connections: int = 1) -> None:
         self._connections = connections
@@ -43,12 +39,13 @@ class Web:
         Raises:
             Unreachable: No answer came, or not a whole one.
         """
+        timeout = Timeout(connect=timeout_s, read=timeout_s)
         try:
             return self._pool(url).request(
                 "GET",
                 url,
                 headers=headers,
-                timeout=Timeout(connect=timeout_s, read=timeout_s),
+                timeout=timeout,
                 retries=_ONCE,
                 preload_content=not is_streamed,
                 decode_content=False,
@@ -57,8 +54,7 @@ class Web:
             raise Unreachable(why(error)) from error
 
     def _pool(self, url: str) -> PoolManager:
-        parts = urlsplit(url)
-        proxies = getproxies()
+        parts, proxies = urlsplit(url), getproxies()
         is_direct = proxy_bypass(parts.netloc.rpartition("@")[2])
         proxy = "" if is_direct else proxies.get(parts.scheme) or proxies.get("all") or ""
         if proxy not in self._pools:

@@ -17,7 +17,7 @@ from alexnet.claims.comparison import Comparison
 from alexnet.claims.experiment import Experiment
 from alexnet.claims.laboratory import Stopped
 from alexnet.claims.table import CLAIMS
-from alexnet.data.derived import from_store
+from alexnet.data.open import from_store
 from alexnet.data.pack import pack
 from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError

@@ -505,7 +505,7 @@ def test_the_demo_trains_compares_and_goes_on(alexnet, make_folder, tmp_path, mo
     small = {"variant": "toy", "input_size": 67, "batch_size": 4, "epochs": 2, "precision": "float32"}
     monkeypatch.setitem(config.RECIPES, "demo", replace(config.RECIPES["demo"], **small))
     folder = make_folder(tmp_path / "cells", {"red": 8, "blue": 4})
-    monkeypatch.setattr("alexnet.data.solar.open_solar_cells", lambda seed: open_source(folder, seed=seed))
+    monkeypatch.setattr("alexnet.data.sources.open_solar_cells", lambda seed: open_source(folder, seed=seed))
     code, out, err = alexnet("demo", "--out", tmp_path / "demo")
     assert code == 0, err
     assert "always the larger class" in out

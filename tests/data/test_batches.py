@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet.data.batches import indices, order, prefetch
+from alexnet.data.feed import indices, order
+from alexnet.data.prefetch import prefetch
 
 
 def end_to_end(seed, batch_size, count, epochs):
@@ -50,7 +51,7 @@ def test_a_batch_of_a_huge_split_is_quick():
 
 
 def prefetch_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
 def in_time(function, seconds=10):

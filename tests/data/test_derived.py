@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet.data.derived import from_store, subset
-from alexnet.data.open import cache_directory
+from alexnet.data.open import cache_directory, from_store, subset
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
 from alexnet.errors import UsageError

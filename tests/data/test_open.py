@@ -5,7 +5,6 @@ import pytest
 from pictures import encoded, tree
 
 from alexnet.data.decode import load
-from alexnet.data.derived import warped
 from alexnet.data.open import (
     cache_directory,
     check_square,
@@ -14,6 +13,7 @@ from alexnet.data.open import (
     open_undecoded,
     refuse_inside,
     source_of,
+    warped,
 )
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
@@ -146,9 +146,9 @@ def test_val_is_measured_by_default_or_else_test(small, tmp_path):
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (None, "the run does not say what it was trained with: name its data"),
-        (Dataset(), "the run does not say what it was trained with: name its data"),
-        (Dataset(source="https://host/store"), "trained with https://host/store: name https://host/store as the data"),
+        (None, "the run does not say what it was trained with; give `data`"),
+        (Dataset(), "the run does not say what it was trained with; give `data`"),
+        (Dataset(source="https://host/store"), "trained with https://host/store; give `data=https://host/store`"),
     ],
 )
 def test_a_run_that_does_not_say_its_data_or_names_an_address_is_refused(data, why):

@@ -19,11 +19,11 @@ from pictures import encoded, photograph, tree
 from PIL import Image
 
 from alexnet import files as disk
-from alexnet.data import commit, shards
+from alexnet.data import commit
 from alexnet.data import pack as packing
 from alexnet.data.decode import load
 from alexnet.data.listing import Listing
-from alexnet.data.manifest import is_store
+from alexnet.data.manifest import is_store, shard_name
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
 from alexnet.errors import BadImage, DataError, UsageError
@@ -127,7 +127,7 @@ def test_finished_shards_are_kept_and_a_damaged_one_is_redone(source, tmp_path, 
     (tmp_path / "store/train-000001.tar").write_bytes(b"damage")
     redone = []
     write = packing._write_shard
-    monkeypatch.setattr(packing, "_write_shard", lambda *a: redone.append(shards.shard_name(*a[2:4])) or write(*a))
+    monkeypatch.setattr(packing, "_write_shard", lambda *a: redone.append(shard_name(*a[2:4])) or write(*a))
     pack(source, tmp_path / "store", size=16)
     assert redone == ["train-000001.tar", "train-000002.tar", "val-000000.tar", "val-000001.tar"]
     pack(source, tmp_path / "fresh", size=16)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from alexnet.data import commit, shards
+from alexnet.data import commit
 from alexnet.data.manifest import is_store
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.data.store import Store
+from alexnet.data.store import INDEX, Store
 from alexnet.errors import DataError
 
 
@@ -203,7 +203,7 @@ def test_an_index_that_points_beyond_the_store_is_refused(source, tmp_path, fiel
 
 @pytest.mark.parametrize("name", ["train.index.npy", "mean_image.npy"])
 @pytest.mark.parametrize(
-    "array", [np.zeros(9), np.zeros((9, 1), shards.INDEX), np.zeros((8, 8, 3), np.float32), np.array([{}])]
+    "array", [np.zeros(9), np.zeros((9, 1), INDEX), np.zeros((8, 8, 3), np.float32), np.array([{}])]
 )
 def test_an_array_of_another_kind_is_refused(source, tmp_path, name, array):
     packed = pack(source, tmp_path / "store", size=16)
@@ -249,7 +249,7 @@ def test_a_shard_that_shrinks_after_opening_is_named(source, tmp_path):
 
 
 def test_few_shards_are_open_at_once_and_old_views_stay_good(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "OPEN_SHARDS", 1)
+    monkeypatch.setattr("alexnet.data.store.OPEN_SHARDS", 1)
     train = pack(source, tmp_path / "store", size=16).splits["train"]
     views = [train.jpeg(i) for i in range(9)]
     assert len(train._shards._views) == 1
@@ -257,7 +257,7 @@ def test_few_shards_are_open_at_once_and_old_views_stay_good(source, tmp_path, m
 
 
 def test_threads_read_the_same_pictures(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "OPEN_SHARDS", 1)
+    monkeypatch.setattr("alexnet.data.store.OPEN_SHARDS", 1)
     train = pack(source, tmp_path / "store", size=16).splits["train"]
     alone = [train.read(i) for i in range(9)]
     with ThreadPoolExecutor(4) as pool:

@@ -342,6 +342,6 @@ def test_the_solar_cells_are_split_by_the_published_labels():
 
 
 def test_missing_solar_cells_say_how_to_get_them(monkeypatch):
-    monkeypatch.setattr("alexnet.data.solar.find_spec", lambda name: None)
+    monkeypatch.setattr("alexnet.data.sources.find_spec", lambda name: None)
     with pytest.raises(AlexNetError, match=r"pip install 'alexnet\[solar-cells\]'"):
         open_source("solar-cells")

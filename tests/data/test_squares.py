@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.data import decode, derived
+from alexnet.data import decode
+from alexnet.data.open import warped
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
 
@@ -26,9 +27,9 @@ def test_a_square_is_the_centre_unless_it_is_to_be_warped(tmp_path):
 
 def test_a_warped_source_gives_what_load_gives_and_is_another_source(pictures, tmp_path):
     source = open_source(pictures)
-    warped = derived.warped(source, 50)
+    squares = warped(source, 50)
     listing = source.splits["train"]
-    ours = decode.load(warped.splits["train"].read(3), "x", 50)
+    ours = decode.load(squares.splits["train"].read(3), "x", 50)
     assert np.array_equal(ours, decode.load(listing.read(3), "x", 50, "warp"))
-    assert warped.fingerprint != source.fingerprint
-    assert "both sides resized" in pack(warped, tmp_path / "store", size=50).decoding
+    assert squares.fingerprint != source.fingerprint
+    assert "both sides resized" in pack(squares, tmp_path / "store", size=50).decoding

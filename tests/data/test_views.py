@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet.data.views import views
+from alexnet.data.augment import views
 from alexnet.errors import UsageError
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from alexnet import config, records
 from alexnet.data.augment import augment, draw
-from alexnet.data.batches import indices
+from alexnet.data.feed import indices
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
 from alexnet.errors import CheckpointError, DataError, TrainingError, UsageError

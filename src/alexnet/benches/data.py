@@ -23,13 +23,11 @@ from alexnet.benches.train import TWO_TOWER, made_up_batch
 from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.augment import augment, draw
-from alexnet.data.batches import indices
-from alexnet.data.feed import Batch, Feed
+from alexnet.data.feed import Batch, Feed, indices
 from alexnet.data.pack import pack
 from alexnet.data.pictures import MEMORY_BUDGET
-from alexnet.data.shards import EXAMPLES_PER_SHARD
 from alexnet.data.sources import open_source
-from alexnet.data.store import Store
+from alexnet.data.store import EXAMPLES_PER_SHARD, Store
 from alexnet.models.create import create
 from alexnet.seeds import generator
 from alexnet.training.step import Step

@@ -16,8 +16,7 @@ from PIL import Image
 from alexnet.data.folders import PICTURES
 from alexnet.data.manifest import MANIFEST, MEAN_IMAGE, File, is_store, read_manifest, shard_name
 from alexnet.data.open import open_undecoded
-from alexnet.data.shards import EXAMPLES_PER_SHARD
-from alexnet.data.store import Store
+from alexnet.data.store import EXAMPLES_PER_SHARD, Store
 from alexnet.files import from_home
 from alexnet.seeds import generator
 

@@ -1,10 +1,10 @@
 """The lecture's augmentation: random crops, reflections and PCA colour, draws apart from transforms.
 
 `draw` rolls the dice for a whole batch; `augment` is pure and turns stored pictures into the network's input. Test
-views go the same way with fixed draws (`data/views.py`).
+views go the same way with fixed draws.
 
 Crops and reflections: a 224-pixel window has 32 x 32 places in a 256-pixel picture (the paper's count; the source's
-offsets 0..32 give 33 x 33), times 2 for the mirror image: 2048.
+offsets 0..32 make 33 x 33), times 2 for the mirror image: 2048.
 """
 
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Draws:
     """What was drawn for each picture of a batch.
 
     Attributes:
-        crops: (N,) of `CROP`: a square in pixels of the stored picture, and flags of `turn`: mirrored, upside
-            down, then transposed.
-        shifts: (N, 3) added to R, G, B, in 0..255.
-        gains: (N,) that pixels are multiplied by at the end.
+        crops: (N,) of `CROP`: a square in pixels of the stored picture; `turn` has flags: mirrored, upside down, then
+            transposed.
+        shifts: (N, 3), added to R, G, B, in 0..255.
+        gains: (N,), by which the pixels are multiplied at the end.
     """
 
     crops: NDArray[np.void]
@@ -48,20 +48,16 @@ class Draws:
 
 
 def draw(train: Train, covariance: NDArray[np.float64], step: int, stored: int, size: int) -> Draws:
-    """Draws crops, reflections and colour for the batch of one step.
+    """Draws crops, reflections and colour for the `train.batch_size` pictures of one step.
 
     Args:
         train: Settings, with the seed and the batch size.
         covariance: (3, 3) of RGB pixels in [0, 1] over the training split.
-        step: Which update it is for.
+        step: The number of the update.
         stored: Side of the stored pictures, pixels.
         size: Side of the network's input, pixels.
-
-    Returns:
-        Draws for `train.batch_size` pictures.
     """
-    dice = generator(train.seed, "augmentation", step)
-    count = train.batch_size
+    dice, count = generator(train.seed, "augmentation", step), train.batch_size
     crops = centre(count, stored, size)
     if train.crops:
         sides = size * np.sqrt(dice.uniform(train.smallest_crop**2, 1, count)) if train.smallest_crop < 1 else size
@@ -76,10 +72,7 @@ def draw(train: Train, covariance: NDArray[np.float64], step: int, stored: int, 
 
 
 def margin(stored: int, size: int) -> int:
-    """Returns the pixels above, and left of, the central crop of `size` pixels in a picture of `stored` pixels.
-
-    Where the rest is odd, the last pixel is below and right of it.
-    """
+    """Returns the pixels above and left of the central crop; where the rest is odd, one more is below and right."""
     return (stored - size) // 2
 
 
@@ -115,6 +108,35 @@ def colour_shifts(train: Train, covariance: NDArray[np.float64], normal: NDArray
     return shifts.astype(np.float32), 1 + train.colour_strength if train.colour == "source" else 1.0
 
 
+def views(count: int, number: int, stored: int, size: int, divide_pixels_by: float) -> list[Draws]:
+    """Returns the fixed draws of each test view; the network's probabilities are averaged over them.
+
+    Args:
+        count: The number of pictures.
+        number: 1, the centre; or 10, the four corners and the centre, then their mirror images.
+        stored: Side of the stored pictures, pixels.
+        size: Side of the network's input, pixels.
+        divide_pixels_by: As in training.
+
+    Raises:
+        UsageError: `number` is neither 1 nor 10.
+
+    Source: paper section 4.1; order as in `--multiview-test` of the 2012 source.
+    """
+    if number not in (1, 10):
+        raise UsageError(f"there is 1 view (the centre) or 10 (corners, centre, mirrored), got {number}")
+    last, middle = stored - size, margin(stored, size)
+    corners = [(0, 0), (0, last), (middle, middle), (last, 0), (last, last)]
+    places = [(middle, middle, 0)] if number == 1 else [(*c, turn) for turn in (0, MIRROR) for c in corners]
+    still = np.zeros((count, 3), np.float32), np.full(count, 1 / divide_pixels_by, np.float32)
+    draws = []
+    for place in places:
+        crops = centre(count, stored, size)
+        crops["top"], crops["left"], crops["turn"] = place
+        draws.append(Draws(crops, *still))
+    return draws
+
+
 def augment(images: NDArray[np.uint8], draws: Draws, mean: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     """Turns stored pictures into the network's input, on the device of `mean`: bytes go over, arithmetic stays there.
 
@@ -140,10 +162,7 @@ def augment(images: NDArray[np.uint8], draws: Draws, mean: Tensor, size: int, dt
 
 
 def augment_tensor(images: Tensor, draws: Draws, mean: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """The same in tensor operations, on the device of `images` and `mean`.
-
-    Between pixels it blends linearly, pixel centres at half-integers.
-    """
+    """Does the same as `augment` in tensor operations; blends linearly, with pixel centres at half-integers."""
     top, left, side, turn = (torch.from_numpy(draws.crops[name].copy()).to(images.device) for name in CROP.names or ())
     shifts, gains = (torch.from_numpy(array).to(images.device) for array in (draws.shifts, draws.gains))
     pixels = images.float() - mean

@@ -51,15 +51,15 @@ def open_cifar(path: Path) -> Source:
     Raises:
         DataError: A file is missing or damaged, or is not what its name says.
     """
-    open_file = _folder_reader(path) if path.is_dir() else _archive_reader(path)
-    meta = "batches.meta" if open_file("batches.meta") else "meta"
+    read = _in_folder(path) if path.is_dir() else _in_archive(path)
+    meta = "batches.meta" if read("batches.meta") else "meta"
     names_key, labels_key, train, test = LAYOUTS[meta]
-    names = _unpickle(path, meta, open_file).get(names_key)
+    names = _unpickle(path, meta, read).get(names_key)
     classes = tuple(_text(name) for name in names if isinstance(name, str | bytes)) if isinstance(names, list) else ()
     if not isinstance(names, list) or not 2 <= len(set(classes)) == len(names):
         raise DataError(f"{path}: {meta} does not name the classes: fetch it again")
     splits = {
-        split: _listing([(file, _batch(path, file, open_file, labels_key, len(classes))) for file in files])
+        split: _listing({file: _batch(path, file, read, labels_key, len(classes)) for file in files})
         for split, files in (("train", train), ("test", test))
     }
     return Source(
@@ -76,11 +76,11 @@ def open_cifar(path: Path) -> Source:
 Reader = Callable[[str], bytes | None]
 
 
-def _folder_reader(folder: Path) -> Reader:
+def _in_folder(folder: Path) -> Reader:
     return lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
 
 
-def _archive_reader(path: Path) -> Reader:
+def _in_archive(path: Path) -> Reader:
     wanted = {name for meta, (_, _, train, test) in LAYOUTS.items() for name in (meta, *train, *test)}
     files = {}
     try:
@@ -96,9 +96,8 @@ def _archive_reader(path: Path) -> Reader:
     return files.get
 
 
-def _unpickle(path: Path, name: str, open_file: Reader) -> dict[str, object]:
-    data = open_file(name)
-    if data is None:
+def _unpickle(path: Path, name: str, read: Reader) -> dict[str, object]:
+    if (data := read(name)) is None:
         raise DataError(f"{path} has no file {name}: fetch it again")
     try:
         content, _ = pickles.read(memoryview(data))
@@ -116,9 +115,9 @@ def _text(name: str | bytes) -> str:
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
-def _batch(path: Path, name: str, open_file: Reader, labels_key: str, classes: int) -> Batch:
+def _batch(path: Path, name: str, read: Reader, labels_key: str, classes: int) -> Batch:
     """Returns pixels, uint8 (N, 32, 32, 3), and labels, int64 (N,)."""
-    content = _unpickle(path, name, open_file)
+    content = _unpickle(path, name, read)
     labels, data = content.get(labels_key), content.get("data")
     if not isinstance(labels, list) or not all(isinstance(each, int) and 0 <= each < classes for each in labels):
         raise DataError(f"{path}: {name} has no labels of the classes: fetch it again")
@@ -129,13 +128,9 @@ def _batch(path: Path, name: str, open_file: Reader, labels_key: str, classes: i
     return pixels.transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
 
 
-def _listing(batches: list[tuple[str, Batch]]) -> Listing:
-    names = Names()
-    for name, (_, labels) in batches:
-        for i in range(len(labels)):
-            names.append(f"{name}/{i:05d}.png".encode())
-    pixels = np.concatenate([batch[0] for _, batch in batches])
-    labels = np.concatenate([batch[1] for _, batch in batches])
+def _listing(batches: dict[str, Batch]) -> Listing:
+    names = Names(f"{name}/{i:05d}.png".encode() for name, (_, part) in batches.items() for i in range(len(part)))
+    pixels, labels = map(np.concatenate, zip(*batches.values(), strict=True))
     return Listing(labels, np.arange(len(labels)), names, lambda row: _png(pixels[row]))
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +25,7 @@ from alexnet.data.manifest import (
     names_name,
     shard_name,
 )
-from alexnet.data.shards import EXAMPLES_PER_SHARD, INDEX
+from alexnet.data.store import EXAMPLES_PER_SHARD, INDEX
 from alexnet.errors import DataError
 from alexnet.files import write
 from alexnet.records import Quarantined, read, to_json
@@ -63,8 +63,13 @@ class Job:
 
     @property
     def identity(self) -> str:
-        """The hash of everything that decides what the finished store holds."""
+        """As in `identity`."""
         return identity(self.source, self.size, self.quality)
+
+    @property
+    def total(self) -> int:
+        """The number of pictures of all splits."""
+        return sum(map(len, self.source.splits.values()))
 
     def part(self, shard: str) -> Path:
         """Returns the file in which the part of a shard is kept."""
@@ -100,8 +105,6 @@ class Part:
         product_sum: int64 (3, 3): the sum of every RGB pixel times its own transpose.
         index: `INDEX` records; `name_end` counts from the first name of the shard.
         names: uint8: the names, one after the other, UTF-8.
-        bad: The quarantined pictures.
-        file: Length and hash of the shard.
     """
 
     image_sum: npt.NDArray[np.uint32]
@@ -114,23 +117,15 @@ class Part:
     def dump(self) -> bytes:
         """Returns the content of the part's file."""
         buffer = BytesIO()
+        rest = np.frombuffer(to_json(_Account(self.bad, self.file), indent=None), np.uint8)
         np.savez_compressed(
-            buffer,
-            sums=self.image_sum,
-            products=self.product_sum,
-            index=self.index,
-            names=self.names,
-            rest=np.frombuffer(to_json(_Account(self.bad, self.file), indent=None), np.uint8),
+            buffer, sums=self.image_sum, products=self.product_sum, index=self.index, names=self.names, rest=rest
         )
         return buffer.getvalue()
 
     @classmethod
     def load(cls, path: Path, size: int) -> "Part":
-        """Reads a part's file.
-
-        Args:
-            path: The file.
-            size: Side of the pictures in pixels.
+        """Reads a part's file, of pictures of `size` pixels.
 
         Raises:
             DataError: The file is missing or damaged.
@@ -138,19 +133,13 @@ class Part:
         remedy = "run it again"
         try:
             with path.open("rb") as file, np.load(file) as saved:
-                sums, products, index, names, rest = (
-                    saved[name] for name in ("sums", "products", "index", "names", "rest")
-                )
+                arrays = [saved[name] for name in ("sums", "products", "index", "names", "rest")]
         except Exception as error:  # zipfile, zlib and numpy each raise errors of their own on damaged data
             raise DataError(f"{path} is damaged ({error}): {remedy}") from error
-        kinds = [(each.dtype, each.shape) for each in (sums, products, index, names, rest)]
-        if kinds != [
-            (np.dtype(np.uint32), (size, size, 3)),
-            (np.dtype(np.int64), (3, 3)),
-            (INDEX, (index.size,)),
-            (np.dtype(np.uint8), (names.size,)),
-            (np.dtype(np.uint8), (rest.size,)),
-        ]:
+        sums, products, index, names, rest = arrays
+        shapes = (size, size, 3), (3, 3), (index.size,), (names.size,), (rest.size,)
+        types = np.dtype(np.uint32), np.dtype(np.int64), INDEX, np.dtype(np.uint8), np.dtype(np.uint8)
+        if [(each.dtype, each.shape) for each in arrays] != list(zip(types, shapes, strict=True)):
             raise DataError(f"{path} holds other arrays than a part of size {size}: {remedy}")
         account = read(_Account, rest.tobytes(), path, DataError, remedy)
         return cls(sums, products, index, names, account.bad, account.file)
@@ -162,7 +151,7 @@ def commit(job: Job) -> None:
     Raises:
         DataError: A class has no good training picture, a split has no good picture, or a part was damaged meanwhile.
     """
-    splits = {split: _Whole.empty(job.size) for split in job.source.splits}
+    splits = {split: _Whole(job.size) for split in job.source.splits}
     for split, shard, _ in job.shards():
         name = shard_name(split, shard)
         splits[split].add(name, Part.load(job.part(name), job.size))
@@ -197,20 +186,15 @@ def commit(job: Job) -> None:
     write(job.directory / MANIFEST, manifest.to_json(), job.work)
 
 
-@dataclass
 class _Whole:
     """The parts of one split, added up in order."""
 
-    image_sum: npt.NDArray[np.uint64]
-    product_sum: npt.NDArray[np.int64]
-    indices: list[npt.NDArray[np.void]] = field(default_factory=list)
-    names: bytearray = field(default_factory=bytearray)
-    bad: list[Quarantined] = field(default_factory=list)
-    files: dict[str, File] = field(default_factory=dict)
-
-    @classmethod
-    def empty(cls, size: int) -> "_Whole":
-        return cls(np.zeros((size, size, 3), np.uint64), np.zeros((3, 3), np.int64))
+    def __init__(self, size: int) -> None:
+        self.image_sum, self.product_sum = np.zeros((size, size, 3), np.uint64), np.zeros((3, 3), np.int64)
+        self.indices: list[npt.NDArray[np.void]] = []
+        self.names = bytearray()
+        self.bad: list[Quarantined] = []
+        self.files: dict[str, File] = {}
 
     def add(self, shard: str, part: Part) -> None:
         index = part.index.copy()

@@ -60,18 +60,16 @@ _TURNS = {  # EXIF orientation -> (transpose, reverse rows, reverse columns)
 
 
 def load(data: bytes, name: str, size: int, square: Square = "centre") -> Pixels:
-    """Decodes a picture and makes it square, the fastest way.
+    """Returns a picture, made square the fastest way: uint8 (size, size, 3), RGB.
+
+    A JPEG of at least four times `size` whose centre is taken is shrunk inside its DCT first, by two or more but never
+    below twice `size`, so that the antialiased resize still decides every pixel.
 
     Args:
         data: The bytes of a picture file.
         name: What errors call the picture.
         size: Side of the result in pixels.
         square: `centre` for `fit`, `warp` for `warp`.
-
-    Returns:
-        uint8 (size, size, 3), RGB. A JPEG of at least four times `size` whose centre is taken is shrunk inside its
-        DCT first, by two or more but never below twice `size`, so that the antialiased resize still decides every
-        pixel.
 
     Raises:
         BadImage: The picture cannot be decoded.
@@ -82,17 +80,10 @@ def load(data: bytes, name: str, size: int, square: Square = "centre") -> Pixels
 
 
 def decode(data: bytes, name: str) -> Pixels:
-    """Returns the pixels of a picture, upright, in RGB.
+    """Returns the pixels of a picture, upright: uint8 (H, W, 3), RGB.
 
     EXIF orientation is honoured, and a broken EXIF block ignored. Alpha is laid over white. 16-bit gray is
     scaled, not clipped. An animation is its first frame. Bytes after the end are harmless.
-
-    Args:
-        data: The bytes of a picture file.
-        name: What errors call the picture.
-
-    Returns:
-        uint8 (H, W, 3).
 
     Raises:
         BadImage: The data are empty, truncated, damaged or of an unknown format, or have too many pixels.
@@ -101,14 +92,9 @@ def decode(data: bytes, name: str) -> Pixels:
 
 
 def fit(image: Pixels, size: int) -> Pixels:
-    """Returns the centre square of a picture, its shorter side resized to `size` (up or down).
+    """Returns the centre square of a picture, uint8 (H, W, 3), resized (up or down) to (size, size, 3).
 
-    Args:
-        image: uint8 (H, W, 3).
-        size: Side of the result in pixels.
-
-    Returns:
-        uint8 (size, size, 3). Only the central box is resized; its filter still sees the pixels around it.
+    Only the central box is resized; its filter still sees the pixels around it.
     """
     height, width = image.shape[:2]
     side = min(height, width)
@@ -124,10 +110,9 @@ def warp(image: Pixels, size: int) -> Pixels:
 
     Both sides are resized by OpenCV's plain bilinear, which blends four pixels however much it shrinks.
     """
-    height, width = image.shape[:2]
-    whole = (0, 0, width, height)
-    stretched = Image.fromarray(image).transform((size, size), Image.Transform.EXTENT, whole, Image.Resampling.BILINEAR)
-    return np.asarray(stretched)
+    picture = Image.fromarray(image)
+    whole = (0, 0, *picture.size)
+    return np.asarray(picture.transform((size, size), Image.Transform.EXTENT, whole, Image.Resampling.BILINEAR))
 
 
 def decode_stored(jpeg: bytes | memoryview, size: int) -> Pixels:
@@ -146,13 +131,12 @@ def decode_stored(jpeg: bytes | memoryview, size: int) -> Pixels:
 
 
 def is_jpeg_of(data: bytes, pixels: Pixels) -> bool:
-    """Tells whether a file is a JPEG of these very pixels, which another compression would only harm."""
+    """Returns whether a file is a JPEG of these very pixels, which another compression would only harm."""
     if not data.startswith(_JPEG) or len(data) > pixels.nbytes:
         return False
     try:
-        return simplejpeg.decode_jpeg_header(data)[:2] == pixels.shape[:2] and np.array_equal(
-            simplejpeg.decode_jpeg(data), pixels
-        )
+        has_size = simplejpeg.decode_jpeg_header(data)[:2] == pixels.shape[:2]
+        return has_size and np.array_equal(simplejpeg.decode_jpeg(data), pixels)
     except ValueError:  # a kind that only Pillow knows
         return False
 
@@ -160,21 +144,15 @@ def is_jpeg_of(data: bytes, pixels: Pixels) -> bool:
 def _decode(data: bytes, name: str, enough: int) -> Pixels:
     if not data:
         raise BadImage(name, "the file is empty")
-    _silence_pillow()
+    # A filter for good, since `catch_warnings` is not safe between threads.
+    if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
     picture = _open(data, name)
     try:
         pixels = _jpeg_pixels(data, picture, enough) if picture.format in ("JPEG", "MPO") else None
-        if pixels is None:
-            pixels = _pixels(picture)
-        return _upright(pixels, picture)
+        return _upright(_pixels(picture) if pixels is None else pixels, picture)
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise BadImage(name, f"damaged: {_one_line(error)}") from error
-
-
-def _silence_pillow() -> None:
-    """Sets a filter for good, since `catch_warnings` is not safe between threads."""
-    if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -202,7 +180,7 @@ def _what_else(data: bytes) -> str:
 
 
 def _jpeg_pixels(data: bytes, picture: Image.Image, enough: int) -> Pixels | None:
-    """Decodes strictly; returns None for the kinds of JPEG that only Pillow turns into RGB."""
+    """Decodes strictly and returns None for the kinds of JPEG that only Pillow turns into RGB."""
     if picture.mode == "CMYK":
         simplejpeg.decode_jpeg(data, "cmyk")  # for its verdict: Pillow hides libjpeg's warnings
         return None
@@ -218,37 +196,28 @@ def _jpeg_pixels(data: bytes, picture: Image.Image, enough: int) -> Pixels | Non
 def _pixels(picture: Image.Image) -> Pixels:
     picture.load()
     if picture.mode.startswith("I"):
-        return _from_16_bit(np.asarray(picture))
+        gray = np.asarray(picture)
+        if gray.min() < 0 or gray.max() > 65535:
+            raise ValueError("32-bit pixels have no stated white")
+        scaled = ((gray.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 0..65535 to 0..255, rounded
+        return np.repeat(scaled[..., None], 3, axis=2)
     if picture.mode == "F":
         raise ValueError("floating-point pixels have no stated white")
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
     return np.asarray(picture.convert("RGB"))
 
 
-def _from_16_bit(gray: npt.NDArray[np.integer]) -> Pixels:
-    """Scales 0..65535 to 0..255, rounded."""
-    if gray.min() < 0 or gray.max() > 65535:
-        raise ValueError("32-bit pixels have no stated white")
-    scaled = ((gray.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.repeat(scaled[..., None], 3, axis=2)
-
-
 def _upright(pixels: Pixels, picture: Image.Image) -> Pixels:
-    transpose, rows, columns = _TURNS.get(_orientation(picture), (False, False, False))
+    try:
+        orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # Pillow's EXIF reader lets struct, Syntax, Key and Type errors through
+        orientation = 1
+    transpose, rows, columns = _TURNS.get(orientation, (False, False, False))
     if transpose:
         pixels = pixels.transpose(1, 0, 2)
     return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
-
-
-def _orientation(picture: Image.Image) -> int:
-    """Reads the EXIF tag; a broken block counts as upright."""
-    try:
-        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # Pillow's EXIF reader lets struct, Syntax, Key and Type errors through
-        return 1
 
 
 def _one_line(error: Exception) -> str:

@@ -2,26 +2,49 @@
 
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import Train
 from alexnet.data.augment import augment, draw
-from alexnet.data.batches import indices, prefetch
 from alexnet.data.pictures import MEMORY_BUDGET, Pictures
+from alexnet.data.prefetch import prefetch
 from alexnet.data.store import Store
+from alexnet.seeds import generator
 from alexnet.team import ALONE, Team
 
 Batch = tuple[Tensor, Tensor]
 """Images (N, 3, S, S) and labels (M,), both of the rows that one process needs."""
 
 
+@lru_cache(2)
+def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """Returns the order in which an epoch visits its pictures: (count,), each index once, read-only."""
+    visits = generator(seed, "order", epoch).permutation(count)
+    visits.flags.writeable = False
+    return visits
+
+
+def indices(seed: int, step: int, batch_size: int, count: int) -> NDArray[np.int64]:
+    """Returns the pictures of one step, (batch_size,), of a split that has `count`. Steps count from 0.
+
+    The epochs' orders stand end to end and are cut into batches, so that batches are always full, and every picture
+    comes once an epoch.
+    """
+    first, last = step * batch_size, (step + 1) * batch_size
+    epochs = range(first // count, (last - 1) // count + 1)
+    return np.concatenate([order(seed, e, count)[max(0, first - e * count) : last - e * count] for e in epochs])
+
+
 class Feed:
     """Chooses, reads and augments the training pictures of each step.
 
-    Draws are made for the whole batch, of which each process of a team takes its rows, so that any team trains the same
-    network.
+    Random choices are made for the whole batch, of which each process of a team takes its rows, so that any team trains
+    the same network.
 
     Args:
         settings: The settings, with seed, batch size and augmentation.
@@ -30,7 +53,7 @@ class Feed:
         dtype: Of the images: float32 or bfloat16.
         device: Where images and labels are needed.
         memory_budget: Bytes that decoded pictures may take.
-        team: The processes that share the batch.
+        team: The processes that have a batch in common.
         threads: Pictures read at the same time; None leaves the number to `Pictures`.
     """
 

@@ -11,6 +11,7 @@ import stat
 import tarfile
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from hashlib import blake2b
@@ -19,16 +20,33 @@ from unicodedata import normalize
 
 import numpy as np
 
-from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, hold_out, read_span, stamp
+from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, Spans, hold_out, stamp
 from alexnet.errors import DataError
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """The lower-case name of a folder -> the split in it."""
 
 PICTURES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
-    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-    | {".heic", ".heif", ".avif", ".jxl"}
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jxl",
+    ]
 )
 """The endings of picture names; every other file is ignored and listed.
 
@@ -47,14 +65,9 @@ Inode = tuple[int, int]
 
 @dataclass
 class Tree:
-    """The files in a folder or a tar file, before splits and classes are told apart.
+    """The paths in a folder or a tar file, before splits and classes are told apart.
 
-    Attributes:
-        names: Paths of the pictures below the root.
-        folders: Paths of the folders below the root.
-        ignored: Paths of everything hidden and everything that is no picture; a hidden folder counts once.
-        fetch: Returns the bytes of a picture.
-        fingerprint: Changes with any name, size or time of change.
+    Ignored is everything hidden and everything that is no picture; a hidden folder counts once.
     """
 
     fetch: Callable[[int], bytes]
@@ -85,12 +98,7 @@ def open_tar(path: Path, seed: int) -> Source:
 def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
     """Yields the members of a tar file without keeping them.
 
-    Args:
-        path: The tar file, or a file that holds it.
-        start: The byte at which the tar file begins.
-
-    Yields:
-        Members whose `offset_data` counts from the start of `path`.
+    The tar file may begin at any byte, `start`, of the file at `path`; `offset_data` counts from the start of the file.
 
     Raises:
         DataError: The file is compressed, damaged or truncated.
@@ -145,10 +153,7 @@ def _scan_folder(root: Path) -> Tree:
 
 
 def _walk(folder: Path, prefix: str, above: frozenset[Inode]) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Yields the path below the root and the status of everything, sorted by folder; a dead link has no status.
-
-    Links are followed. A link that leads back to a folder above it counts as an empty folder.
-    """
+    """Yields the path below the root and the status of everything, sorted by folder; a dead link has no status."""
     try:
         own = folder.stat()
         with os.scandir(folder) as entries:
@@ -156,31 +161,24 @@ def _walk(folder: Path, prefix: str, above: frozenset[Inode]) -> Iterator[tuple[
     except OSError as error:
         raise DataError(f"{folder} cannot be read ({error.strerror}): change its permissions") from error
     here = (own.st_dev, own.st_ino)
-    for entry in ordered if here not in above else []:
-        path, status = prefix + entry.name, _status(entry)
+    for entry in ordered if here not in above else []:  # a link back to a folder above counts as an empty folder
+        path, status = prefix + entry.name, None
+        with suppress(OSError):
+            status = entry.stat()
         yield path, status
         if status and stat.S_ISDIR(status.st_mode) and not _is_hidden(path):
             yield from _walk(Path(entry.path), f"{path}/", above | {here})
 
 
-def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    try:
-        return entry.stat()
-    except OSError:
-        return None
-
-
 def _scan_tar(path: Path) -> Tree:
-    offsets, lengths = array("q"), array("q")
-    tree = Tree(fetch=lambda row: read_span(path, offsets[row], lengths[row]), fingerprint=stamp(path))
+    spans = Spans(path)
+    tree = Tree(spans.fetch, spans.names, fingerprint=stamp(path))
     for member in tar_members(path):
         name = posixpath.normpath(member.name)
         if member.isdir():
             tree.folders += [name] if name != "." and not _is_hidden(name) else []
         elif _is_picture(name) and not _is_hidden(name) and member.isreg() and not member.issparse():
-            tree.names.append(os.fsencode(name))
-            offsets.append(member.offset_data)
-            lengths.append(member.size)
+            spans.append(name, member)
         else:
             tree.ignored.append(_printable(name))
     return tree
@@ -250,7 +248,7 @@ def _has_splits(path: Path, heads: list[Folder], folders: list[Folder]) -> bool:
 
 
 def _is_train_a_class(heads: list[Folder], splits: set[str | None]) -> bool:
-    """Tells whether "train" is a class (its pictures lie right in it, beside others such as "bus"), not the split."""
+    """Returns whether "train" is a class, whose pictures lie right in it, beside others such as "bus"."""
     others = {head[0].lower() for head in heads if head} - SPLITS.keys()
     is_split = any(len(head) > 1 and head[0].lower() in SPLITS for head in heads)
     are_classes = len(others) > 1 and not any(name.startswith(tuple(SPLITS)) for name in others)
@@ -258,7 +256,6 @@ def _is_train_a_class(heads: list[Folder], splits: set[str | None]) -> bool:
 
 
 def _place(folder: Folder, has_splits: bool) -> Place | None:
-    """Returns the split and the class that a folder belongs to, if any."""
     if not has_splits:
         return ("train", folder[0]) if folder else None
     split = SPLITS.get(folder[0].lower()) if len(folder) > 1 else None
@@ -267,7 +264,7 @@ def _place(folder: Folder, has_splits: bool) -> Place | None:
 
 def _spelt_as_in_train(places: list[Place | None]) -> list[Place | None]:
     """Spells the classes of the other splits as in train, since systems differ in how they encode accents."""
-    spelt = {normalize("NFC", place[1]): place[1] for place in places if place and place[0] == "train"}
+    spelt = {normalize("NFC", name): name for split, name in filter(None, places) if split == "train"}
     return [
         (place[0], spelt.get(normalize("NFC", place[1]), place[1])) if place and place[0] != "train" else place
         for place in places
@@ -276,7 +273,7 @@ def _spelt_as_in_train(places: list[Place | None]) -> list[Place | None]:
 
 def _classes(path: Path, places: list[Place | None], folders: set[Place | None]) -> tuple[str, ...]:
     """Returns the sorted classes of the training split, and refuses a class that only another split has."""
-    filled = {place for place in places if place}
+    filled = set(filter(None, places))
     classes = tuple(sorted(name for split, name in filled if split == "train"))
     empty = [name for split, name in sorted(filter(None, folders - filled)) if split == "train"]
     if empty:
@@ -295,15 +292,14 @@ def _classes(path: Path, places: list[Place | None], folders: set[Place | None])
 
 
 def _refuse_unnamed(path: Path, classes: tuple[str, ...]) -> None:
-    """Makes sure that every class has a name, and that no two names print alike."""
     if "" in classes:
         raise DataError(f"{path}: a class folder has no name, as in absolute paths: pack it again with relative ones")
     first: dict[str, str] = {}
     for name in classes:
         other = first.setdefault(normalize("NFC", _printable(name)), name)
         if other != name:
-            both = f"{os.fsencode(other)!r} and {os.fsencode(name)!r}"
-            raise DataError(f"{path}: class folders {both} are both printed {_printable(name)!r}: rename one")
+            both = f"{os.fsencode(other)!r} and {os.fsencode(name)!r} are both printed {_printable(name)!r}"
+            raise DataError(f"{path}: class folders {both}: rename one")
 
 
 def _refuse_empty_splits(path: Path, places: list[Place | None], folders: list[Folder]) -> None:

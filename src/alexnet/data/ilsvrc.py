@@ -7,12 +7,11 @@ import tarfile
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from alexnet.data.folders import tar_members
-from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, read_span, read_to_end, stamp
+from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Source, Spans, read_to_end, stamp
 from alexnet.errors import DataError
 
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -24,51 +23,21 @@ LICENCE = "ImageNet terms of access: non-commercial research and education; http
 
 @dataclass(frozen=True)
 class Devkit:
-    """What the development kit states.
+    """What the development kit states, class by class in the order of the sorted WordNet ids.
 
     Attributes:
-        ids: The class numbers of the challenge, 1..1000, in the order of the sorted WordNet ids.
-        wnids: The WordNet ids, sorted: the classes.
+        ids: The class numbers of the challenge, 1..1000.
+        wnids: The WordNet ids, which are the classes.
         words: The names of the classes in English.
-        counts: int64 (C,), the number of training pictures of each class.
+        counts: The number of training pictures of each class.
         truth: int64 (N,), the class number of each validation picture.
     """
 
     ids: list[int]
     wnids: tuple[str, ...]
     words: list[str]
-    counts: Integers
+    counts: list[int]
     truth: Integers
-
-
-@dataclass
-class _Spans:
-    """Pictures inside one archive."""
-
-    archive: Path
-    names: Names
-    labels: "array[int]"
-    offsets: "array[int]"
-    lengths: "array[int]"
-
-    @classmethod
-    def of(cls, archive: Path) -> "_Spans":
-        return cls(archive, Names(), array("q"), array("q"), array("q"))
-
-    def append(self, name: str, label: int, offset: int, length: int) -> None:
-        self.names.append(name.encode())
-        self.labels.append(label)
-        self.offsets.append(offset)
-        self.lengths.append(length)
-
-    def listing(self) -> Listing:
-        order = self.names.order()
-        return Listing(
-            labels=np.array(self.labels, dtype=np.int64)[order],
-            rows=order,
-            names=self.names,
-            fetch=lambda row: read_span(self.archive, self.offsets[row], self.lengths[row]),
-        )
 
 
 def find(path: Path) -> Path | None:
@@ -103,37 +72,42 @@ def open_archives(folder: Path) -> Source:
 
 def _train(archive: Path, devkit: Devkit) -> Listing:
     """Lists the training pictures, from a tar file that holds one tar file for each class."""
-    spans = _Spans.of(archive)
+    spans, labels = Spans(archive), array("q")
     label_of = {wnid: label for label, wnid in enumerate(devkit.wnids)}
     for inner in tar_members(archive):
         wnid = Path(inner.name).stem
         if wnid not in label_of:
             raise DataError(f"{archive} holds {inner.name}, a class unknown to {DEVKIT}")
         for member in tar_members(archive, inner.offset_data):
-            spans.append(f"{wnid}/{member.name}", label_of[wnid], member.offset_data, member.size)
-    counts = np.bincount(np.array(spans.labels, dtype=np.int64), minlength=len(devkit.wnids))
+            spans.append(f"{wnid}/{member.name}", member)
+            labels.append(label_of[wnid])
+    counts = np.bincount(np.array(labels, dtype=np.int64), minlength=len(devkit.wnids))
     for wnid, have, expected in zip(devkit.wnids, counts, devkit.counts, strict=True):
         if have != expected:
             raise DataError(
-                f"{archive} has {counts.sum():,} pictures instead of {devkit.counts.sum():,} "
+                f"{archive} has {counts.sum():,} pictures instead of {sum(devkit.counts):,} "
                 f"({have:,} instead of {expected:,} of {wnid}): fetch it again"
             )
-    return spans.listing()
+    return _listing(spans, labels)
 
 
 def _val(archive: Path, devkit: Devkit) -> Listing:
     """Lists the validation pictures; the number in a name is the line of its class in the ground truth."""
-    spans = _Spans.of(archive)
+    spans, labels = Spans(archive), array("q")
     label_of = {number: label for label, number in enumerate(devkit.ids)}
     for member in tar_members(archive):
         number = re.fullmatch(r".*_(\d{8})\.JPEG", member.name)
         if number and 1 <= int(number[1]) <= len(devkit.truth):
-            label = label_of[int(devkit.truth[int(number[1]) - 1])]
-            spans.append(Path(member.name).name, label, member.offset_data, member.size)
-    if len(spans.names) != len(devkit.truth):
-        have, expected = len(spans.names), len(devkit.truth)
-        raise DataError(f"{archive} has {have:,} pictures instead of {expected:,}: fetch it again")
-    return spans.listing()
+            spans.append(Path(member.name).name, member)
+            labels.append(label_of[int(devkit.truth[int(number[1]) - 1])])
+    if len(labels) != len(devkit.truth):
+        raise DataError(f"{archive} has {len(labels):,} pictures instead of {len(devkit.truth):,}: fetch it again")
+    return _listing(spans, labels)
+
+
+def _listing(spans: Spans, labels: "array[int]") -> Listing:
+    order = spans.names.order()
+    return Listing(np.array(labels, dtype=np.int64)[order], order, spans.names, spans.fetch)
 
 
 def _read_devkit(archive: Path) -> Devkit:
@@ -147,32 +121,17 @@ def _read_devkit(archive: Path) -> Devkit:
             read_to_end(tar)
     except (*TAR_ERRORS, KeyError) as error:
         raise DataError(f"{archive} is damaged ({error}): fetch it again") from error
-    leaves = sorted((synset for synset in _synsets(meta) if synset.children == 0), key=lambda synset: synset.wnid)
-    return Devkit(
-        ids=[synset.number for synset in leaves],
-        wnids=tuple(synset.wnid for synset in leaves),
-        words=[synset.words for synset in leaves],
-        counts=np.array([synset.pictures for synset in leaves], dtype=np.int64),
-        truth=np.array(truth.split(), dtype=np.int64),
-    )
-
-
-class _Synset(NamedTuple):
-    number: int
-    wnid: str
-    words: str
-    children: int
-    pictures: int
-
-
-def _synsets(meta: bytes) -> list[_Synset]:
     try:
         scipy_io = importlib.import_module("scipy.io")
     except ImportError as error:
         raise DataError("reading ILSVRC-2012 needs scipy: pip install 'alexnet[imagenet]'") from error
-    rows = np.atleast_1d(scipy_io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
-    fields = rows[["ILSVRC2012_ID", "WNID", "words", "num_children", "num_train_images"]]
-    return [
-        _Synset(int(number), str(wnid), str(words), int(children), int(pictures))
-        for number, wnid, words, children, pictures in fields.tolist()
-    ]
+    synsets = np.atleast_1d(scipy_io.loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
+    leaves = synsets[synsets["num_children"] == 0]  # the rest are the groups above the 1,000 classes
+    leaves = leaves[np.argsort(leaves["WNID"].astype(str))]
+    return Devkit(
+        ids=list(map(int, leaves["ILSVRC2012_ID"])),
+        wnids=tuple(map(str, leaves["WNID"])),
+        words=list(map(str, leaves["words"])),
+        counts=list(map(int, leaves["num_train_images"])),
+        truth=np.array(truth.split(), dtype=np.int64),
+    )

@@ -3,11 +3,12 @@
 A listing of 1.3 million pictures is a handful of arrays, never 1.3 million Python objects.
 """
 
+import os
 import tarfile
 import zlib
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,11 @@ HELD_OUT = 0.25
 class Names:
     """A growing list of byte strings in one buffer; each takes 8 bytes beside its text."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Iterable[bytes] = ()) -> None:
         self._buffer = bytearray()
         self._ends = array("q", [0])
+        for name in names:
+            self.append(name)
 
     def append(self, name: bytes) -> None:
         """Adds a name at the end."""
@@ -46,9 +49,37 @@ class Names:
 
     def order(self) -> Integers:
         """Returns the positions in the order of the sorted names."""
-        width = max(int(np.diff(self._ends).max()), 1) if len(self) else 1
+        width = max(int(np.diff(self._ends).max(initial=0)), 1)
         column = np.fromiter((self[i] for i in range(len(self))), dtype=f"S{width}", count=len(self))
         return np.argsort(column, kind="stable").astype(np.int64)
+
+
+class Spans:
+    """Pictures inside one archive, which are read by offset without unpacking it."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = archive
+        self.names = Names()
+        self._offsets, self._lengths = array("q"), array("q")
+
+    def append(self, name: str, member: tarfile.TarInfo) -> None:
+        """Adds a picture; the member's `offset_data` counts from the start of the archive."""
+        self.names.append(os.fsencode(name))
+        self._offsets.append(member.offset_data)
+        self._lengths.append(member.size)
+
+    def fetch(self, row: int) -> bytes:
+        """Returns the bytes of a picture. The archive is opened for each call, so that threads share nothing.
+
+        Raises:
+            OSError: The archive cannot be read, or has become shorter.
+        """
+        with self._archive.open("rb", buffering=0) as file:
+            file.seek(self._offsets[row])
+            data = file.read(self._lengths[row])
+        if len(data) != self._lengths[row]:
+            raise OSError(f"{self._archive} ends before byte {self._offsets[row] + self._lengths[row]}")
+        return data
 
 
 @dataclass(frozen=True)
@@ -58,7 +89,7 @@ class Listing:
     Attributes:
         labels: int64 (N,), positions in `Source.classes`.
         rows: int64 (N,), the position of each picture in `names`, by which `fetch` knows it too.
-        names: The names of the whole source (shared by its splits).
+        names: The names of the whole source; its splits hold the same object.
         fetch: Returns the bytes of a row; safe between threads; raises OSError.
     """
 
@@ -78,13 +109,13 @@ class Listing:
         """Returns the undecoded bytes of picture `i`.
 
         Raises:
-            OSError: The file cannot be read, or no longer.
+            OSError: The file cannot be read.
         """
         return self.fetch(int(self.rows[i]))
 
     def take(self, chosen: Integers) -> "Listing":
         """Returns a listing of only the pictures at the positions `chosen`."""
-        return Listing(self.labels[chosen], self.rows[chosen], self.names, self.fetch)
+        return replace(self, labels=self.labels[chosen], rows=self.rows[chosen])
 
 
 @dataclass(frozen=True)
@@ -93,14 +124,14 @@ class Source:
 
     Attributes:
         name: A short name, fit for a file name.
-        kind: "folder", "tar", "ilsvrc", "cifar" or "solar-cells".
+        kind: "folder", "tar", "ilsvrc", "cifar", "solar-cells" or "store".
         classes: The class names; a label is a position in them.
         splits: "train", and "val" and "test" if the source has them.
         fingerprint: Changes with any name, size, time of change, label or seed of the split.
-        ignored: The files of the source that are no pictures of a class.
-        licence: Licence and citation, where the source states one.
         path: The file or folder that is read.
         is_split_drawn: Whether "val" was held out of "train" here, because the source has no split of its own.
+        ignored: The files of the source that are no pictures of a class.
+        licence: Licence and citation, where the source states one.
         details: What else the source states about its classes, a value for each: "devkit_ids", "words".
         decoding: What its pictures go through before they are stored, in words.
     """
@@ -119,9 +150,7 @@ class Source:
 
 
 def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:
-    """Splits a listing into "train" and "val", stratified: `HELD_OUT` of every class is held out.
-
-    The draw of a class depends only on the seed and on the name and size of the class. Both parts keep the order.
+    """Splits a listing into "train" and "val": `HELD_OUT` of every class is held out, and both parts keep the order.
 
     Raises:
         DataError: A class has a single picture.
@@ -130,34 +159,23 @@ def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, L
     for name, count in zip(classes, counts, strict=True):
         if count < 2:
             raise DataError(f"class {name!r} has {count} picture: a split needs at least 2, add some")
-    held = drawn(whole, classes, HELD_OUT, seed, "hold out")
-    return {"train": whole.take(np.flatnonzero(~held)), "val": whole.take(np.flatnonzero(held))}
+    is_held = drawn(whole, classes, HELD_OUT, seed, "hold out")
+    return {"train": whole.take(np.flatnonzero(~is_held)), "val": whole.take(np.flatnonzero(is_held))}
 
 
 def drawn(
     listing: Listing, classes: tuple[str, ...], fraction: float, seed: int, purpose: str
 ) -> npt.NDArray[np.bool_]:
-    """Draws a fraction of every class, at least one picture; returns a mask of the drawn pictures."""
+    """Draws a fraction of every class, at least one picture, and returns a mask of the drawn pictures.
+
+    What is drawn of a class depends only on the seed, the purpose, and the name and size of the class.
+    """
     chosen = np.zeros(len(listing), dtype=bool)
     for label, name in enumerate(classes):
         members = np.flatnonzero(listing.labels == label)
         count = max(1, round(len(members) * fraction))
         chosen[generator(seed, f"{purpose} {name}").permutation(members)[:count]] = True
     return chosen
-
-
-def read_span(path: Path, offset: int, length: int) -> bytes:
-    """Returns a part of a file, which is opened for each call, so that threads share nothing.
-
-    Raises:
-        OSError: The file cannot be read, or has become shorter.
-    """
-    with path.open("rb", buffering=0) as file:
-        file.seek(offset)
-        data = file.read(length)
-    if len(data) != length:
-        raise OSError(f"{path} ends before byte {offset + length}")
-    return data
 
 
 def read_to_end(tar: tarfile.TarFile) -> None:

@@ -37,7 +37,7 @@ def shard_name(split: str, shard: int) -> str:
 
 
 def is_shard(name: str) -> bool:
-    """Tells a shard by its file name."""
+    """Returns whether a file of a store is a shard."""
     return name.endswith(".tar")
 
 
@@ -52,35 +52,25 @@ def names_name(split: str) -> str:
 
 
 class File(Record, frozen=True):
-    """A file of a store.
-
-    Attributes:
-        length: In bytes; "bytes" in JSON.
-        blake2b: The hash of its content, 16 bytes in hexadecimal.
-    """
+    """A file of a store: its length in bytes and the hash of its content, 16 bytes in hexadecimal."""
 
     length: Annotated[int, Meta(gt=0, le=(1 << 63) - 1)] = msgspec.field(name="bytes")
     blake2b: str
 
     @classmethod
     def at(cls, path: Path) -> "File":
-        """Measures the file at `path`."""
+        """Returns what the file at `path` is."""
         with path.open("rb") as file:
             hashed = file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
         return cls(path.stat().st_size, hashed)
 
     def holds(self, content: bytes) -> bool:
-        """Tells whether this is the whole and undamaged content of the file."""
+        """Returns whether this is the whole and undamaged content of the file."""
         return len(content) == self.length and blake2b(content, digest_size=16).hexdigest() == self.blake2b
 
 
 class Jpeg(Record, frozen=True):
-    """How the pictures of a store were compressed.
-
-    Attributes:
-        quality: 1..100.
-        subsampling: Of the chroma, as in "420".
-    """
+    """How the pictures of a store were compressed: quality 1..100, and the subsampling of the chroma, as in "420"."""
 
     quality: int = 90
     subsampling: str = "420"
@@ -90,27 +80,20 @@ class StoreManifest(Record, frozen=True, kw_only=True):
     """The content of `dataset.json`, in its order.
 
     Attributes:
-        format: `FORMAT`; other programs use the same file name.
-        version: `VERSION`.
-        name: The name of the source.
-        kind: The kind of the source, as in `Source`.
-        licence: The licence of the source, where it states one.
+        name, kind, licence, is_split_drawn, classes: As in `Source`.
         size: Side of the pictures in pixels.
         decoding: What the pictures went through, in words.
-        jpeg: How they were compressed.
         splits: The number of examples of each split.
-        is_split_drawn: Whether "val" was held out of "train", because the source has no split of its own.
         covariance: 3 x 3, of the training pixels, RGB in [0, 1].
         content_hash: The hash of everything a training run can see: classes, pictures, labels, names.
         fingerprint: The hash of everything that decides what the store holds.
         ignored: The number of files of the source that are no pictures of a class.
-        classes: The class names.
         details: What else is known of the classes, a list as long as `classes` for each kind ("devkit_ids", "words").
-        files: Every other file of the store.
+        files: Every other file of the store, by name.
         quarantine: The pictures that were left out.
     """
 
-    format: str = FORMAT
+    format: str = FORMAT  # other programs use the same file name
     version: int = VERSION
     name: str
     kind: str = ""
@@ -133,8 +116,7 @@ class StoreManifest(Record, frozen=True, kw_only=True):
         if "train" not in self.splits:
             raise ValueError("`splits` without `train`")
         needed = [MEAN_IMAGE, *(name(split) for split in self.splits for name in (index_name, names_name))]
-        missing = [name for name in needed if name not in self.files]
-        if missing:
+        if missing := [name for name in needed if name not in self.files]:
             raise ValueError(f"`files` lacks `{missing[0]}`, which `splits` calls for")
         if any(len(values) != len(self.classes) for values in self.details.values()):
             raise ValueError("`details` of another length than `classes`")
@@ -150,7 +132,7 @@ class _Stamp(msgspec.Struct):
 
 
 def is_store(path: str | Path) -> bool:
-    """Tells whether a finished packed store lies at `path`, even a damaged one."""
+    """Returns whether a finished packed store lies at `path`, even a damaged one."""
     return _is_ours(from_home(path) / MANIFEST)
 
 
@@ -174,7 +156,7 @@ def read_manifest(directory: Path) -> StoreManifest:
 
 
 def _is_ours(manifest: Path) -> bool:
-    """Tells whether a manifest is a store's by its first megabyte, since other programs use the same file name."""
+    """Returns whether a manifest is a store's by its first megabyte, since other programs use the same file name."""
     if not manifest.is_file():
         return False
     try:

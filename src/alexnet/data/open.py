@@ -1,18 +1,20 @@
 """The one door to data: what a user named becomes an open store, packed into the cache if it is not yet."""
 
 import re
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
-from alexnet.data import solar
+import numpy as np
+
+from alexnet.data import decode
 from alexnet.data.commit import QUALITY, OnBadImage, identity
-from alexnet.data.derived import from_store, subset, warped
-from alexnet.data.listing import Source
+from alexnet.data.listing import Listing, Names, Source, drawn
 from alexnet.data.manifest import is_store
 from alexnet.data.pack import pack
 from alexnet.data.remote import is_remote, open_remote
-from alexnet.data.sources import open_source
-from alexnet.data.store import Store
+from alexnet.data.sources import SOLAR_CELLS, open_source
+from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
 from alexnet.files import cache, from_home
 from alexnet.observer import Observer
@@ -86,7 +88,7 @@ def check_square(store: Store, square: Square) -> None:
     """Refuses a store whose pictures were made square otherwise than a network was trained on.
 
     Raises:
-        UsageError: They were.
+        UsageError: The store's pictures became square in another way than `square`.
     """
     if store.square != square:
         raise UsageError(
@@ -104,7 +106,7 @@ def source_of(data: Dataset | None) -> str:
     """Returns the source that a network was trained on, as its user named it.
 
     Raises:
-        UsageError: It is not recorded, or is an address: a file must not decide which machine is called.
+        UsageError: The source is not recorded, or is an address: a file must not decide which machine is called.
     """
     source = data.source if data else None
     if not source:
@@ -117,7 +119,7 @@ def source_of(data: Dataset | None) -> str:
 def from_anywhere(source: str | Path) -> str:
     """Returns a source as it is found from any working directory: a path becomes absolute, a name or address stays."""
     path = from_home(source)
-    return str(path.absolute()) if source != solar.NAME and path.exists() else str(source)
+    return str(path.absolute()) if source != SOLAR_CELLS and path.exists() else str(source)
 
 
 def refuse_inside(folder: Path, source: str) -> None:
@@ -140,3 +142,60 @@ def cache_directory(source: Source, size: int = 256) -> Path:
     name = re.sub(r"^\.|[^\w.-]", "_", source.name)[:60]
     facts = f"{source.path}\n{identity(source, size, QUALITY)}".encode(errors="replace")
     return cache() / f"{name}-{size}-{blake2b(facts, digest_size=8).hexdigest()}"
+
+
+def subset(source: Source, most: int, seed: int = 0) -> Source:
+    """Returns a source of about `most` pictures a split; smaller splits are left whole.
+
+    The classes keep their proportions, each keeps at least one picture, and the pictures keep their order.
+
+    Raises:
+        UsageError: `most` is below 1.
+    """
+    if most < 1:
+        raise UsageError(f"a subset takes at least 1 picture of a split, got {most}")
+    if all(len(listing) <= most for listing in source.splits.values()):
+        return source
+    splits = dict(source.splits)
+    for name, listing in source.splits.items():
+        if len(listing) > most:
+            # The word "share" is part of the seed: another would choose other pictures.
+            chosen = drawn(listing, source.classes, most / len(listing), seed, f"share of {name}")
+            splits[name] = listing.take(np.flatnonzero(chosen))
+    return replace(source, splits=splits, fingerprint=f"{source.fingerprint}at most {most}, seed {seed}\n")
+
+
+def from_store(store: Store) -> Source:
+    """Returns a packed store as a source, so that it can be packed again: a subset of it, or smaller pictures."""
+    return Source(
+        name=store.name,
+        kind="store",
+        classes=store.classes,
+        splits={name: _listing(split) for name, split in store.splits.items()},
+        fingerprint=f"store {store.content_hash}\n",
+        path=store.directory,
+        is_split_drawn=store.is_split_drawn,
+        licence=store.licence,
+        details=store.details,
+        decoding=store.decoding,
+    )
+
+
+def _listing(split: Split) -> Listing:
+    names = Names(split.name(i).encode() for i in range(len(split)))
+    return Listing(split.labels, np.arange(len(split)), names, lambda row: bytes(split.jpeg(row)))
+
+
+def warped(source: Source, size: int) -> Source:
+    """Returns a source whose pictures are warped squares already, which packing leaves as they are."""
+    splits = {name: _warped(listing, size) for name, listing in source.splits.items()}
+    return replace(source, splits=splits, fingerprint=f"{source.fingerprint}warped to {size}\n", decoding=decode.WARPED)
+
+
+def _warped(listing: Listing, size: int) -> Listing:
+    def fetch(row: int) -> bytes:
+        name = listing.names[row].decode("utf-8", "replace")
+        pixels = decode.load(listing.fetch(row), name, size, "warp")
+        return b"P6 %d %d 255\n" % (size, size) + pixels.tobytes()
+
+    return replace(listing, fetch=fetch)

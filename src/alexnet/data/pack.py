@@ -10,14 +10,11 @@ Work in progress lies in STORE/.pack, which disappears with the commit.
 import json
 import shutil
 import tarfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +26,15 @@ from alexnet.data import decode
 from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, OnBadImage, Part, Progress, commit
 from alexnet.data.listing import Listing, Source
 from alexnet.data.manifest import MANIFEST, File, is_store, shard_name
-from alexnet.data.shards import INDEX
-from alexnet.data.store import Store
+from alexnet.data.prefetch import prefetch
+from alexnet.data.store import INDEX, Store
 from alexnet.errors import BadImage, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, replacing, write
 from alexnet.records import Quarantined
 
 _IDENTITY = "identity"
 _END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
+_AHEAD = 64  # pictures that wait for their turn in the shard
 
 
 def pack(
@@ -97,10 +95,7 @@ def _check_arguments(job: Job) -> None:
 
 
 def _is_finished(job: Job, retry: bool) -> bool:
-    """Tells whether the store is finished.
-
-    On `retry`, a store with unread pictures that can be read by now is made a half-packed one first.
-    """
+    """Returns whether the store is finished; on `retry`, one whose unread pictures can be read becomes half packed."""
     if not is_store(job.directory):
         return False
     store = Store(job.directory)
@@ -117,7 +112,7 @@ def _is_finished(job: Job, retry: bool) -> bool:
 
 
 def _has_become_readable(source: Source, quarantine: Iterable[Quarantined]) -> bool:
-    """Tells whether a picture can be read that could not be read when the store was packed."""
+    """Returns whether a picture can be read that could not be read when the store was packed."""
     unread = {(bad.split, bad.name) for bad in quarantine if bad.was_unread}
     return bool(unread) and any(
         (split, listing.name(i)) in unread and _can_be_read(listing, i)
@@ -156,24 +151,17 @@ def _claim(job: Job) -> None:
 
 
 def _pack_shards(job: Job, threads: int) -> None:
-    total = sum(map(len, job.source.splits.values()))
     done = 0
-    with ThreadPoolExecutor(threads, "pack") as pool:
-        for split, shard, places in job.shards():
-            if not _is_kept(job, shard_name(split, shard)):
-                tell = partial(_tell, job.progress, done, total)
-                part = _write_shard(job, pool, split, shard, places, tell)
-                write(job.part(shard_name(split, shard)), part.dump(), job.work)
-            done += len(places)
-            job.progress(done, total)
-
-
-def _tell(progress: Progress, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
+    for split, shard, places in job.shards():
+        if not _is_kept(job, shard_name(split, shard)):
+            part = _write_shard(job, threads, split, shard, places, done)
+            write(job.part(shard_name(split, shard)), part.dump(), job.work)
+        done += len(places)
+        job.progress(done, job.total)
 
 
 def _is_kept(job: Job, shard: str) -> bool:
-    """Tells whether an earlier run finished the shard, it is still intact, and no picture of it has to be retried."""
+    """Returns whether an earlier run finished the shard, it is still intact, and no picture has to be tried again."""
     try:
         part = Part.load(job.part(shard), job.size)
         is_intact = part.file == File.at(job.directory / shard)
@@ -182,17 +170,15 @@ def _is_kept(job: Job, shard: str) -> bool:
     return is_intact and not any(job.on_bad_image == "stop" or bad.was_unread for bad in part.bad)
 
 
-def _write_shard(
-    job: Job, pool: ThreadPoolExecutor, split: str, shard: int, places: range, tell: Callable[[int], object]
-) -> Part:
+def _write_shard(job: Job, threads: int, split: str, shard: int, places: range, done: int) -> Part:
     listing = job.source.splits[split]
     image_sum, product_sum = np.zeros((job.size, job.size, 3), np.uint32), np.zeros((3, 3), np.int64)
     index: list[tuple[int, ...]] = []
     names = bytearray()
     bad: list[Quarantined] = []
     path = job.directory / shard_name(split, shard)
-    with replacing(path, job.work) as file:
-        pictures = _in_order(pool, lambda i: _prepare(job, split, i), places)
+    prepared = prefetch(lambda i: _prepare(job, split, i), places, threads, ahead=_AHEAD)
+    with replacing(path, job.work) as file, closing(prepared) as pictures:
         for n, (i, picture) in enumerate(zip(places, pictures, strict=True), start=1):
             if isinstance(picture, Quarantined):
                 bad.append(picture)
@@ -205,7 +191,7 @@ def _write_shard(
                 facts = {"label": label, "split": split, "class": job.source.classes[label], "name": name}
                 _append(file, f"{i:09d}.json", json.dumps(facts).encode())
                 index.append((shard, len(picture.jpeg), offset, label, len(names)))
-            tell(n)
+            job.progress(done + n, job.total)
         file.write(_END_OF_TAR)
     written = np.array(index, dtype=INDEX)
     return Part(image_sum, product_sum, written, np.frombuffer(bytes(names), np.uint8), tuple(bad), File.at(path))
@@ -219,7 +205,7 @@ class _Picture:
 
 
 def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
-    """Reads, decodes and encodes one picture, in a thread of the pool."""
+    """Reads, decodes and encodes one picture, in a thread."""
     listing = job.source.splits[split]
     name = listing.name(i)
     try:
@@ -240,29 +226,8 @@ def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
     return Quarantined(split=split, class_name=class_name, name=name, reason=reason, was_unread=was_unread)
 
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, task: Callable[[Item], Result], items: Iterable[Item], ahead: int = 64
-) -> Iterator[Result]:
-    """Maps in the pool and keeps the order, at most `ahead` results waiting; an error drops what is still queued."""
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(task, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
 def _append(file: IO[bytes], name: str, data: bytes) -> int:
-    """Adds a member without date or owner to a tar file; returns the offset of its data."""
+    """Adds a member without date or owner to a tar file and returns the offset of its data."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     file.write(member.tobuf(tarfile.USTAR_FORMAT))

@@ -13,20 +13,16 @@ MEMORY_BUDGET = 2 << 30
 
 
 class Readable(Protocol):
-    """A split of a store, or anything else that gives pictures of one size by index."""
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """(n,) class of each picture."""
+    """A split of a store, or anything else that has pictures of one size by index."""
 
     @property
     def threads(self) -> int | None:
-        """How many threads to read with, where that is not one a core."""
+        """How many threads to read with; None means one a core."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """Gives one picture, (S, S, 3) RGB."""
+        """Returns one picture, (S, S, 3) RGB."""
 
 
 class Pictures:
@@ -36,7 +32,7 @@ class Pictures:
         split: Where they are.
         size: Their side, pixels.
         memory_budget: Bytes that decoded pictures may take; a split that fits is decoded once only.
-        threads: Reading at the same time; by default what the split asks for, or one a core.
+        threads: The number of pictures read at the same time; the split states it by default.
     """
 
     def __init__(
@@ -53,10 +49,10 @@ class Pictures:
         return len(self.split)
 
     def read(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Gives the pictures at `indices`: (N, S, S, 3) RGB."""
+        """Returns the pictures at `indices`: (N, S, S, 3) RGB."""
         batch = np.empty((len(indices), self.size, self.size, 3), np.uint8)
         for _ in self._threads.map(self._read_one, indices, batch):
-            pass
+            pass  # an error of a thread is raised here
         return batch
 
     def close(self) -> None:

@@ -21,8 +21,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from alexnet.data.manifest import MANIFEST, File, is_shard, read_manifest
-from alexnet.data.shards import Shards
-from alexnet.data.store import Store
+from alexnet.data.store import Shards, Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.web import Web
@@ -36,7 +35,7 @@ TRIES = 8
 FIRST_WAIT_S = 0.1
 
 BUDGET_GB = 50.0
-"""The room for shards of all remote stores together; $ALEXNET_CACHE_GB changes it."""
+"""How much the shards of all remote stores may take together; $ALEXNET_CACHE_GB changes it."""
 
 READERS = 32
 """The number of threads that read pictures; each waits for the network most of the time."""
@@ -46,7 +45,7 @@ Span = tuple[int, int]
 
 
 def is_remote(spec: str | Path) -> bool:
-    """Tells whether `spec` is an address rather than a path or a name."""
+    """Returns whether `spec` is an address rather than a path or a name."""
     return isinstance(spec, str) and "://" in spec
 
 
@@ -72,8 +71,9 @@ def open_remote(address: str, cache: Path) -> Store:
             write(directory / MANIFEST, manifest)
             files = read_manifest(directory).files
             for name, file in files.items():
-                if not is_shard(name) and not _is_there(directory / name, file):
-                    write(directory / name, remote.read(name, file.holds))
+                path = directory / name
+                if not is_shard(name) and not (path.is_file() and file.holds(path.read_bytes())):
+                    write(path, remote.read(name, file.holds))
     shards = {name: file for name, file in files.items() if is_shard(name)}
     if not shards:
         raise DataError(f"{address} is a packed store without shards: pack it again")
@@ -125,7 +125,10 @@ class RemoteShards(Shards):
             if not self._fetch(name):
                 raise DataError(f"no room for {name} in {self.directory.parent}: free some, or set ALEXNET_CACHE_GB")
             return super().read(name, offset, length)
-        self._start_filling()
+        with self._lock:
+            if self._filler is None:
+                self._filler = threading.Thread(target=self._fill, name="fill", daemon=True)
+                self._filler.start()
         return memoryview(self._remote.read(name, lambda part: len(part) == length, (offset, offset + length)))
 
     def _map(self, name: str) -> memoryview:
@@ -134,33 +137,23 @@ class RemoteShards(Shards):
             os.utime(self.directory / name)
         return view
 
-    def _start_filling(self) -> None:
-        with self._lock:
-            if self._filler is None:
-                self._filler = threading.Thread(target=self._fill, name="fill", daemon=True)
-                self._filler.start()
-
     def _fill(self) -> None:
         for name in self._files:
             with suppress(OSError):
-                os.utime(self.directory / name)
+                os.utime(self.directory / name)  # in use from here on: what fetching drops are others
         try:
-            for name in self._files:
-                if not self._fetch(name):
-                    break
+            all(map(self._fetch, self._files))  # up to the first for which there is no room
         except DataError as error:
             self._fault = error
 
     def _fetch(self, name: str) -> bool:
-        """Puts a shard into the cache, one at a time over all programs; returns whether there was room for it."""
-        file = self._files[name]
+        """Puts a shard into the cache, one at a time over all programs, and returns whether there was room for it."""
+        path, file = self.directory / name, self._files[name]
         with alone_in(self.directory.parent):
-            path = self.directory / name
-            if path.exists():
-                return True
-            if not self._make_room(file.length):
-                return False
-            write(path, self._remote.read(name, file.holds))
+            if not path.exists():
+                if not self._make_room(file.length):
+                    return False
+                write(path, self._remote.read(name, file.holds))
             return True
 
     def _make_room(self, size: int) -> bool:
@@ -182,9 +175,9 @@ class Transport(Protocol):
         """Returns a file or the part of it; more or less than the part where the place knows no parts.
 
         Raises:
-            FileNotFoundError: There is no such file; asking again does not help.
-            PermissionError: The file may not be read; asking again does not help.
-            OSError: The place cannot be reached; asking again may help.
+            FileNotFoundError: There is no such file.
+            PermissionError: The file may not be read.
+            OSError: The place cannot be reached; only then may asking again help.
         """
 
 
@@ -209,12 +202,7 @@ class Remote:
         self._transport: Transport = Http(self.address) if is_http else Bucket(self.address)
 
     def read(self, name: str, is_good: Callable[[bytes], bool] = bool, span: Span | None = None) -> bytes:
-        """Returns a file or a part of it; tries again where that may help.
-
-        Args:
-            name: The name of the file.
-            is_good: Judges the content.
-            span: The part; None for the whole file.
+        """Returns a file or a part of it whose content `is_good`; tries again where that may help.
 
         Raises:
             DataError: The file is missing, damaged or out of reach.
@@ -240,7 +228,7 @@ class Remote:
         raise DataError(f"{where} {what}, {TRIES} times: {remedy}, then resume") from cause
 
     def gives_parts(self, name: str) -> bool:
-        """Tells whether the place sends parts of files."""
+        """Returns whether the place sends parts of files."""
         return len(self.read(name, span=(0, 1))) == 1
 
 
@@ -278,9 +266,8 @@ class Bucket:
         except ImportError as error:
             raise UsageError(f"{address} needs a package ({error}): pip install 'alexnet[remote]'") from error
         except Exception as error:  # each kind of store has errors of its own
-            raise UsageError(
-                f"{address} is of no known kind ({error}): give a path, https://, s3:// or gs://"
-            ) from error
+            reason = f"is of no known kind ({error})"
+            raise UsageError(f"{address} {reason}: give a path, https://, s3:// or gs://") from error
         self._limits = {"timeout": TIMEOUT_S} if self._files.async_impl else {}
 
     def get(self, name: str, span: Span | None) -> bytes:
@@ -292,10 +279,6 @@ class Bucket:
             raise
         except Exception as error:  # each kind of store has errors of its own
             raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-def _is_there(path: Path, file: File) -> bool:
-    return path.is_file() and file.holds(path.read_bytes())
 
 
 def _budget() -> float:

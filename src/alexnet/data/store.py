@@ -1,16 +1,38 @@
-"""A packed store, opened for reading; `shards.py` describes its files."""
+"""A packed store, opened for reading.
 
-from collections.abc import Callable
+    STORE/dataset.json          written last: a folder without it is no store
+          mean_image.npy        float32 (size, size, 3)
+          train-000000.tar ...  1,024 places a shard: 000000123.jpg, 000000123.json (WebDataset's convention)
+          train.index.npy       one `INDEX` record an example
+          train.names           the names of the examples, one after the other
+
+The shards alone are a complete data set for `tar`, `webdataset` or Hugging Face `datasets`; the index
+only adds random access. An example's number is its place in the source, so a bad picture leaves a gap.
+"""
+
+import mmap
+from collections import OrderedDict
+from contextlib import suppress
+from functools import cached_property
 from itertools import count, takewhile
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from alexnet.data.decode import Pixels, decode_stored
 from alexnet.data.manifest import MEAN_IMAGE, File, index_name, is_shard, names_name, read_manifest, shard_name
-from alexnet.data.shards import INDEX, Shards, Split
 from alexnet.errors import DataError
+
+EXAMPLES_PER_SHARD = 1024
+
+OPEN_SHARDS = 8192
+"""How many shards are mapped at once, about 20 MB of address space each; fewer where fewer files may be open."""
+
+INDEX = np.dtype([("shard", "<i4"), ("length", "<i4"), ("offset", "<i8"), ("label", "<i8"), ("name_end", "<i8")])
+"""Where an example's JPEG lies, its class, and where its name ends in the file of names."""
 
 _REMEDY = "copy it again, or delete the store and pack it again"
 
@@ -18,25 +40,14 @@ _REMEDY = "copy it again, or delete the store and pack it again"
 class Store:
     """A packed store, opened for reading; safe between threads.
 
+    Its other attributes are those of `StoreManifest`.
+
     Attributes:
         directory: The folder of the index, and of the shards if they are not read over the network.
         location: What opens the store again: the directory, or the address of a store that is read over the network.
-        name: The name of the source.
-        classes: The class names; a label is a position in them.
         splits: "train", and "val" and "test" if the source has them.
-        size: Side of the pictures in pixels.
-        square: How the pictures became square.
-        decoding: What the pictures went through, in words.
         mean_image: float32 (size, size, 3) in 0..255: the mean of the training pictures.
         covariance: float64 (3, 3): of the training pixels, RGB in [0, 1].
-        content_hash: The hash of everything a training run can see: classes, pictures, labels, names.
-        quarantine: The pictures that were left out.
-        ignored: The number of files of the source that are no pictures of a class.
-        is_split_drawn: Whether "val" was held out of "train", because the source has no split of its own.
-        licence: The licence of the source, where it states one.
-        fingerprint: The hash of everything that decides what the store holds.
-        details: What else is known of the classes, a list for each kind ("devkit_ids", "words").
-        files: Every file of the store but its manifest, by name.
 
     Args:
         directory: The folder of the store.
@@ -46,26 +57,18 @@ class Store:
         DataError: There is no store, its index is damaged, or a shard is missing or truncated.
     """
 
-    def __init__(self, directory: str | Path, shards: Shards | None = None) -> None:
+    def __init__(self, directory: str | Path, shards: "Shards | None" = None) -> None:
         self.directory = Path(directory)
         manifest = read_manifest(self.directory)
-        self.name = manifest.name
-        self.classes = manifest.classes
-        self.size = manifest.size
+        self.name, self.classes, self.size = manifest.name, manifest.classes, manifest.size
         self.covariance: npt.NDArray[np.float64] = np.array(manifest.covariance)
-        self.content_hash = manifest.content_hash
-        self.fingerprint = manifest.fingerprint
-        self.quarantine = manifest.quarantine
-        self.ignored = manifest.ignored
-        self.is_split_drawn = manifest.is_split_drawn
-        self.licence = manifest.licence
-        self.details = manifest.details
-        self.decoding = manifest.decoding
-        self.square = manifest.square
-        self.files = manifest.files
-        if shards is None:
-            self._check(is_shard, contents=False)
-        self._check(lambda name: not is_shard(name), contents=True)
+        self.content_hash, self.fingerprint = manifest.content_hash, manifest.fingerprint
+        self.quarantine, self.ignored = manifest.quarantine, manifest.ignored
+        self.is_split_drawn, self.licence, self.details = manifest.is_split_drawn, manifest.licence, manifest.details
+        self.decoding, self.square, self.files = manifest.decoding, manifest.square, manifest.files
+        for name in self.files:
+            if not is_shard(name) or shards is None:
+                self._check(name, whole=not is_shard(name))
         mean_image = _open_array(self.directory / MEAN_IMAGE, np.dtype(np.float32), (self.size, self.size, 3))
         self.mean_image: npt.NDArray[np.float32] = np.array(mean_image)
         shards = shards or Shards(self.directory)
@@ -78,9 +81,17 @@ class Store:
         Raises:
             DataError: A file is damaged.
         """
-        self._check(lambda name: True, contents=True)
+        for name in self.files:
+            self._check(name, whole=True)
 
-    def _split(self, name: str, shards: Shards) -> Split:
+    def _check(self, name: str, whole: bool) -> None:
+        path, file = self.directory / name, self.files[name]
+        if not path.is_file():
+            raise DataError(f"{path} is missing: {_REMEDY}")
+        if path.stat().st_size != file.length or (whole and File.at(path) != file):
+            raise DataError(f"{path} is damaged: {_REMEDY}")
+
+    def _split(self, name: str, shards: "Shards") -> "Split":
         path = self.directory / index_name(name)
         index = _open_array(path, INDEX)
         tars = takewhile(self.files.__contains__, (shard_name(name, number) for number in count()))
@@ -89,24 +100,9 @@ class Store:
             raise DataError(f"{path} points beyond classes, shards or names: {_REMEDY}")
         return Split(self.directory, name, self.size, shards, index)
 
-    def _check(self, is_chosen: Callable[[str], bool], contents: bool) -> None:
-        """Compares the chosen files with the manifest: their lengths, and their contents if asked."""
-        for name, file in self.files.items():
-            path = self.directory / name
-            if not is_chosen(name):
-                continue
-            if not path.is_file():
-                raise DataError(f"{path} is missing: {_REMEDY}")
-            if path.stat().st_size != file.length or (contents and File.at(path) != file):
-                raise DataError(f"{path} is damaged: {_REMEDY}")
-
 
 def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
-    """Maps a `.npy` file of a given type, and of a given shape or else of one dimension.
-
-    Raises:
-        DataError: The file is damaged or holds another array.
-    """
+    """Maps a `.npy` file and refuses it unless it is of the given type and shape, or else of one dimension."""
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy raises whatever it likes on damaged data
@@ -117,7 +113,7 @@ def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] | None 
 
 
 def _is_sound(index: npt.NDArray[np.void], classes: int, shards: npt.NDArray[np.int64], names: int) -> bool:
-    """Tells whether an index has examples, and keeps to its classes, its shards (by length) and `names` bytes."""
+    """Returns whether an index has examples, and keeps to its classes, its shards (by length) and `names` bytes."""
     ends = index["name_end"]
     if not (len(index) and _are_within(index["label"], classes) and _are_within(index["shard"], len(shards))):
         return False
@@ -128,3 +124,103 @@ def _is_sound(index: npt.NDArray[np.void], classes: int, shards: npt.NDArray[np.
 
 def _are_within(numbers: npt.NDArray[np.integer], end: int) -> bool:
     return bool(numbers.min() >= 0 and numbers.max() < end)
+
+
+class Split:
+    """The examples of one split, in the order of the source."""
+
+    def __init__(self, directory: Path, name: str, size: int, shards: "Shards", index: npt.NDArray[np.void]) -> None:
+        self._split, self._size, self._shards, self._index = name, size, shards, index
+        self._names = np.memmap(directory / names_name(name), np.uint8, "r")
+        self.threads = shards.threads
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """int64 (N,): positions in `Store.classes`."""
+        return np.ascontiguousarray(self._index["label"], dtype=np.int64)
+
+    def name(self, i: int) -> str:
+        """Returns the name of example `i` in the source."""
+        i = range(len(self))[i]
+        start = self._index["name_end"][i - 1] if i else 0
+        return self._names[start : self._index["name_end"][i]].tobytes().decode("utf-8", "replace")
+
+    def jpeg(self, i: int) -> memoryview:
+        """Returns the JPEG of example `i`, a view into its shard.
+
+        Raises:
+            DataError: The shard is missing, has become shorter or cannot be reached.
+        """
+        shard, length, offset, _, _ = self._index[i].tolist()
+        return self._shards.read(shard_name(self._split, shard), offset, length)
+
+    def read(self, i: int) -> Pixels:
+        """Returns the pixels of example `i`: uint8 (size, size, 3), RGB.
+
+        Raises:
+            DataError: The shard is damaged.
+        """
+        try:
+            return decode_stored(self.jpeg(i), self._size)
+        except ValueError as error:
+            shard = self._shards.directory / shard_name(self._split, self._index["shard"][i])
+            raise DataError(f"example {self.name(i)!r} in {shard} is {error}: {self._shards.remedy}") from error
+
+
+class Shards:
+    """Memory maps of the shards used last; a map that is dropped lives on as long as a view of it.
+
+    Attributes:
+        directory: The folder of the shards.
+        location: What opens the store of these shards again.
+        remedy: What to do about a damaged shard.
+        threads: How many threads to read with; None where reading keeps a processor busy.
+    """
+
+    remedy = "pack the store again"
+    threads: int | None = None
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.location = str(directory)
+        self._room = min(OPEN_SHARDS, _open_files() // 2)
+        self._views: OrderedDict[str, memoryview] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, name: str, offset: int, length: int) -> memoryview:
+        """Returns a part of a shard.
+
+        Raises:
+            DataError: The shard is missing or has become shorter.
+        """
+        with self._lock:
+            view = self._views.pop(name, None) or self._map(name)
+            self._views[name] = view
+            if len(self._views) > self._room:  # the longest unused comes first
+                self._views.popitem(last=False)
+        if offset + length > len(view):
+            raise DataError(f"shard {name} is truncated: {self.remedy}")
+        return view[offset : offset + length]
+
+    def _map(self, name: str) -> memoryview:
+        try:
+            with (self.directory / name).open("rb") as file:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.directory / name} cannot be read ({error}): pack again") from error
+
+
+def _open_files() -> int:
+    """Raises the limit of open files as far as possible, since each map holds one, and returns it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft if soft >= 0 else 2 * OPEN_SHARDS  # negative: no limit

@@ -12,7 +12,7 @@ from torch import Tensor
 from alexnet import machine
 from alexnet.data import decode
 from alexnet.data.augment import Draws, augment
-from alexnet.data.views import views as make_views
+from alexnet.data.augment import views as make_views
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation import quantise
 from alexnet.models.network import Network

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.open import check_square
-from alexnet.data.shards import Split
-from alexnet.data.store import Store
+from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import Tally
 from alexnet.evaluation.over import over

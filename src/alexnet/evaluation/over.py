@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data.batches import prefetch
 from alexnet.data.pictures import Pictures
-from alexnet.data.shards import Split
+from alexnet.data.prefetch import prefetch
+from alexnet.data.store import Split
 from alexnet.team import ALONE, Team
 
 BATCH = 128

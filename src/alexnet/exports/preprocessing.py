@@ -7,8 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.data.augment import augment, margin
-from alexnet.data.views import views
+from alexnet.data.augment import augment, margin, views
 from alexnet.evaluation.classifier import Classifier
 from alexnet.records import Square
 
