@@ -3,6 +3,8 @@
 A NetParameter repeats its layers in the order in which they run, as LayerParameters or, before 2015, as
 V1LayerParameters; the two number the same contents differently. A layer that learns carries its blobs: weights
 (outputs, inputs / groups, k, k) or (outputs, inputs), and biases, which Caffe's older blobs pad to four sides.
+
+Source: src/caffe/proto/caffe.proto of BVLC/caffe.
 """
 
 import math
@@ -15,10 +17,8 @@ from numpy.typing import NDArray
 
 from alexnet.data.imagenet import WORDNET
 from alexnet.errors import CheckpointError
-from alexnet.foreign import caffe_proto as proto
-from alexnet.foreign import wire
-from alexnet.foreign.caffe_proto import BlobProto, LayerParameter, V1LayerParameter
-from alexnet.foreign.imported import Dialect, Imported, Outline, check_counts, identify, outline_of_shapes
+from alexnet.foreign import imported, wire
+from alexnet.foreign.imported import Dialect, Imported, Outline
 from alexnet.foreign.wire import Message
 from alexnet.models.variants import LAYERS
 
@@ -34,11 +34,46 @@ _CONVOLUTION, _DENSE = "Convolution", "InnerProduct"
 
 _OURS = {_CONVOLUTION: "conv", "ReLU": "relu", "LRN": "norm", "Pooling": "pool", _DENSE: "fc", "Dropout": "drop"}
 
-_WITHOUT_EFFECT = {*proto.V1_LAYER_TYPES.values(), "Input"} - _OURS.keys()
+_V1_TYPES = {
+    **{1: "Accuracy", 4: "Convolution", 5: "Data", 6: "Dropout", 9: "HDF5Data", 12: "ImageData", 14: "InnerProduct"},
+    **{15: "LRN", 17: "Pooling", 18: "ReLU", 20: "Softmax", 21: "SoftmaxWithLoss", 22: "Split", 24: "WindowData"},
+    **{29: "MemoryData", 32: "DummyData", 36: "Silence"},
+}
+"""V1LayerParameter.LayerType -> the `type` of a LayerParameter."""
 
-_Fields = type[LayerParameter] | type[V1LayerParameter]
+_KINDS = {*_V1_TYPES.values(), "Input"}
 
 _CONV1_PADDING = {0: "none", 2: "both"}
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The number of the network's list of layers, and the numbers of a layer's own fields."""
+
+    layers: int
+    name: int
+    type: int
+    blobs: int
+    convolution: int
+    dropout: int
+    norm: int
+    pooling: int
+    transform: int
+
+
+_V2 = _Fields(layers=100, name=1, type=2, blobs=7, convolution=106, dropout=108, norm=118, pooling=121, transform=100)
+_V1 = _Fields(layers=2, name=4, type=5, blobs=6, convolution=10, dropout=12, norm=18, pooling=19, transform=36)
+
+# The numbers of the other fields, named as in caffe.proto.
+_V0_LAYER = 1  # V1LayerParameter; there only in a file of an even older format
+_INPUT_PARAM, _INPUT_SHAPE = 143, 1  # LayerParameter, InputParameter
+_SIDES, _DATA, _SHAPE, _DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8  # BlobProto
+_DIM = 1  # BlobShape
+_PAD, _STRIDE = 3, 6  # ConvolutionParameter
+_POOL, _KERNEL_SIZE, _POOL_STRIDE = 1, 2, 3  # PoolingParameter; a `_POOL` of 0 takes the maximum
+_LOCAL_SIZE, _ALPHA, _BETA, _NORM_REGION, _K = 1, 2, 3, 4, 5  # LRNParameter; a `_NORM_REGION` of 0 is across channels
+_DROPOUT_RATIO = 1  # DropoutParameter
+_SCALE, _CROP_SIZE, _MEAN_VALUE = 1, 3, 5  # TransformationParameter
 
 
 @dataclass(frozen=True)
@@ -47,13 +82,6 @@ class _Layer:
     type: str
     message: Message
     fields: _Fields
-
-
-@dataclass(frozen=True)
-class _Input:
-    mean: NDArray[np.float32] | None = None
-    size: int | None = None
-    divide_pixels_by: float = 1.0
 
 
 def read(name: str, data: memoryview, variant: str | None) -> Imported:
@@ -70,33 +98,27 @@ def read(name: str, data: memoryview, variant: str | None) -> Imported:
     """
     fields, layers = _layers(wire.read(name, data))
     learning = [layer for layer in layers if layer.type in (_CONVOLUTION, _DENSE)]
-    check_counts(name, *(sum(layer.type == kind for layer in learning) for kind in (_CONVOLUTION, _DENSE)))
+    imported.check_counts(name, *(sum(layer.type == kind for layer in learning) for kind in (_CONVOLUTION, _DENSE)))
     arrays, mapping = {}, {}
     for ours, layer in zip(LAYERS, learning, strict=True):
         weight, bias = _weights(name, layer)
         arrays[f"{ours}.weight"], arrays[f"{ours}.bias"] = weight, bias
         mapping[ours] = f"{layer.name} {weight.shape}, {layer.type}"
-    outline = replace(
-        outline_of_shapes(name, {key: array.shape for key, array in arrays.items()}),
-        towers=1,
-        conv1_padding=_check_geometry(name, layers),
-    )
-    if len(layers) > len(learning):  # else only what learns was kept, which says nothing of the order
+    outline = imported.outline_of_shapes(name, {key: array.shape for key, array in arrays.items()})
+    outline = replace(outline, towers=1, conv1_padding=_check_geometry(name, layers))
+    if len(layers) > len(learning):  # else only the layers that learn were saved, which says nothing of the order
         outline = _with_order(name, outline, layers)
     arrays["conv1.weight"] = arrays["conv1.weight"][:, ::-1].copy()
-    picture = _input(layers)
-    return Imported(
+    network = Imported(
         dialect=DIALECT,
-        format=f"Caffe, {'V1' if fields is V1LayerParameter else 'V2'} layers",
-        variant=identify(name, outline, variant),
+        format=f"Caffe, {'V1' if fields is _V1 else 'V2'} layers",
+        variant=imported.identify(name, outline, variant),
         tensors={key: torch.from_numpy(array) for key, array in arrays.items()},
         mapping=mapping,
-        mean=picture.mean,
-        input_size=picture.size,
-        divide_pixels_by=picture.divide_pixels_by,
         dropout=_dropout(name, layers),
         translated=tuple(_translated(outline)),
     )
+    return _with_input(network, layers)
 
 
 def read_mean(name: str, data: memoryview) -> NDArray[np.float32]:
@@ -109,7 +131,7 @@ def read_mean(name: str, data: memoryview) -> NDArray[np.float32]:
 
 
 def to_rgb(name: str, mean: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Turns a mean in Caffe's layout, BGR (3, S, S) or (3,), into RGB (S, S, 3) or (3,).
+    """Returns a mean in Caffe's layout, BGR (3, S, S) or (3,), as RGB (S, S, 3) or (3,).
 
     Raises:
         CheckpointError: The mean has another shape.
@@ -117,40 +139,32 @@ def to_rgb(name: str, mean: NDArray[np.generic]) -> NDArray[np.float32]:
     planes = mean.reshape([side for side in mean.shape if side != 1] or [1])
     if planes.ndim not in (1, 3) or planes.shape[0] != 3 or planes.shape[1:2] != planes.shape[2:3]:
         raise CheckpointError(f"{name} holds an array of shape {mean.shape}; a mean is (3, S, S) or (3,)")
-    rgb = planes[::-1].astype(np.float32)
-    return np.ascontiguousarray(rgb.transpose(1, 2, 0)) if rgb.ndim == 3 else rgb
+    return np.ascontiguousarray(np.moveaxis(planes[::-1], 0, -1), np.float32)
 
 
 def _layers(net: Message) -> tuple[_Fields, list[_Layer]]:
-    generations: list[tuple[int, _Fields]] = [
-        (proto.NetParameter.LAYER, LayerParameter),
-        (proto.NetParameter.LAYERS, V1LayerParameter),
-    ]
-    for number, fields in generations:
-        if number in net:
-            return fields, [_layer(message, fields) for message in net.messages(number)]
+    for fields in (_V2, _V1):
+        if fields.layers in net:
+            return fields, [_layer(message, fields) for message in net.messages(fields.layers)]
     raise CheckpointError(f"{net.file.name} holds no layers; expected a .caffemodel with layers in field 100 or 2")
 
 
 def _layer(message: Message, fields: _Fields) -> _Layer:
     file = message.file.name
-    if fields is V1LayerParameter and V1LayerParameter.LAYER in message:
+    if fields is _V1 and _V0_LAYER in message:
         raise CheckpointError(
             f"{file} is of Caffe's first format (V0); turn it with Caffe's own upgrade_net_proto_binary"
         )
-    name = message.text(fields.NAME, "?")
-    number = message.fields.get(fields.TYPE, [0])[-1]  # an enumeration in V1, text since
-    if isinstance(number, int):
-        kind = proto.V1_LAYER_TYPES.get(number, f"type {number}")
-    else:
-        kind = message.text(fields.TYPE, "")
-    if kind not in _OURS and kind not in _WITHOUT_EFFECT:
+    name = message.text(fields.name, "?")
+    number = message.fields.get(fields.type, [0])[-1]  # an enumeration in V1, text since
+    kind = _V1_TYPES.get(number, f"type {number}") if isinstance(number, int) else message.text(fields.type, "")
+    if kind not in _KINDS:
         raise CheckpointError(f"{file} holds a layer {name} of kind {kind}; an AlexNet has none")
     return _Layer(name, kind, message, fields)
 
 
 def _weights(file: str, layer: _Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    blobs = layer.message.messages(layer.fields.BLOBS)
+    blobs = layer.message.messages(layer.fields.blobs)
     if len(blobs) != 2:
         raise CheckpointError(f"{file}: {layer.name} has {len(blobs)} blobs, expected weights and biases")
     weight, bias = (_blob(file, blob, layer.name) for blob in blobs)
@@ -161,13 +175,9 @@ def _weights(file: str, layer: _Layer) -> tuple[NDArray[np.float32], NDArray[np.
 
 def _blob(file: str, blob: Message, name: str) -> NDArray[np.float32]:
     """Returns a blob; float32 as a view of the file."""
-    if BlobProto.SHAPE in blob:
-        shape = blob.message(BlobProto.SHAPE).integers(proto.BlobShape.DIM)
-    else:
-        sides = (BlobProto.NUM, BlobProto.CHANNELS, BlobProto.HEIGHT, BlobProto.WIDTH)
-        shape = [blob.integer(side, 1) for side in sides]
-    is_double = BlobProto.DOUBLE_DATA in blob and BlobProto.DATA not in blob
-    values = blob.floats(BlobProto.DOUBLE_DATA, "<f8").astype("<f4") if is_double else blob.floats(BlobProto.DATA)
+    shape = blob.message(_SHAPE).integers(_DIM) if _SHAPE in blob else [blob.integer(side, 1) for side in _SIDES]
+    is_double = _DOUBLE_DATA in blob and _DATA not in blob
+    values = blob.floats(_DOUBLE_DATA, "<f8").astype("<f4") if is_double else blob.floats(_DATA)
     if math.prod(shape) != values.size or not 1 <= len(shape) <= 8:
         raise CheckpointError(
             f"{file} is damaged: {name} has shape {tuple(shape)[:8]} and {values.size:,} values; fetch it again"
@@ -180,31 +190,21 @@ def _blob(file: str, blob: Message, name: str) -> NDArray[np.float32]:
 
 def _check_geometry(file: str, layers: list[_Layer]) -> str | None:
     """Checks padding, stride and windows where the file states them; returns conv1's padding, or None."""
-    convolutions = [layer for layer in layers if layer.type == _CONVOLUTION]
-    parameters = [layer.message.message(layer.fields.CONVOLUTION_PARAM) for layer in convolutions]
-    for i, (layer, convolution) in enumerate(zip(convolutions, parameters, strict=True)):
-        if not convolution.fields:
-            continue
-        stride = convolution.integer(proto.ConvolutionParameter.STRIDE, 1)
-        padding = convolution.integer(proto.ConvolutionParameter.PAD, 0)
-        if stride != (4, 1, 1, 1, 1)[i] or (i and padding != (0, 2, 1, 1, 1)[i]):
-            raise CheckpointError(
-                f"{file}: {layer.name} has stride {stride} and padding {padding}, which no AlexNet has"
-            )
     for layer in layers:
         if layer.type == "Pooling":
-            pooling = layer.message.message(layer.fields.POOLING_PARAM)
-            method = pooling.integer(proto.PoolingParameter.POOL, 0)
-            window = pooling.integer(proto.PoolingParameter.KERNEL_SIZE, 0)
-            stride = pooling.integer(proto.PoolingParameter.STRIDE, 1)
-            if (method, window, stride) != (0, 3, 2):
-                raise CheckpointError(
-                    f"{file}: {layer.name} pools windows of {window} at stride {stride} by method {method}; "
-                    "expected the maximum (0) of windows of 3 at stride 2"
-                )
+            pooling = layer.message.message(layer.fields.pooling)
+            method, window = pooling.integer(_POOL, 0), pooling.integer(_KERNEL_SIZE, 0)
+            word = "max" if method == 0 else f"by method {method}"
+            imported.check_pooling(file, layer.name, word, window, pooling.integer(_POOL_STRIDE, 1))
+    convolutions = [layer for layer in layers if layer.type == _CONVOLUTION]
+    parameters = [layer.message.message(layer.fields.convolution) for layer in convolutions]
+    for number, (layer, convolution) in enumerate(zip(convolutions, parameters, strict=True), 1):
+        if convolution.fields:
+            stride, padding = convolution.integer(_STRIDE, 1), convolution.integer(_PAD, 0)
+            imported.check_convolution(file, layer.name, number, stride, padding)
     if not any(convolution.fields for convolution in parameters):
         return None
-    padding = parameters[0].integer(proto.ConvolutionParameter.PAD, 0)
+    padding = parameters[0].integer(_PAD, 0)
     return _CONV1_PADDING.get(padding, f"{padding} pixels")
 
 
@@ -213,62 +213,45 @@ def _with_order(file: str, outline: Outline, layers: list[_Layer]) -> Outline:
     kinds = " ".join(_OURS[layer.type] for layer in layers if layer.type in _OURS)
     before, *blocks = (kinds.replace("conv", "|conv").replace("fc", "|fc")).split("|")
     blocks = [block.strip() for block in blocks]
-    for number in (2, 3):
-        if blocks[number] != "conv relu":
-            raise CheckpointError(f"{file}: conv{number + 1} stands in {blocks[number]!r}, expected 'conv relu'")
-    if before or blocks[5] != blocks[6] or blocks[7] != "fc":
+    if before or blocks[7] != "fc":
         raise CheckpointError(f"{file} runs as {kinds!r}, which no AlexNet does")
-    head = blocks[5] if "drop" in blocks[5].split() else None  # a network saved for use only has no dropout
-    outline = replace(outline, block1=blocks[0], block2=blocks[1], block5=blocks[4], head=head)
-    return _with_normalisation(file, outline, [layer for layer in layers if layer.type == "LRN"])
+    outline = imported.with_order(file, outline, blocks)
+    if "drop" not in blocks[5].split():  # a network saved for use only has no dropout
+        outline = replace(outline, head=None)
+    return imported.with_normalisation(file, outline, {_constants(file, each) for each in layers if each.type == "LRN"})
 
 
-def _with_normalisation(file: str, outline: Outline, layers: Iterable[_Layer]) -> Outline:
-    constants = set()
+def _constants(file: str, layer: _Layer) -> tuple[int, float, float, float]:
+    norm = layer.message.message(layer.fields.norm)
+    size = norm.integer(_LOCAL_SIZE, 5)
+    if norm.integer(_NORM_REGION, 0) or size % 2 == 0:
+        raise CheckpointError(f"{file}: {layer.name} normalises within channels; expected across channels")
+    return size, norm.number(_ALPHA, 1) / size, norm.number(_BETA, 0.75), norm.number(_K, 1)
+
+
+def _with_input(network: Imported, layers: list[_Layer]) -> Imported:
+    """Adds mean, size and division of the input, from the data layer that the network was trained with."""
     for layer in layers:
-        norm = layer.message.message(layer.fields.LRN_PARAM)
-        size = norm.integer(proto.LRNParameter.LOCAL_SIZE, 5)
-        if norm.integer(proto.LRNParameter.NORM_REGION, 0) or size % 2 == 0:
-            raise CheckpointError(f"{file}: {layer.name} normalises within channels; expected across channels")
-        alpha, beta = norm.number(proto.LRNParameter.ALPHA, 1), norm.number(proto.LRNParameter.BETA, 0.75)
-        constants.add((size, alpha / size, beta, norm.number(proto.LRNParameter.K, 1)))
-    if len(constants) > 1:
-        raise CheckpointError(f"{file} normalises with different constants in different layers: {constants}")
-    for size, alpha, beta, k in constants:
-        outline = replace(outline, size=size, alpha=alpha, beta=beta, k=k)
-    return outline
+        transform = layer.message.message(layer.fields.transform)
+        colour = transform.floats(_MEAN_VALUE)
+        if colour.size in (1, 3):  # one for all channels, or one for each
+            network = replace(network, mean=np.broadcast_to(colour[::-1].astype(np.float32), 3))
+        if _CROP_SIZE in transform:
+            network = replace(network, input_size=transform.integer(_CROP_SIZE, 0) or None)
+        if _SCALE in transform:
+            network = replace(network, divide_pixels_by=1 / max(transform.number(_SCALE, 1), 1e-9))
+        if layer.fields is _V2:  # V1 states its inputs elsewhere
+            for shape in layer.message.message(_INPUT_PARAM).messages(_INPUT_SHAPE):
+                network = replace(network, input_size=shape.integer(_DIM, 0) or None)
+    return network
 
 
-def _input(layers: list[_Layer]) -> _Input:
-    """Returns mean, size and division of the input, from the data layer that the network was trained with."""
-    picture = _Input()
-    for layer in layers:
-        transform = layer.message.message(layer.fields.TRANSFORM_PARAM)
-        colour = transform.floats(proto.TransformationParameter.MEAN_VALUE)
-        if colour.size == 1:  # one for all channels
-            colour = np.repeat(colour, 3)
-        if colour.size == 3:
-            picture = replace(picture, mean=colour[::-1].astype(np.float32))
-        if proto.TransformationParameter.CROP_SIZE in transform:
-            picture = replace(picture, size=transform.integer(proto.TransformationParameter.CROP_SIZE, 0) or None)
-        if proto.TransformationParameter.SCALE in transform:
-            scale = max(transform.number(proto.TransformationParameter.SCALE, 1), 1e-9)
-            picture = replace(picture, divide_pixels_by=1 / scale)
-        if layer.fields is LayerParameter:  # V1 states its inputs elsewhere
-            for shape in layer.message.message(LayerParameter.INPUT_PARAM).messages(proto.InputParameter.SHAPE):
-                picture = replace(picture, size=shape.integer(proto.BlobShape.DIM, 0) or None)
-    return picture
-
-
-def _dropout(file: str, layers: list[_Layer]) -> float | None:
-    for layer in layers:
-        if layer.type == "Dropout":
-            dropout = layer.message.message(layer.fields.DROPOUT_PARAM)
-            rate = dropout.number(proto.DropoutParameter.DROPOUT_RATIO, 0.5)
-            if not 0 <= rate < 1:
-                raise CheckpointError(f"{file}: {layer.name} has a rate of {rate}, expected at least 0 and below 1")
-            return rate
-    return None
+def _dropout(file: str, layers: list[_Layer]) -> float:
+    layer = next((layer for layer in layers if layer.type == "Dropout"), None)
+    rate = layer.message.message(layer.fields.dropout).number(_DROPOUT_RATIO, 0.5) if layer else 0.5
+    if layer and not 0 <= rate < 1:
+        raise CheckpointError(f"{file}: {layer.name} has a rate of {rate}, expected at least 0 and below 1")
+    return rate
 
 
 def _translated(outline: Outline) -> Iterable[str]:

@@ -21,8 +21,7 @@ from alexnet.data.imagenet import WORDNET, read_classes
 from alexnet.errors import UsageError
 from alexnet.files import plain_errors, write
 from alexnet.foreign.imported import Imported
-from alexnet.foreign.mean import read_mean
-from alexnet.foreign.read import EXPECTED, read
+from alexnet.foreign.read import EXPECTED, read, read_mean
 from alexnet.models.create import build
 from alexnet.models.network import Network
 from alexnet.models.variants import stored_size, variant
@@ -33,10 +32,10 @@ from alexnet.weights import checkpoint, evidence, manifest
 
 @dataclass(frozen=True)
 class Options:
-    """What a file cannot state and its user can.
+    """What a file may not state and its user can.
 
     Attributes:
-        mean: File of the mean image; see `mean.read_mean`.
+        mean: File of the mean image; see `read.read_mean`.
         classes: `imagenet-devkit`, `imagenet-wordnet` or a file; see `imagenet.read_classes`.
         variant: Row of `VARIANTS`.
     """
@@ -47,15 +46,12 @@ class Options:
 
 
 def convert(source: Path, folder: Path, options: Options = Options()) -> Description:
-    """Writes a run folder with the network of another program.
+    """Writes a run folder with the network of another program; returns the description in its `config.json`.
 
     Args:
-        source: Its weights; a folder of cuda-convnet's checkpoints stands for the newest.
+        source: The other program's weights; a folder of cuda-convnet's checkpoints stands for the newest.
         folder: The run folder to make; new or empty.
-        options: What the file cannot state.
-
-    Returns:
-        The description of the run, as `config.json` holds it.
+        options: What the file does not state.
 
     Raises:
         CheckpointError: The file is damaged, hostile, or no AlexNet.
@@ -92,8 +88,7 @@ def _with_our_dropout(imported: Imported) -> Imported:
     """Scales fc7 and fc8 where the file's network rescales for dropout at another time than the variant does."""
     if imported.rescale_dropout == variant(imported.variant).rescale_dropout:
         return imported
-    rate = _rate(imported)
-    factor = 1 / (1 - rate) if imported.rescale_dropout else 1 - rate
+    factor = 1 / (1 - imported.dropout) if imported.rescale_dropout else 1 - imported.dropout
     scaled = {f"{layer}.weight": imported.tensors[f"{layer}.weight"] * factor for layer in ("fc7", "fc8")}
     sentence = (
         f"dropout: weights of fc7 and fc8 are multiplied by {factor:g}, since the file's network "
@@ -102,12 +97,8 @@ def _with_our_dropout(imported: Imported) -> Imported:
     return replace(imported, tensors={**imported.tensors, **scaled}, translated=(*imported.translated, sentence))
 
 
-def _rate(imported: Imported) -> float:
-    return 0.5 if imported.dropout is None else imported.dropout
-
-
 def _classes(imported: Imported, spec: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the class of each output, and a sentence for what the file does not state."""
+    """Returns the class of each output, and sentences for `Imported.unknown`."""
     count = len(imported.tensors["fc8.weight"])
     if spec is not None:
         return read_classes(spec, count), ()
@@ -121,8 +112,10 @@ def _classes(imported: Imported, spec: str | None) -> tuple[tuple[str, ...], tup
 
 
 def _network(imported: Imported, classes: int, path: Path) -> Network:
-    design = Design(variant=imported.variant, input_size=imported.input_size, dropout=_rate(imported))
-    with torch.device("meta"):  # it takes the tensors as they are: most lie in the file
+    design = Design(variant=imported.variant, input_size=imported.input_size, dropout=imported.dropout)
+    with torch.device(
+        "meta"
+    ):  # memory of its own is not needed, since it takes the tensors, most of which lie in the file
         model = build(design, classes, initialisation="none")
     tensors = {name: tensor.float().contiguous() for name, tensor in imported.tensors.items()}
     checkpoint.check(model, tensors, path)
@@ -132,7 +125,7 @@ def _network(imported: Imported, classes: int, path: Path) -> Network:
 
 
 def _mean(imported: Imported, file: Path | None, model: Network) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Returns the mean image, (S, S, 3) with S the side of stored pictures, and sentences as `_classes` does."""
+    """Returns the mean image, (S, S, 3) with S the side of stored pictures, and sentences for `Imported.unknown`."""
     dialect, guess = imported.dialect, []
     mean = imported.mean if file is None else read_mean(file, dialect.is_bgr)
     if mean is None:

@@ -13,8 +13,10 @@ makes no difference, therefore, that the second tower's fc7 names its inputs as 
 Source: docs of cuda-convnet; convnet.py, layer.py of the 2012 source.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -23,7 +25,8 @@ from numpy.typing import NDArray
 from alexnet import pickles
 from alexnet.data.imagenet import DEVKIT
 from alexnet.errors import CheckpointError
-from alexnet.foreign.imported import Dialect, Imported, Outline, check_counts, identify, outline_of_shapes
+from alexnet.foreign import imported
+from alexnet.foreign.imported import Dialect, Imported, Outline
 from alexnet.models.lrn import SameMapNorm
 from alexnet.models.variants import LAYERS
 from alexnet.pickles import Array, PickleError
@@ -40,8 +43,9 @@ _OURS = {
 }
 _ENDS = ("data", "softmax", "cost")
 _CONV1_PADDING = {0: "end", 2: "both"}
+
 _INERT = ("options",)
-"""The module of the options that a checkpoint keeps beside the network: of no use here, and not built."""
+"""The module of the options that a checkpoint keeps beside the network; they are not built."""
 
 _MAX_LAYERS = 500
 
@@ -81,19 +85,24 @@ def read(name: str, data: memoryview, variant: str | None) -> Imported:
     try:
         layers = _layers(pickles.read(data, inert=_INERT)[0])
         stages = _stages(layers)
-        check_counts(name, *(sum(stage[0].kind == kind for stage in stages) for kind in ("conv", "fc")))
+        imported.check_counts(name, *(sum(stage[0].kind == kind for stage in stages) for kind in ("conv", "fc")))
         arrays, mapping = _arrays(layers, stages)
-        outline = outline_of_shapes(name, {key: array.shape for key, array in arrays.items()})
-        outline = _with_normalisation(_with_order(outline, layers, stages), layers.values())
+        outline = imported.outline_of_shapes(name, {key: array.shape for key, array in arrays.items()})
+        _check_geometry(name, layers.values(), stages)
+        padding = _CONV1_PADDING.get(-int(stages[0][0].number("padding", 0)), "other")
+        outline = replace(outline, towers=len(stages[0]), conv1_padding=padding)
+        outline = imported.with_order(name, outline, _blocks(layers, stages))
+        constants = {_constants(layer) for layer in layers.values() if layer.kind == "cmrnorm"}
+        outline = imported.with_normalisation(name, outline, constants)
         drops = [layer for layer in layers.values() if _OURS.get(layer.kind) == "drop"]
         return Imported(
             dialect=DIALECT,
             format="cuda-convnet",
-            variant=identify(name, outline, variant),
+            variant=imported.identify(name, outline, variant),
             tensors={key: torch.from_numpy(array) for key, array in arrays.items()},
             mapping=mapping,
             input_size=int(stages[0][0].number("imgSize")),
-            dropout=_dropout(drops[0]) if drops else None,
+            dropout=_dropout(drops[0]) if drops else 0.5,
             rescale_dropout=any(layer.kind == "dropout" for layer in drops),
             translated=tuple(_translated(outline)),
         )
@@ -125,17 +134,15 @@ def _layers(checkpoint: object) -> dict[str, _Layer]:
         raise PickleError("it has no model_state with layers")
     dicts = list(listed.values()) if isinstance(listed, dict) else listed
     if len(dicts) > _MAX_LAYERS or not all(isinstance(each, dict) for each in dicts):
-        raise PickleError(f"{len(dicts):,} layers, or some that are none")
+        raise PickleError(f"its layers are {len(dicts):,}, or not all of them are dicts")
     names = [each.get("name") for each in dicts]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise PickleError("layers without names of their own")
+        raise PickleError("its layers do not have names of their own")
     layers = {}
     for name, values in zip(names, dicts, strict=True):
         kind = values.get("type")
-        if not isinstance(kind, str):
-            raise PickleError(f"it holds a layer {name} of no kind")
-        if kind not in _OURS and not kind.startswith(_ENDS):
-            raise PickleError(f"it holds a layer {name} of kind {kind[:40]!r}; an AlexNet has none")
+        if not isinstance(kind, str) or (kind not in _OURS and not kind.startswith(_ENDS)):
+            raise PickleError(f"it holds a layer {name} of kind {_word(kind)!r}; an AlexNet has none")
         layers[name] = _Layer(name, kind, values, _inputs(name, values, names))
     return layers
 
@@ -149,7 +156,7 @@ def _inputs(layer: str, values: Mapping[str, object], names: list[str]) -> list[
         if isinstance(name, int) and not isinstance(name, bool) and 0 <= name < len(names):
             name = names[name]
         if not isinstance(name, str) or name not in names:
-            raise PickleError(f"{layer} has an input that is not there")
+            raise PickleError(f"{layer} has an input that is no layer")
         inputs.append(name)
     return inputs
 
@@ -157,21 +164,16 @@ def _inputs(layer: str, values: Mapping[str, object], names: list[str]) -> list[
 def _stages(layers: dict[str, _Layer]) -> list[list[_Layer]]:
     """Returns the layers that learn by their depth: those side by side are the towers, in the order of their names."""
     depth: dict[str, int] = {}
-    waiting = list(layers.values())
-    while waiting:
-        later = []
-        for layer in waiting:
-            if all(name in depth for name in layer.inputs):
-                depth[layer.name] = max((depth[name] for name in layer.inputs), default=0) + layer.learns
-            else:
-                later.append(layer)
-        if len(later) == len(waiting):
-            raise PickleError(f"{later[0].name} depends on itself")
-        waiting = later
-    learning = [layer for layer in layers.values() if layer.learns]
-    stages: list[list[_Layer]] = [[] for _ in range(max((depth[layer.name] for layer in learning), default=0))]
-    for layer in sorted(learning, key=lambda layer: layer.name):
-        stages[depth[layer.name] - 1].append(layer)
+    order = TopologicalSorter({layer.name: layer.inputs for layer in layers.values()})
+    try:
+        for name in order.static_order():
+            depth[name] = max((depth[each] for each in layers[name].inputs), default=0) + layers[name].learns
+    except CycleError as error:
+        raise PickleError(f"{error.args[1][0]} depends on itself") from error
+    learning = sorted(
+        (layer for layer in layers.values() if layer.learns), key=lambda layer: (depth[layer.name], layer.name)
+    )
+    stages = [list(stage) for _, stage in groupby(learning, key=lambda layer: depth[layer.name])]
     for stage in stages:
         if len({layer.kind for layer in stage}) > 1 or len(stage) > 2:
             raise PickleError(
@@ -183,7 +185,7 @@ def _stages(layers: dict[str, _Layer]) -> list[list[_Layer]]:
 def _arrays(
     layers: dict[str, _Layer], stages: list[list[_Layer]]
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """Returns weights and biases in our layout, and for each layer of ours the layers that it comes from, in words."""
+    """Returns weights and biases in our layout, and `Imported.mapping`."""
     arrays, mapping = {}, {}
     above: list[str] = []
     for ours, stage in zip(LAYERS, stages, strict=True):
@@ -224,7 +226,7 @@ def _joined(rows: list[list[NDArray[np.generic]]]) -> NDArray[np.float32]:
 
 
 def _is_joined(stage: list[_Layer], tower: int, origins: list[str], above: list[str]) -> bool:
-    """Returns whether a layer reads both towers, or its own where there are as many above it."""
+    """Returns whether a layer reads both towers above it, or a convolution reads its own alone."""
     if not above:
         return len(origins) == 1
     own = [above[tower]] if len(above) == len(stage) else above
@@ -255,8 +257,8 @@ def _floats(value: object, name: str) -> NDArray[np.generic]:
     return value.values
 
 
-def _with_order(outline: Outline, layers: dict[str, _Layer], stages: list[list[_Layer]]) -> Outline:
-    """Adds the order of the layers and conv1's padding, and checks the geometry."""
+def _blocks(layers: dict[str, _Layer], stages: list[list[_Layer]]) -> list[str]:
+    """Returns the kinds of each stage and of the layers after it, in which its towers must agree."""
     following: dict[str, list[_Layer]] = {}
     for layer in layers.values():
         for name in layer.inputs:
@@ -267,52 +269,33 @@ def _with_order(outline: Outline, layers: dict[str, _Layer], stages: list[list[_
         if len(chains) > 1:
             raise PickleError(f"the towers differ after {stage[0].name}: {', '.join(sorted(chains))}")
         blocks.append(chains.pop())
-    if blocks[2:4] != ["conv relu"] * 2 or blocks[5] != blocks[6]:
-        raise PickleError(f"the layers stand as {' | '.join(blocks)}, which no AlexNet's do")
-    _check_geometry(layers.values(), stages)
-    padding = _CONV1_PADDING.get(-int(stages[0][0].number("padding", 0)), "other")
-    outline = replace(outline, towers=len(stages[0]), conv1_padding=padding)
-    return replace(outline, block1=blocks[0], block2=blocks[1], block5=blocks[4], head=blocks[5])
+    return blocks
 
 
-def _with_normalisation(outline: Outline, layers: Iterable[_Layer]) -> Outline:
-    constants = {
-        (int(layer.number("size")), layer.number("scale"), layer.number("pow"), layer.number("minDiv", 1.0))
-        for layer in layers
-        if layer.kind == "cmrnorm"
-    }
-    if len(constants) > 1:
-        raise PickleError(f"it normalises with different constants in different layers: {constants}")
-    for size, alpha, beta, k in constants:
-        outline = replace(outline, size=size, alpha=alpha, beta=beta, k=k)
-    return outline
+def _chain(layer: _Layer, following: dict[str, list[_Layer]]) -> Iterator[str]:
+    """Yields the kinds of a layer and of those after it, up to the next that learns."""
+    after: _Layer | None = layer
+    while after:
+        yield _OURS[after.kind]
+        after = next((each for each in following.get(after.name, []) if not each.learns and each.kind in _OURS), None)
 
 
-def _chain(layer: _Layer, following: dict[str, list[_Layer]]) -> Iterable[str]:
-    """Returns the kinds of a layer and of those after it, up to the next that learns."""
-    while True:
-        yield _OURS[layer.kind]
-        after = [each for each in following.get(layer.name, []) if not each.learns and each.kind in _OURS]
-        if not after:
-            return
-        layer = after[0]
+def _constants(layer: _Layer) -> tuple[int, float, float, float]:
+    return int(layer.number("size")), layer.number("scale"), layer.number("pow"), layer.number("minDiv", 1.0)
 
 
-def _check_geometry(layers: Iterable[_Layer], stages: list[list[_Layer]]) -> None:
-    for i, stage in enumerate(stages[:5]):
+def _check_geometry(name: str, layers: Iterable[_Layer], stages: list[list[_Layer]]) -> None:
+    for number, stage in enumerate(stages[:5], 1):
         for layer in stage:
             stride, padding = layer.number("stride", 1), -layer.number("padding", 0)
-            if stride != (4, 1, 1, 1, 1)[i] or (i and padding != (0, 2, 1, 1, 1)[i]) or layer.number("groups", 1) != 1:
-                raise PickleError(f"{layer.name} has stride {stride} and padding {padding}, which no AlexNet has")
+            imported.check_convolution(name, layer.name, number, stride, padding)
+            if layer.number("groups", 1) != 1:
+                raise PickleError(f"{layer.name} has groups, which the convolutions of an AlexNet in towers lack")
     same = SameMapNorm()
     for layer in layers:
         if layer.kind == "pool":
-            method, window, stride = layer.values.get("pool", "max"), layer.number("sizeX"), layer.number("stride")
-            if (method, window, stride, layer.number("start", 0)) != ("max", 3, 2, 0):
-                raise PickleError(
-                    f"{layer.name} pools {_word(method)} of windows of {window} at stride {stride}; "
-                    "expected max of windows of 3 at stride 2, from the edge on"
-                )
+            window, stride, start = layer.number("sizeX"), layer.number("stride"), layer.number("start", 0)
+            imported.check_pooling(name, layer.name, _word(layer.values.get("pool", "max")), window, stride, start)
         elif layer.kind == "neuron":
             neuron = layer.values.get("neuron")
             kind = neuron.get("type") if isinstance(neuron, dict) else neuron
@@ -325,7 +308,7 @@ def _check_geometry(layers: Iterable[_Layer], stages: list[list[_Layer]]) -> Non
 
 
 def _word(value: object) -> str:
-    """Returns a value from the file for a message; whatever is no text is not printed, since it may be nested."""
+    """Returns text from the file, cut; anything else is only named by its type, since it may be nested without end."""
     return value[:40] if isinstance(value, str) else f"({type(value).__name__})"
 
 
@@ -336,7 +319,7 @@ def _dropout(layer: _Layer) -> float:
     return 1 - keep
 
 
-def _translated(outline: Outline) -> Iterable[str]:
+def _translated(outline: Outline) -> Iterator[str]:
     yield "weights: turned from (inputs, outputs) to (outputs, inputs)"
     if outline.towers == 2:
         yield "towers: joined side by side, each matrix where its input stands"

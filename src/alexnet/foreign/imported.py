@@ -1,8 +1,11 @@
-"""What every reader of foreign weights returns, and how it finds out which published network the file holds."""
+"""What every reader of foreign weights returns, and how it finds out which published network the file holds.
+
+Errors call the file by the `name` that they are given.
+"""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +15,7 @@ from alexnet.errors import CheckpointError, UsageError
 from alexnet.models.variants import LAYERS, VARIANTS, variant
 from alexnet.records import Square
 
-KERNELS = (11, 5, 3, 3, 3)
+_KERNELS, _STRIDES, _PADDINGS = (11, 5, 3, 3, 3), (4, 1, 1, 1, 1), (0, 2, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Dialect:
         name: The program.
         class_order: The order of ImageNet's 1,000 classes: `imagenet-devkit` or `imagenet-wordnet`.
         mean_colour: RGB, 0..255: ImageNet's mean colour as the program publishes it, for files without a mean.
-        is_bgr: Whether its arrays hold channels as blue, green, red.
-        square: How a picture becomes square: `centre` or `warp`; see `data.decode.load`.
+        is_bgr: Whether arrays hold channels as blue, green, red.
+        square: How a picture becomes square; see `data.decode.load`.
     """
 
     name: str
@@ -43,11 +46,11 @@ class Imported:
         format: The program and, where it has several, its file format, in words.
         variant: Row of `VARIANTS`.
         tensors: `conv1.weight` (filters, channels, k, k) over RGB, ..., `fc6.weight` (outputs, inputs), ...
-        mapping: Our layer -> theirs, with its shape, in words.
+        mapping: Our layer -> the other program's layers and shapes, in words.
         mean: RGB (S, S, 3), or one colour (3,), 0..255; None where neither the file nor its dialect states it.
         input_size: Side of the input, pixels; None where the file does not state it.
-        divide_pixels_by: The divisor of pixels once the mean is subtracted.
-        dropout: Rate after fc6 and fc7; None where the file does not state it.
+        divide_pixels_by: The divisor of pixels after the mean is subtracted.
+        dropout: Rate after fc6 and fc7, the paper's where the file does not state it.
         rescale_dropout: Whether the file's weights expect dropout to rescale in training (see `Variant`).
         translated: What was translated, one sentence each.
         unknown: What the file does not state, and what was taken instead, one sentence each.
@@ -61,7 +64,7 @@ class Imported:
     mean: NDArray[np.float32] | None = None
     input_size: int | None = None
     divide_pixels_by: float = 1.0
-    dropout: float | None = None
+    dropout: float = 0.5
     rescale_dropout: bool = True
     translated: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -87,17 +90,12 @@ class Outline:
 
 
 def identify(name: str, outline: Outline, variant_name: str | None) -> str:
-    """Returns the name of the published network that fits.
-
-    Args:
-        name: What errors call the file.
-        outline: What the file states of its network.
-        variant_name: The variant that the user names, or None.
+    """Returns the name of the published network that fits an outline.
 
     Raises:
-        CheckpointError: No variant fits, or not the one that the user names. The message tells what differs from it
-            or from the nearest one.
-        UsageError: Several variants fit and the user names none, or the name is no variant's.
+        CheckpointError: No variant fits, or not the one that the user names (`variant_name`, or None). The message
+            lists the differences from it or from the nearest one.
+        UsageError: Several variants fit and the user names none, or there is no variant of the name.
     """
     rows = VARIANTS if variant_name is None else {variant_name: variant(variant_name)}
     stated = {key: value for key, value in asdict(outline).items() if value is not None}
@@ -129,11 +127,7 @@ def _plain(value: object) -> str:
 
 
 def check_counts(name: str, convolutions: int, connected: int) -> None:
-    """Checks that a network has as many layers as an AlexNet.
-
-    Raises:
-        CheckpointError: The numbers differ.
-    """
+    """Raises a CheckpointError unless a network has as many layers as an AlexNet."""
     if (convolutions, connected) != (5, 3):
         raise CheckpointError(
             f"{name} holds {convolutions} convolutions and {connected} fully connected layers; an AlexNet has 5 and 3"
@@ -141,16 +135,12 @@ def check_counts(name: str, convolutions: int, connected: int) -> None:
 
 
 def outline_of_shapes(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Outline:
-    """Returns `channels`, `hidden` and `groups` of a network.
-
-    Args:
-        name: What errors call the file.
-        shapes: The shapes of `conv1.weight`, ..., `fc8.bias`.
+    """Returns `channels`, `hidden` and `groups` of a network with these shapes of `conv1.weight`, ..., `fc8.bias`.
 
     Raises:
         CheckpointError: A shape is not possible in an AlexNet.
     """
-    for layer, kernel in zip(LAYERS[:5], KERNELS, strict=True):
+    for layer, kernel in zip(LAYERS[:5], _KERNELS, strict=True):
         shape = shapes[f"{layer}.weight"]
         if len(shape) != 4 or shape[2:] != (kernel, kernel):
             raise CheckpointError(
@@ -170,3 +160,43 @@ def outline_of_shapes(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Outli
             "all channels, or conv2, conv4 and conv5 take half of them"
         )
     return Outline(channels=channels, hidden=shapes["fc7.weight"][0], groups=int(min(groups)))
+
+
+def check_convolution(name: str, layer: str, number: int, stride: float, padding: float) -> None:
+    """Raises a CheckpointError unless conv`number` has an AlexNet's geometry, of which conv1's padding may differ."""
+    if stride != _STRIDES[number - 1] or (number > 1 and padding != _PADDINGS[number - 1]):
+        raise CheckpointError(f"{name}: {layer} has stride {stride} and padding {padding}, which no AlexNet has")
+
+
+def check_pooling(name: str, layer: str, method: str, window: float, stride: float, start: float = 0) -> None:
+    """Raises a CheckpointError unless a layer pools as an AlexNet does."""
+    if (method, window, stride, start) != ("max", 3, 2, 0):
+        raise CheckpointError(
+            f"{name}: {layer} pools {method} of windows of {window} at stride {stride}; "
+            "expected max of windows of 3 at stride 2, from the edge on"
+        )
+
+
+def with_order(name: str, outline: Outline, blocks: Sequence[str]) -> Outline:
+    """Adds the order of the layers: a block for each layer that learns, such as `conv relu pool norm`.
+
+    Raises:
+        CheckpointError: The blocks of conv3 and conv4, or of fc6 and fc7, are not an AlexNet's.
+    """
+    for layer, block in zip(LAYERS[2:4], blocks[2:4], strict=True):
+        if block != "conv relu":
+            raise CheckpointError(f"{name}: {layer} stands in {block!r}, expected 'conv relu'")
+    if blocks[5] != blocks[6]:
+        raise CheckpointError(
+            f"{name}: fc6 stands in {blocks[5]!r} and fc7 in {blocks[6]!r}, which differ in no AlexNet"
+        )
+    return replace(outline, block1=blocks[0], block2=blocks[1], block5=blocks[4], head=blocks[5])
+
+
+def with_normalisation(name: str, outline: Outline, constants: set[tuple[int, float, float, float]]) -> Outline:
+    """Adds the constants of normalisation (size, alpha, beta, k), which all layers must have in common."""
+    if len(constants) > 1:
+        raise CheckpointError(f"{name} normalises with different constants in different layers: {constants}")
+    for size, alpha, beta, k in constants:
+        outline = replace(outline, size=size, alpha=alpha, beta=beta, k=k)
+    return outline

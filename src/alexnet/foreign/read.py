@@ -1,4 +1,4 @@
-"""Reads weights of any dialect: a file is recognised by its contents, not by its name, and read where it lies."""
+"""Reads weights and mean images of any dialect: a file is recognised by its contents, not by its name."""
 
 import mmap
 import struct
@@ -7,6 +7,9 @@ import zlib
 from pathlib import Path
 from typing import IO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+import numpy as np
+from numpy.typing import NDArray
 
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.foreign import caffe, convnet, torchvision
@@ -21,6 +24,11 @@ _HEAD = 16
 """Bytes by which a file is recognised, and the fewest that one has."""
 
 _MAX_DIRECTORY = 1 << 20
+"""Bytes of an archive's list of members."""
+
+_MAX_MEAN = 64 << 20
+"""Bytes of a file with a mean image."""
+
 _CAFFE_STARTS = (b"\x0a", b"\x12", b"\x1a", b"\xa2\x06")
 """The keys of a NetParameter's name, layers (V1), input and layer (V2)."""
 
@@ -29,11 +37,7 @@ _ARCHIVE_FAULTS = (BadZipFile, OSError, EOFError, ValueError, RuntimeError, stru
 
 
 def read(path: Path, variant: str | None = None) -> Imported:
-    """Reads weights of any dialect.
-
-    Args:
-        path: The file.
-        variant: The variant that the user names; needed only where the file does not tell it.
+    """Reads weights where they lie; the user names the variant if the file does not tell it.
 
     Raises:
         CheckpointError: The file is damaged, hostile, or no AlexNet.
@@ -60,8 +64,49 @@ def read(path: Path, variant: str | None = None) -> Imported:
     raise CheckpointError(f"{path} starts with {head[:8]!r}; expected {EXPECTED}")
 
 
+def read_mean(path: Path, is_bgr: bool) -> NDArray[np.float32]:
+    """Reads a mean: Caffe's `.binaryproto`, cuda-convnet's `batches.meta`, or a `.npy`.
+
+    Args:
+        path: The file.
+        is_bgr: Whether the channels of a `.npy` are blue, green, red, as pycaffe has them, or red, green, blue.
+
+    Returns:
+        RGB (S, S, 3) or (3,), 0..255.
+
+    Raises:
+        UsageError: The file does not exist, or is too large.
+        CheckpointError: The file is damaged or holds something else.
+    """
+    if not path.is_file():
+        raise UsageError(f"no mean image {path}; it is a .binaryproto, a .npy or a batches.meta")
+    if path.stat().st_size > _MAX_MEAN:
+        raise UsageError(f"{path} has {path.stat().st_size:,} bytes, too many for a mean image")
+    data = path.read_bytes()
+    if data.startswith(b"\x93NUMPY"):
+        mean = caffe.to_rgb(str(path), _npy(path))
+        mean = mean if is_bgr else np.ascontiguousarray(mean[..., ::-1])
+    elif data.startswith(b"\x80"):
+        mean = convnet.read_mean(str(path), memoryview(data))
+    else:
+        mean = caffe.read_mean(str(path), memoryview(data))
+    if not np.isfinite(mean).all():
+        raise CheckpointError(f"{path} holds values that are not finite")
+    return mean
+
+
+def _npy(path: Path) -> NDArray[np.generic]:
+    try:
+        array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise CheckpointError(f"{path} is no array that can be read: {' '.join(str(error).split())[:200]}") from error
+    if array.dtype.kind not in "fiu":
+        raise CheckpointError(f"{path} holds {array.dtype}, expected numbers")
+    return array
+
+
 def _map(file: IO[bytes]) -> memoryview:
-    """Returns a file's bytes without reading them; private, so that arrays over them may call themselves writable."""
+    """Returns a file's bytes without reading them, copied on writing so that arrays over them count as writable."""
     return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 

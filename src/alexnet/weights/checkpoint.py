@@ -35,13 +35,9 @@ LARGEST = 4096
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a weight file holds.
+    """What a weight file holds: a network in evaluation mode, its mean image (S, S, 3), 0..255, and its header.
 
-    Attributes:
-        model: The network, in evaluation mode.
-        mean: (S, S, 3) mean image, 0..255.
-        momentum: Parameter name -> momentum; empty in a file that is not for resuming.
-        header: What the file says of itself.
+    `momentum` has that of each parameter by name, and is empty in a file that is not for resuming.
     """
 
     model: Network
@@ -64,7 +60,7 @@ def save(
         path: The file.
         model: The network.
         mean: (S, S, 3) mean image, 0..255.
-        header: What the file says of itself. Network, checksum and probe are those of what is written.
+        header: Its network, checksum and probe are replaced by those of what is written.
         momentum: Parameter name -> momentum, for a file to resume from. Such a file carries no probe, because it is
             written often and only `train` reads it again.
         weights: Parameter name -> weights to write instead of the network's own.
@@ -76,7 +72,10 @@ def save(
     tensors = {name: _float32(tensor) for name, tensor in weights.items()}
     header, probe = structs.replace(header, network=asdict(model.design)), None
     if not momentum:
-        probe = evidence.record(_built(header, tensors), mean, header.preprocessing.divide_pixels_by)
+        # The model itself may be in training, or cut in parts, so the probe asks the network that `load` will build.
+        built = blank(header, path)
+        built.load_state_dict(tensors, assign=True)
+        probe = evidence.record(built.eval(), mean, header.preprocessing.divide_pixels_by)
     tensors[MEAN] = _float32(torch.from_numpy(mean))
     tensors |= {MOMENTUM + name: _float32(tensor) for name, tensor in (momentum or {}).items()}
     header = structs.replace(header, probe=probe, crc32=checksum(tensors))
@@ -88,8 +87,8 @@ def load(path: Path) -> Checkpoint:
     """Reads a weight file, rebuilds its network, and checks that it gives the outputs that the file records.
 
     Raises:
-        CheckpointError: The file is missing or damaged, another program wrote it, or it holds another network than its
-            header says.
+        CheckpointError: The file is missing or damaged, another program wrote it, or its tensors are not those of the
+            network in its header.
     """
     tensors, header = _read(path)
     if header.crc32 != checksum(tensors):
@@ -97,14 +96,13 @@ def load(path: Path) -> Checkpoint:
     model = blank(header, path)
     mean = tensors.pop(MEAN)
     momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith(MOMENTUM)}
-    check(model, tensors, path)
+    fill(model, tensors, path)
     side = mean.shape[0] if mean.dim() == 3 else 0
     if mean.dtype != torch.float32 or mean.shape != (side, side, 3) or not model.input_size <= side <= LARGEST:
-        found = f"{mean.dtype} of shape {tuple(mean.shape)}"
-        raise CheckpointError(f"{path} is damaged: its mean image is {found}, expected float32 (S, S, 3)")
+        shown = f"{mean.dtype} of shape {tuple(mean.shape)}"
+        raise CheckpointError(f"{path} is damaged: its mean image is {shown}, expected float32 (S, S, 3)")
     if not mean.isfinite().all():
         raise CheckpointError(f"{path} is damaged: its mean image holds values that are not finite")
-    model.to_empty(device="cpu").load_state_dict(tensors)
     evidence.compare(model.eval(), mean.numpy(), header, path)
     return Checkpoint(model, mean.numpy(), {name.removeprefix(MOMENTUM): v for name, v in momentum.items()}, header)
 
@@ -113,7 +111,7 @@ def blank(header: Header, path: Path) -> Network:
     """Returns the network that a header describes, without memory for its weights: the file has yet to show them.
 
     Raises:
-        CheckpointError: There is no such network.
+        CheckpointError: No network can have this design.
     """
     try:
         with torch.device("meta"):
@@ -125,29 +123,22 @@ def blank(header: Header, path: Path) -> Network:
 
 
 def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
-    """Puts tensors into a network of the same names and shapes.
-
-    Raises:
-        CheckpointError: Names or shapes differ, or a value is not finite.
-    """
+    """Puts tensors into a network, which takes memory only after `check` has accepted them."""
     check(model, tensors, path)
-    model.load_state_dict(tensors)
+    model.to_empty(device="cpu").load_state_dict(tensors)
 
 
 def check(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
-    """Checks that tensors have the names and shapes of a network's, and values that are finite.
+    """Checks that tensors are those of a network, in float32.
 
     Raises:
-        CheckpointError: Names or shapes differ, or a value is not finite.
+        CheckpointError: Names, shapes or types differ, or a value is not finite.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise CheckpointError(
-                f"{path} does not hold a {model.variant}: {name} should be {expected.get(name, 'absent')}, "
-                f"is {found.get(name, 'absent')}"
-            )
+    expected, present = ({name: tuple(t.shape) for name, t in each.items()} for each in (model.state_dict(), tensors))
+    for name in sorted(expected.keys() | present.keys()):
+        right, actual = expected.get(name, "absent"), present.get(name, "absent")
+        if actual != right:
+            raise CheckpointError(f"{path} does not hold a {model.variant}: {name} should be {right}, is {actual}")
     for name, tensor in tensors.items():
         if tensor.dtype != torch.float32:
             raise CheckpointError(f"{path} holds {name} as {tensor.dtype}, expected float32")
@@ -187,19 +178,12 @@ def _read(path: Path, with_tensors: bool = True) -> tuple[dict[str, Tensor], Hea
     return tensors, records.read(Header, text, path, CheckpointError, "restore it from a copy or make it anew")
 
 
-def _built(header: Header, weights: dict[str, Tensor]) -> Network:
-    """Returns the network as `load` will, of weights that a network in training, or cut in parts, no longer has."""
-    model = blank(header, Path("the network"))
-    model.load_state_dict(weights, assign=True)
-    return model.eval()
-
-
 def _float32(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32).contiguous()
 
 
 def _write(file: BinaryIO, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Writes float32 tensors from where they lie; the library would copy them all twice before it writes.
+    """Writes float32 tensors from where they lie; safetensors' own writer would copy them all twice.
 
     Source: https://github.com/huggingface/safetensors, "Format".
     """

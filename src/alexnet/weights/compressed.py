@@ -34,16 +34,16 @@ def save(path: Path, model: Network, mean: NDArray[np.float32], header: Header) 
 
     Args:
         path: The file.
-        model: The network. Each of its weight tensors has at most 256 different values besides zero.
+        model: The network.
         mean: (S, S, 3) mean image, 0..255, whole numbers.
-        header: What the file says of itself. Network, checksum and probe are those of what is written.
+        header: Its network, checksum and probe are replaced by those of what is written.
 
     Raises:
         DataError: The disk is full.
-        ValueError: A weight tensor has more than 256 values besides zero.
+        ValueError: A weight tensor has more than 256 different values besides zero.
     """
     weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in model.state_dict().items()}
-    tensors = {name: array + np.float32(0) for name, array in weights.items()}  # -0 becomes 0
+    tensors = {name: array + np.float32(0) for name, array in weights.items()}  # -0 would be a value besides zero
     image = mean.astype(np.uint8)
     probe = evidence.record(model.eval(), image.astype(np.float32), header.preprocessing.divide_pixels_by)
     crc32 = _checksum({**tensors, MEAN: image})
@@ -55,7 +55,7 @@ def read_header(path: Path) -> Header:
     """Returns the header of a compressed file.
 
     Raises:
-        CheckpointError: The file is missing or damaged, or it is no compressed file.
+        CheckpointError: The file is missing, damaged or not compressed.
     """
     return _read(path)[2]
 
@@ -65,7 +65,7 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: The file is missing or damaged, another program wrote it, or its parts are not those of the
-            network that its header names.
+            network in its header.
     """
     data, listing, header = _read(path)
     model = checkpoint.blank(header, path)
@@ -83,7 +83,6 @@ def load(path: Path) -> Checkpoint:
     if header.crc32 != _checksum(arrays):
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
     mean = arrays.pop(MEAN).astype(np.float32)
-    model = model.to_empty(device="cpu")
     checkpoint.fill(model, {name: torch.from_numpy(array) for name, array in arrays.items()}, path)
     evidence.compare(model.eval(), mean, header, path)
     return Checkpoint(model, mean, {}, header)

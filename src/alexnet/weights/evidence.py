@@ -1,8 +1,8 @@
-"""What a weight file proves of itself: the outputs it once gave, and that it is trained at all.
+"""What a weight file proves of itself: the outputs that it once gave, and that it is trained at all.
 
-Two pictures that are made by a formula, in whole numbers, go through the preprocessing and the network in float32 on
-the processor. What comes out is written into the file when it is saved. Whoever loads the file computes it anew: a
-network, a preprocessing or a library that is not that of the saved file gives other outputs and is refused.
+Two pictures that a formula makes, in whole numbers, go through preprocessing and network in float32 on the processor.
+Saving writes the outputs into the file, and loading computes them again: with another network, another preprocessing
+or another library they differ, and the file is refused.
 """
 
 import copy
@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 another convention, a mean off by one, or weights rounded to bf16 by more than this (docs/how-to/weights.md)."""
 
 _FILTERS = 0.2
-"""Correlation of neighbouring weights of conv1: of the smallest network's noise it stays below, of filters above."""
+"""Correlation of neighbouring weights of conv1: noise stays below it even in the smallest network, filters above."""
 
 
 def pictures(side: int) -> NDArray[np.uint8]:
@@ -37,15 +37,12 @@ def pictures(side: int) -> NDArray[np.uint8]:
 
 
 def outputs(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -> Tensor:
-    """Returns what a network answers to the two pictures.
+    """Returns what a network answers to the two pictures, (2, classes) logits.
 
     Args:
         model: In evaluation mode, on the processor, in float32 or float64.
         mean: (S, S, 3) mean image, 0..255.
-        divide_pixels_by: What pixels are divided by after the mean is subtracted.
-
-    Returns:
-        (2, classes) logits.
+        divide_pixels_by: The divisor of pixels after the mean is subtracted.
     """
     start = margin(len(mean), model.input_size)
     view = slice(start, start + model.input_size)
@@ -64,10 +61,8 @@ def record(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -
 def compare(model: Network, mean: NDArray[np.float32], header: Header, path: Path) -> None:
     """Checks that a network gives the outputs that its file records; files to resume from record none.
 
-    Before a file is refused float64 has the last word: users and systems may allow less than float32.
-
     Raises:
-        CheckpointError: The network gives other outputs, or what is recorded are not two pictures' logits.
+        CheckpointError: The network gives other outputs, or the probe does not hold two rows of logits.
     """
     if header.probe is None:
         return
@@ -75,10 +70,8 @@ def compare(model: Network, mean: NDArray[np.float32], header: Header, path: Pat
     if [len(row) for row in header.probe.logits] != [model.classes] * 2:
         raise CheckpointError(f"{path} is damaged: its probe holds no (2, {model.classes}) logits")
     recorded = torch.tensor(header.probe.logits, dtype=torch.float64)
-    if recorded.shape != (2, model.classes):
-        raise CheckpointError(f"{path} is damaged: its probe holds {tuple(recorded.shape)}, not (2, {model.classes})")
     apart = _apart(outputs(model, mean, divide_by), recorded)
-    if not apart <= TOLERANCE:
+    if not apart <= TOLERANCE:  # users and systems may allow less than float32, so float64 has the last word; NaN fails
         apart = _apart(outputs(copy.deepcopy(model).double(), mean, divide_by), recorded)
     if not apart <= TOLERANCE:
         raise CheckpointError(
@@ -91,13 +84,13 @@ def refuse_untrained(model: Network, path: Path) -> None:
     """Refuses a network whose weights are as an initialisation leaves them.
 
     One step of training moves biases that were one number, and carries some of a large network's weights out of the
-    range they were drawn from. How good a network is, its metrics say.
+    range they were drawn from.
 
     Raises:
-        CheckpointError: It is untrained.
+        CheckpointError: No training has changed the network.
     """
     layers: list[Any] = [layer for layer in model.children() if hasattr(layer, "weight")]
-    if all(_is_constant(layer.bias) for layer in layers) and _is_noise(layers[0].weight):
+    if all(layer.bias.min() == layer.bias.max() for layer in layers) and _is_noise(layers[0].weight):
         what = "the biases of each layer are one number and the filters noise"
     elif all(map(_is_torchs_own, layers[1:])):  # conv1 may carry the factors of a conversion
         what = "all numbers lie within the range of PyTorch's initialisation and fill it"
@@ -106,12 +99,8 @@ def refuse_untrained(model: Network, path: Path) -> None:
     raise CheckpointError(f"{path} holds an untrained network: {what}, as weights start; give trained ones")
 
 
-def _apart(found: Tensor, recorded: Tensor) -> float:
-    return float((found.double() - recorded).norm() / recorded.norm().clamp(min=1e-30))
-
-
-def _is_constant(bias: Tensor) -> bool:
-    return bool(bias.min() == bias.max())
+def _apart(computed: Tensor, recorded: Tensor) -> float:
+    return float((computed.double() - recorded).norm() / recorded.norm().clamp(min=1e-30))
 
 
 def _is_noise(filters: Tensor) -> bool:

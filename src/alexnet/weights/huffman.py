@@ -17,12 +17,12 @@ Bytes = NDArray[np.uint8]
 
 
 def decode(stream: Bytes, chunks: NDArray[np.uint16], count: int, lengths: Bytes) -> Bytes:
-    """Returns the symbols of a stream, (count,).
+    """Returns the symbols of a stream, (count,) with `count` at least 1.
 
     Args:
         stream: The codes, the first bit highest in its byte.
         chunks: Bits of each chunk.
-        count: Symbols in all, 1 or more.
+        count: Symbols in all chunks.
         lengths: Bits of each symbol's code; 0 for a symbol that does not occur.
 
     Raises:

@@ -1,7 +1,6 @@
-"""`manifest.json`: what a run's weight file says of itself, for people and other programs, with the file's own hash.
+"""`manifest.json`: the header of a run's weight file written out, with the SHA-256 that the file cannot hold of itself.
 
-The weight file is the truth: whoever loads it reads its header. The manifest is that header written out, so that one
-need not open 240 MB to see what they are, and a SHA-256, which the file cannot hold of itself.
+It spares people and other programs opening 240 MB to see what they are. The package itself reads the weight file.
 """
 
 import hashlib
@@ -9,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec import structs
+
 from alexnet.files import write
-from alexnet.records import Header, Manifest, WeightFile
+from alexnet.records import Manifest, WeightFile
 from alexnet.weights import checkpoint, compressed
 
 NAME = "manifest.json"
@@ -18,10 +19,9 @@ NAME = "manifest.json"
 
 @contextmanager
 def renewed(weights: Path) -> Iterator[None]:
-    """Removes a manifest before its weight file is replaced, and writes a new one after: one that is there is true.
+    """Removes the manifest before the block under `with` replaces a weight file, and writes a new one afterwards.
 
-    Args:
-        weights: The weight file that the block under `with` writes, compressed or not.
+    A manifest that exists, therefore, is true.
     """
     (weights.parent / NAME).unlink(missing_ok=True)
     yield
@@ -38,5 +38,5 @@ def describe(weights: Path) -> Manifest:
     header = compressed.read_header(weights) if is_compressed else checkpoint.read_header(weights)
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    file_facts = WeightFile(file=weights.name, bytes=weights.stat().st_size, sha256=digest)
-    return Manifest(weights=file_facts, **{name: getattr(header, name) for name in Header.__struct_fields__})
+    facts = WeightFile(file=weights.name, bytes=weights.stat().st_size, sha256=digest)
+    return Manifest(weights=facts, **structs.asdict(header))

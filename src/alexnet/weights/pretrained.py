@@ -24,18 +24,18 @@ from alexnet.errors import UsageError, printable
 from alexnet.files import plain_errors, write
 from alexnet.models.network import Network
 from alexnet.models.variants import row
-from alexnet.records import Conversion, Dataset, Evaluation, Header, Metrics, Preprocessing
+from alexnet.records import Conversion, Dataset, Evaluation, Header, Metrics
 from alexnet.weights import checkpoint, manifest
 
-WEIGHTS = "model.safetensors"
+_WEIGHTS = "model.safetensors"
 
-Json = dict[str, object]
+_BILINEAR = 2
+"""Pillow's number, which their image processors use."""
+
+_Json = dict[str, object]
 """A JSON object in the terms of Hugging Face's tools, written and never read."""
 
-Errors = Metrics | Evaluation
-
-BILINEAR = 2
-"""Pillow's number, which their image processors use."""
+_Errors = Metrics | Evaluation
 
 
 def save(
@@ -52,7 +52,8 @@ def save(
         folder: New or empty.
         model: In float32.
         mean: (S, S, 3) mean image, 0..255.
-        header: Header of the weight file that the network comes from.
+        header: Header of the weight file that the network comes from. The machine that trained, its name for the data
+            and the files left out there are not published.
         licence: Licence of the weights, as Hugging Face names it, such as `bsd-3-clause`; None where nobody states it.
         evaluation: Errors that stand in the card before those of the header.
 
@@ -62,22 +63,20 @@ def save(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists already; give a new folder")
-    header = _public(header)
-    measured = header.metrics if evaluation is None else evaluation
+    data = structs.replace(header.data, source=None, quarantine=()) if header.data else None
+    header = structs.replace(header, machine=None, data=data)
     with _whole(folder.absolute()) as draft:
-        _write_json(draft / "config.json", config(model, header))
-        _write_json(draft / "preprocessor_config.json", preprocessor(model, mean, header.preprocessing))
-        write(draft / "README.md", card(folder.absolute().name, model, header, licence, measured))
-        with manifest.renewed(draft / WEIGHTS):
-            checkpoint.save(draft / WEIGHTS, model, mean, header)
+        jsons = {"config": _config(model, header), "preprocessor_config": _preprocessor(model, mean, header)}
+        for name, value in jsons.items():
+            write(draft / f"{name}.json", json.dumps(value, indent=1) + "\n")
+        write(draft / "README.md", _card(draft.name, model, header, licence, evaluation or header.metrics))
+        with manifest.renewed(draft / _WEIGHTS):
+            checkpoint.save(draft / _WEIGHTS, model, mean, header)
 
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """Yields a draft folder to fill, which takes the name when it is whole; an error removes it.
-
-    Where the folder exists already (it may be someone's working directory, or a mount point), the files move into it.
-    """
+    """Yields a draft of a folder, which takes its name when it is whole; an error removes it."""
     with plain_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         is_there = folder.exists()
@@ -88,18 +87,13 @@ def _whole(folder: Path) -> Iterator[Path]:
             if not is_there:
                 draft.rename(folder)
                 return
+            # The folder may be someone's working directory or a mount point, so it stays, and the files move into it.
             for path in list(draft.iterdir()):
                 path.rename(folder / path.name)
 
 
-def _public(header: Header) -> Header:
-    """Returns the header without the machine that trained, its name for the data, and the files left out there."""
-    data = structs.replace(header.data, source=None, quarantine=()) if header.data else None
-    return structs.replace(header, machine=None, data=data)
-
-
-def config(model: Network, header: Header) -> Json:
-    """Returns `config.json`: the entries that Hugging Face's tools read, and our design and preprocessing."""
+def _config(model: Network, header: Header) -> _Json:
+    """Returns the entries that Hugging Face's tools read, and our design and preprocessing."""
     return {
         "architectures": [type(model).__name__],
         "model_type": "alexnet",
@@ -113,33 +107,33 @@ def config(model: Network, header: Header) -> Json:
     }
 
 
-def preprocessor(model: Network, mean: NDArray[np.float32], preprocessing: Preprocessing) -> Json:
-    """Returns `preprocessor_config.json`: (pixel / 255 - image_mean) / image_std is (pixel - mean) / divide_pixels_by.
+def _preprocessor(model: Network, mean: NDArray[np.float32], header: Header) -> _Json:
+    """Returns the preprocessing: (pixel / 255 - image_mean) / image_std is (pixel - mean) / divide_pixels_by.
 
     Differs: their processors subtract one colour. Here it is the average of the mean image over the centre view.
     """
     side, size = len(mean), model.input_size
     view = slice(margin(side, size), margin(side, size) + size)
     colour = mean[view, view].mean((0, 1), dtype=np.float64)
-    is_warped = preprocessing.square == "warp"
+    is_warped = header.preprocessing.square == "warp"
     return {
         "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,
         "do_resize": True,
         "size": {"height": side, "width": side} if is_warped else {"shortest_edge": side},
-        "resample": BILINEAR,
+        "resample": _BILINEAR,
         "do_center_crop": True,
         "crop_size": {"height": size, "width": size},
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": [float(value) / 255 for value in colour],
-        "image_std": [preprocessing.divide_pixels_by / 255] * 3,
+        "image_std": [header.preprocessing.divide_pixels_by / 255] * 3,
     }
 
 
-def card(name: str, model: Network, header: Header, licence: str | None, measured: Errors | None) -> str:
-    """Returns the model card: YAML for machines, then text; it says so where something is not known.
+def _card(name: str, model: Network, header: Header, licence: str | None, measured: _Errors | None) -> str:
+    """Returns the model card: YAML for machines, then text, which also says what is not known.
 
     Names come from strangers' folders and files, so each is kept to one line and none is markup.
     """
@@ -156,24 +150,25 @@ def card(name: str, model: Network, header: Header, licence: str | None, measure
     }
     yaml = "\n".join(f"{key}: {_json(value)}" for key, value in front.items())  # JSON is YAML
     shown = ", ".join(map(_text, classes[:10])) + (f", ... ({len(classes):,} in all)" if len(classes) > 10 else "")
-    lines = [
+    paragraphs = [
+        f"# {_text(name)}",
         f"`{model.variant}`: {row(model.variant).about}. "
         f"{sum(p.numel() for p in model.parameters()):,} parameters, input {model.input_size} x {model.input_size}.",
         f"Classes: {shown}.",
-        _data(source, data, converted),
+        _origin(source, data, converted),
         f"Licence of the weights: {_text(licence or 'not stated by whoever saved them; ask before you use them')}.",
         "## How well",
-        _errors(measured),
+        _table(measured),
         "## Use",
         f"```python\nimport alexnet\n\nclassifier = alexnet.load({_json(name)})\n"
         'probabilities = classifier.probabilities(classifier.read(["picture.jpg"]))  # (1, classes)\n```',
         "`model.safetensors` carries classes, preprocessing and the outputs that loading must find again. Its mean "
         "image is subtracted pixel by pixel; `preprocessor_config.json` has one mean colour, as its readers want it.",
     ]
-    return f"---\n{yaml}\n---\n\n# {_text(name)}\n\n" + "\n\n".join(lines) + "\n"
+    return "\n\n".join([f"---\n{yaml}\n---", *paragraphs]) + "\n"
 
 
-def _data(source: str, data: Dataset, converted: Conversion | None) -> str:
+def _origin(source: str, data: Dataset, converted: Conversion | None) -> str:
     if converted:
         return (
             f"Converted from {_text(converted.dialect)} weights, {_text(converted.file)} "
@@ -187,27 +182,25 @@ def _data(source: str, data: Dataset, converted: Conversion | None) -> str:
     )
 
 
-def _errors(measured: Errors | None) -> str:
+def _table(measured: _Errors | None) -> str:
     if not measured:
         return "Not measured: the weight file records no errors. `alexnet evaluate` measures them."
-    rows = [f"| {title} error | {error:.2%} |" for title, error in _by_title(measured)]
-    return "\n".join(["| measure | value |", "|---|---:|", *rows, "", f"Protocol: {_text(_protocol(measured))}."])
+    return (
+        f"| measure | value |\n|---|---:|\n| top-1 error | {measured.top1_error:.2%} |\n"
+        f"| top-5 error | {measured.top5_error:.2%} |\n\nProtocol: {_text(_protocol(measured))}."
+    )
 
 
-def _by_title(measured: Errors) -> list[tuple[str, float]]:
-    return [("top-1", measured.top1_error), ("top-5", measured.top5_error)]
-
-
-def _protocol(measured: Errors) -> str:
+def _protocol(measured: _Errors) -> str:
     return f"split {measured.split}, {measured.n:,} pictures, {measured.views} view(s)"
 
 
-def _results(source: str, measured: Errors | None) -> list[Json]:
+def _results(source: str, measured: _Errors | None) -> list[_Json]:
     if not measured:
         return []
     metrics = [
         {"type": "accuracy", "name": f"{title} accuracy, {_protocol(measured)}", "value": 1 - error}
-        for title, error in _by_title(measured)
+        for title, error in (("top-1", measured.top1_error), ("top-5", measured.top5_error))
     ]
     dataset = {"name": source, "type": "image-folder", "split": measured.split}
     return [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}]
@@ -220,7 +213,3 @@ def _json(value: object) -> str:
 def _text(name: object) -> str:
     """Returns a name as one line that neither Markdown nor HTML takes for more than text."""
     return re.sub(r"([\\`*_\[\]#|~$!])", r"\\\1", escape(printable(str(name)), quote=False))
-
-
-def _write_json(path: Path, value: Json) -> None:
-    write(path, json.dumps(value, indent=1) + "\n")

@@ -1,7 +1,4 @@
-"""The public weights of AlexNets: their addresses, what is known of them, and fetching them.
-
-Nothing is fetched unless `get` is called.
-"""
+"""The public weights of AlexNets: where they are, who publishes them, and how to fetch them."""
 
 import hashlib
 import os
@@ -29,17 +26,10 @@ _TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Public:
-    """One published file; what no source states is None.
+    """One published file, as `source` describes it; facts that it does not state are None.
 
-    Attributes:
-        about: One line.
-        url: Its address.
-        licence: As its publisher states it.
-        source: Where all of this is stated.
-        bytes: Its size.
-        checksum: `sha1:...` or `sha256:...`.
-        top1_error, top5_error: On the ILSVRC-2012 validation set, fractions, as published; None for a mean image.
-        protocol: How they were measured.
+    `checksum` is `sha1:...` or `sha256:...`. The errors are fractions of the ILSVRC-2012 validation set, measured by
+    `protocol`; a mean image has none.
     """
 
     about: str
@@ -104,7 +94,7 @@ PUBLIC = {
 
 
 def find(name: str) -> Public:
-    """Looks a file up.
+    """Returns the public file of a name.
 
     Raises:
         UsageError: The table has no file of this name.
@@ -115,7 +105,7 @@ def find(name: str) -> Public:
 
 
 def folder() -> Path:
-    """Returns the folder of fetched files, in $ALEXNET_CACHE or else in ~/.cache/alexnet."""
+    """Returns the folder of fetched files."""
     return cache() / "weights"
 
 
@@ -125,21 +115,20 @@ def get(
     given: Path | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Path:
-    """Fetches a file unless it is there already; an interrupted fetch goes on where it stopped.
+    """Fetches a file into a folder, unless it is there already; an interrupted fetch goes on where it stopped.
 
     Args:
         public: The published file.
-        directory: The folder to put it into.
-        given: A copy fetched by other means, to be checked and taken over.
-        progress: Called with the bytes done and the bytes in all (0 where the server does not state them).
+        directory: The folder.
+        given: A copy fetched by other means, which is checked and copied instead.
+        progress: Called with the bytes that have arrived and their total.
 
     Returns:
-        The file. It appears under its name only when it is whole and its checksum is right.
+        The file, which gets its name only when it is whole and its checksum is right.
 
     Raises:
         CheckpointError: The checksum or the size is wrong, or the server sends something else.
-        UsageError: The server cannot be reached, in which case what was fetched is kept for the next time; or `given`
-            does not exist.
+        UsageError: The server cannot be reached, and the part that has arrived is kept; or `given` does not exist.
         DataError: The disk is full.
     """
     path = directory / public.url.rpartition("/")[2]
@@ -155,7 +144,9 @@ def get(
         else:
             raise UsageError(f"no file {given}")
         _check(public, part, given)
-        _keep(part, path)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
     return path
 
 
@@ -166,7 +157,7 @@ def _download(url: str, part: Path, limit: int, progress: Callable[[int, int], o
     headers = {"Range": f"bytes={done}-"} if done else {}
     try:
         with closing(Web().get(url, headers, _TIMEOUT_S, is_streamed=True)) as answer:
-            if answer.status == 416 and done:  # nothing follows what is here: whole or wrong, as the checksum will say
+            if answer.status == 416 and done:  # the server has no more: the part is whole, or the checksum refuses it
                 return
             if answer.status not in (200, 206):
                 raise UsageError(f"{url} answers {answer.status} ({answer.reason}): fetch it by other means")
@@ -190,7 +181,7 @@ def _download(url: str, part: Path, limit: int, progress: Callable[[int, int], o
 
 
 def _start(answer: BaseHTTPResponse, url: str, done: int) -> int:
-    """Returns the place of the answer's first byte: `done`, which was asked for, or 0 if the server knows no ranges."""
+    """Returns the place of the answer's first byte: `done`, or 0 if the server ignores the request for a range."""
     if answer.status != 206:
         return 0
     span = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
@@ -215,9 +206,3 @@ def _digest(path: Path, checksum: str) -> str:
     kind = checksum.partition(":")[0]
     with path.open("rb") as file:
         return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
-
-
-def _keep(part: Path, path: Path) -> None:
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)

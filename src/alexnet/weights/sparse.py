@@ -31,7 +31,7 @@ SKIP = 255
 """The gap symbol that passes SKIP zeros and no weight; any smaller one passes as many zeros and then a weight."""
 
 LARGEST = 1 << 28
-"""Elements of all parts together: 1 GiB as float32."""
+"""Most elements of all parts together: 1 GiB as float32."""
 
 Floats = NDArray[np.float32]
 Symbols = NDArray[np.uint8]
@@ -43,22 +43,13 @@ class _Reader:
         self.data, self.at = data, at
 
     def take(self, count: int, kind: str) -> NDArray[Any]:
-        """Returns the next `count` numbers.
-
-        Raises:
-            ValueError: The data end before.
-        """
         start, self.at = self.at, self.at + count * np.dtype(kind).itemsize
         if self.at > len(self.data):
             raise ValueError("it is cut off")
         return np.frombuffer(self.data[start : self.at], kind)
 
     def inflate(self, length: int, size: int) -> Symbols:
-        """Returns the `size` bytes that zlib has packed into the next `length`.
-
-        Raises:
-            ValueError: The data end before, or the stream is damaged, cut off or of another size.
-        """
+        """Returns the `size` bytes that zlib has packed into the next `length`, and unpacks at most one byte more."""
         stream, packed = zlib.decompressobj(), self.take(length, "u1").tobytes()
         try:
             content = stream.decompress(packed, size + 1)
@@ -78,35 +69,26 @@ class _Tensor(Struct, frozen=True, tag_field="coding"):
         return prod(self.shape)
 
 
-class Plain(_Tensor, frozen=True, tag="float32"):
+class _Plain(_Tensor, frozen=True, tag="float32"):
     """Numbers as they are."""
 
     def read(self, reader: _Reader) -> Floats:
-        """Returns the numbers, flat."""
         return reader.take(self.size, "<f4").astype(np.float32)
 
 
-class Rows(_Tensor, frozen=True, tag="rows"):
-    """A picture, each row as its difference from the row above.
-
-    Attributes:
-        length: Bytes of the zlib stream.
-    """
+class _Rows(_Tensor, frozen=True, tag="rows"):
+    """A picture, each row as its difference from the row above, in a zlib stream of `length` bytes."""
 
     length: Positive = field(name="bytes")
 
-    def read(self, reader: _Reader) -> NDArray[np.uint8]:
-        """Returns the picture."""
+    def read(self, reader: _Reader) -> Symbols:
         return np.cumsum(reader.inflate(self.length, self.size).reshape(self.shape), 0, np.uint8)
 
 
 class _Sparse(_Tensor, frozen=True):
-    """Weights of which few are not zero, and these have few values.
+    """Weights of which `kept` are not zero; those have a codebook of `values` entries, and take `gaps` gap symbols.
 
-    Attributes:
-        values: Entries of the codebook, 1 to `VALUES`.
-        kept: Weights that are not zero, 1 to `gaps`.
-        gaps: Gap symbols, `kept` to the elements of the tensor.
+    `symbols` reads a place in the codebook for each of those weights, and the gaps between them.
     """
 
     values: int
@@ -117,8 +99,12 @@ class _Sparse(_Tensor, frozen=True):
         if not (1 <= self.values <= VALUES and 1 <= self.kept <= self.gaps <= self.size):
             raise ValueError(f"{self.name} has more weights or values than places")
 
-    def _spread(self, codebook: Floats, codes: Symbols, gaps: Symbols) -> Floats:
-        """Returns the weights, flat, of a place in the codebook for each that is kept and the gaps before them."""
+    def symbols(self, reader: _Reader) -> tuple[Symbols, Symbols]:
+        raise NotImplementedError
+
+    def read(self, reader: _Reader) -> Floats:
+        codebook = reader.take(self.values, "<f4")
+        codes, gaps = self.symbols(reader)
         steps = gaps.astype(np.uint16)  # SKIP passes SKIP places, any other symbol one more than it says
         steps += gaps != SKIP
         ends = np.cumsum(steps, dtype=np.int64)
@@ -130,12 +116,8 @@ class _Sparse(_Tensor, frozen=True):
         return flat
 
 
-class Deflated(_Sparse, frozen=True, tag="deflate"):
-    """Few weights of few values: their codebook, then codes and gaps in one zlib stream of Huffman codes alone.
-
-    Attributes:
-        length: Bytes of the zlib stream. Each symbol takes at least one bit.
-    """
+class _Deflated(_Sparse, frozen=True, tag="deflate"):
+    """Codes and gaps in one zlib stream of `length` bytes and of Huffman codes alone, so at least a bit a symbol."""
 
     length: Positive = field(name="bytes")
 
@@ -144,19 +126,16 @@ class Deflated(_Sparse, frozen=True, tag="deflate"):
         if self.kept + self.gaps > 8 * self.length:
             raise ValueError(f"{self.name} has more symbols than bits")
 
-    def read(self, reader: _Reader) -> Floats:
-        """Returns the weights, flat."""
-        codebook, symbols = reader.take(self.values, "<f4"), reader.inflate(self.length, self.kept + self.gaps)
-        return self._spread(codebook, symbols[: self.kept], symbols[self.kept :])
+    def symbols(self, reader: _Reader) -> tuple[Symbols, Symbols]:
+        symbols = reader.inflate(self.length, self.kept + self.gaps)
+        return symbols[: self.kept], symbols[self.kept :]
 
 
-class HuffmanCoded(_Sparse, frozen=True, tag="shared"):
-    """Few weights of few values as format 1 has them: their codebook, then codes and gaps in two streams of its own."""
+class _HuffmanCoded(_Sparse, frozen=True, tag="shared"):
+    """Codes and gaps in two streams, as format 1 has them."""
 
-    def read(self, reader: _Reader) -> Floats:
-        """Returns the weights, flat."""
-        codebook, codes = reader.take(self.values, "<f4"), _stream(reader, self.kept, max(2, self.values))
-        return self._spread(codebook, codes, _stream(reader, self.gaps, 256))
+    def symbols(self, reader: _Reader) -> tuple[Symbols, Symbols]:
+        return _stream(reader, self.kept, max(2, self.values)), _stream(reader, self.gaps, 256)
 
 
 def _stream(reader: _Reader, count: int, alphabet: int) -> Symbols:
@@ -166,7 +145,7 @@ def _stream(reader: _Reader, count: int, alphabet: int) -> Symbols:
     return huffman.decode(stream, chunks, count, lengths)
 
 
-Entry = Plain | Rows | Deflated | HuffmanCoded
+Entry = _Plain | _Rows | _Deflated | _HuffmanCoded
 """How one tensor is stored: an entry of the header's `parts`."""
 
 
@@ -175,15 +154,15 @@ def pack(header: dict[str, object], tensors: dict[str, Floats], image: NDArray[n
 
     Args:
         header: JSON values to keep, whatever they are.
-        tensors: Name -> values; a tensor of two dimensions or more has at most `VALUES` different ones besides zero.
-        image: (S, S, 3).
+        tensors: Name -> values.
+        image: The picture, (S, S, 3).
 
     Raises:
-        ValueError: A tensor has more values.
+        ValueError: A tensor of two dimensions or more has no value besides zero, or more than `VALUES`.
     """
     coded: list[tuple[Entry, bytes]] = [_coded(name, tensor) for name, tensor in tensors.items()]
     rows = zlib.compress(np.diff(image, axis=0, prepend=np.uint8(0)).tobytes(), 9)
-    coded.append((Rows("mean_image", image.shape, len(rows)), rows))
+    coded.append((_Rows("mean_image", image.shape, len(rows)), rows))
     parts = [msgspec.to_builtins(part) for part, _ in coded]
     text = json.dumps({**header, "format": FORMAT, "parts": parts}).encode()
     return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *(content for _, content in coded)])
@@ -193,7 +172,7 @@ def read_header(data: bytes) -> dict[str, object]:
     """Returns the header of a compressed file, as JSON has it.
 
     Raises:
-        ValueError: The file is no compressed one, is cut off, or has a later format.
+        ValueError: The file is not compressed, is cut off, or has a later format.
     """
     if data[:8] != MAGIC:
         raise ValueError("it does not begin as one")
@@ -209,24 +188,22 @@ def read_parts(header: dict[str, object]) -> tuple[Entry, ...]:
     """Returns the parts that the header of `read_header` lists.
 
     Raises:
-        ValueError: An entry lacks a field, or has one of another type or outside its range.
+        ValueError: A field of an entry is missing, has another type, or lies outside its range.
     """
     return msgspec.convert(header["parts"], tuple[Entry, ...])
 
 
 def unpack(data: bytes, parts: tuple[Entry, ...]) -> dict[str, Floats | Symbols]:
-    """Returns the tensors of a compressed file.
+    """Returns the tensors of a compressed file, float32 by their names, and `mean_image`, uint8 (S, S, 3).
+
+    Memory is bounded by the length of the file and by its shapes, together at most `LARGEST`.
 
     Args:
         data: The whole file.
-        parts: Of its header.
-
-    Returns:
-        Name -> float32 values; `mean_image` uint8 (S, S, 3).
+        parts: The entries of its header.
 
     Raises:
-        ValueError: The file is damaged. What it makes us allocate is bounded by its length and by its shapes, together
-            at most `LARGEST`.
+        ValueError: The file is damaged.
     """
     if sum(part.size for part in parts) > LARGEST:
         raise ValueError(f"it claims more than {LARGEST:,} numbers")
@@ -248,7 +225,7 @@ def gap_symbols(places: NDArray[np.int64]) -> Symbols:
 
 def _coded(name: str, tensor: Floats) -> tuple[Entry, bytes]:
     if tensor.ndim == 1:
-        return Plain(name, tensor.shape), tensor.astype("<f4").tobytes()
+        return _Plain(name, tensor.shape), tensor.astype("<f4").tobytes()
     flat = tensor.reshape(-1)
     places = np.flatnonzero(flat)
     codebook, codes = np.unique(flat[places], return_inverse=True)
@@ -259,7 +236,7 @@ def _coded(name: str, tensor: Floats) -> tuple[Entry, bytes]:
     stream = coder.compress(codes.astype(np.uint8).tobytes())
     stream += coder.flush(zlib.Z_BLOCK)  # so that the gaps get a Huffman code of their own
     stream += coder.compress(gaps.tobytes()) + coder.flush()
-    part = Deflated(name, tensor.shape, len(codebook), len(places), len(gaps), len(stream))
+    part = _Deflated(name, tensor.shape, len(codebook), len(places), len(gaps), len(stream))
     return part, codebook.astype("<f4").tobytes() + stream
 
 
