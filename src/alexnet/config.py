@@ -20,8 +20,7 @@ class Design:
         activation: `relu` or `tanh`.
         lrn: Whether the network has local response normalisation.
         alpha_factor: Factor of the normalisation's alpha, which is meant for pixels of 0..255. Where pixels are divided
-            by d, a factor of d^2 gives the normalisation back its strength. At a factor of 1 and pixels divided by 64
-            it does hardly more than multiply by k^-beta.
+            by d, a factor of d^2 gives the normalisation back its strength; at a factor of 1 it hardly acts for d = 64.
         pooling: `overlapping`, windows of 3 at stride 2, or `2x2`, windows of 2 at stride 2.
         without: A layer to leave out with its ReLU, `conv3` or `conv4`; or `none`.
         dropout: Probability of silencing a unit after fc6 and fc7; 0 leaves the dropout layers out.
@@ -61,12 +60,11 @@ class Train(Design):
     Attributes:
         recipe: Name of the row of `RECIPES` that the settings started from.
         stored_size: Side of the pictures that crops are taken from, pixels; None takes 256 (CIFAR's networks: 32) where
-            the input is the variant's own, and in proportion otherwise. If it equals `input_size`, the network sees
-            every picture whole.
+            the input is the variant's own, and in proportion otherwise. At `input_size` every picture is seen whole.
         initialisation: Row of `models.initialise.SCHEMES`; None takes the variant's own.
         crops: Whether training takes random crops; False takes the centre.
-        smallest_crop: Side of the smallest random crop over the side of the network's input. At 1 crops only move, as
-            in the paper; below 1 smaller crops are enlarged to the input.
+        smallest_crop: Side of the smallest random crop over the side of the network's input. At 1 crops only move
+            (paper); below 1 smaller crops are enlarged to the input.
         flips: Whether pictures are mirrored left to right at random.
         turns: Whether pictures are turned by quarters and upside-down, for pictures without an upright side.
         colour: Rule of the PCA colour noise: `lecture` (eigenvalues), `source` (their square roots, then a division by
@@ -77,8 +75,8 @@ class Train(Design):
         epochs: Passes over the training split.
         steps: Updates; None derives them from `epochs`.
         learning_rate: The highest rate of the schedule.
-        rate_batch: Batch size that `learning_rate` is meant for; the rate used is in proportion to `batch_size` (linear
-            scaling). None takes `learning_rate` as it is.
+        rate_batch: Batch size that `learning_rate` is meant for; the rate used is in proportion to `batch_size`. None
+            takes `learning_rate` as it is.
         schedule: `plateau` divides the rate by 10 up to three times when validation stops improving (paper);
             `one-cycle` warms up, then falls to zero along a cosine; `polynomial` falls along a parabola; `steps`
             divides by 10 towards the end, `drops` times; `constant` stays.
@@ -90,7 +88,6 @@ class Train(Design):
         bias_follows: Whether the schedule also moves the rate of biases; False leaves it at its highest.
         optimiser: `sgd` with momentum (paper), or `lars`, which scales the rate of each layer.
         trust: How far `lars` moves a layer in a step, over the norm of its weights, at a rate of 1.
-        momentum: Momentum of either optimiser.
         weight_decay: Decay of weights. The update multiplies it by the learning rate, and by the factor that a layer of
             CIFAR's networks has (`models.variants.Cifar.decays`).
         bias_decay: Whether biases decay too.
@@ -245,24 +242,14 @@ CIFAR_80SEC = replace(CIFAR_18PCT, recipe="cifar-80sec", variant="cifar-80sec", 
 
 # Random 24 x 24 of 32 x 32 pixels. The source held a fifth of the pictures back for the first 100 (350) epochs.
 CIFAR_13PCT = replace(
-    CIFAR_18PCT,
-    recipe="cifar-13pct",
-    variant="cifar-13pct",
-    crops=True,
-    flips=True,
-    epochs=160,
-    drop_share=10 / 160,
+    CIFAR_18PCT, recipe="cifar-13pct", variant="cifar-13pct", crops=True, flips=True, epochs=160, drop_share=10 / 160
 )
 
 CIFAR_11PCT = replace(CIFAR_13PCT, recipe="cifar-11pct", variant="cifar-11pct", epochs=520, drop_share=10 / 520)
 
-RECIPES = {
-    train.recipe: train
-    for train in (
-        *(PAPER, MODERN, DEMO, LARGE_BATCH),
-        *(CIFAR_80SEC, CIFAR_19PCT, CIFAR_18PCT, CIFAR_13PCT, CIFAR_11PCT),
-    )
-}
+_ALL = PAPER, MODERN, DEMO, LARGE_BATCH, CIFAR_80SEC, CIFAR_19PCT, CIFAR_18PCT, CIFAR_13PCT, CIFAR_11PCT
+
+RECIPES = {train.recipe: train for train in _ALL}
 
 
 def recipe(name: str) -> Train:
@@ -285,14 +272,17 @@ def assignments(texts: Sequence[str]) -> dict[str, Value]:
         texts: `name=value`; a value is JSON or one of Python's constants, else plain text.
 
     Raises:
-        UsageError: A text is no assignment.
+        UsageError: A text has no equals sign.
     """
     values: dict[str, Value] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"a setting is written name=value, got {text!r}")
-        values[name] = _parse(value)
+        try:
+            values[name] = json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
+        except (ValueError, RecursionError):  # thousands of digits or brackets end here too
+            values[name] = value
     return values
 
 
@@ -312,6 +302,17 @@ def to_json(train: Train) -> dict[str, Value]:
     return dataclasses.asdict(train)
 
 
+def from_json(settings: object) -> Train:
+    """Rebuilds the settings, strictly.
+
+    Raises:
+        UsageError: The value is no JSON object, a key is unknown or a value does not fit its setting.
+    """
+    if not isinstance(settings, dict):
+        raise UsageError(f"settings are a JSON object, got {settings!r}")
+    return change(PAPER, settings)
+
+
 def design_from_json(settings: Mapping[str, object]) -> Design:
     """Rebuilds a design, strictly.
 
@@ -325,31 +326,12 @@ def design_from_json(settings: Mapping[str, object]) -> Design:
     return Design(**settings)  # type: ignore[arg-type]  # each value has just been checked
 
 
-def from_json(settings: object) -> Train:
-    """Rebuilds the settings, strictly.
-
-    Raises:
-        UsageError: The value is no JSON object, a key is unknown or a value does not fit its setting.
-    """
-    if not isinstance(settings, dict):
-        raise UsageError(f"settings are a JSON object, got {settings!r}")
-    return change(PAPER, settings)
-
-
 def _check_type(name: str, value: object) -> None:
     if name not in FIELDS:
         close = difflib.get_close_matches(name, FIELDS, 1)
         raise UsageError(f"no setting {name!r}" + (f"; perhaps {close[0]!r}" if close else ""))
     wanted = str if name in CHOICES else FIELDS[name]
+    # To Python True is an int, and an int is no float.
     is_number = wanted is float and isinstance(value, int)
     if not (is_number or isinstance(value, wanted)) or (isinstance(value, bool) and wanted is not bool):  # type: ignore[arg-type]
         raise UsageError(f"{name} takes {getattr(wanted, '__name__', wanted)}, got {value!r}")
-
-
-def _parse(text: str) -> Value:
-    """Reads a value as JSON or one of Python's constants, and as plain text where it is neither."""
-    try:
-        value: Value = json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
-    except (ValueError, RecursionError):  # thousands of digits or brackets end here too
-        return text
-    return value

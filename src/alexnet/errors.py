@@ -16,7 +16,7 @@ with 2, as it does with what the system refuses (`OSError`); anything else is a 
 
 
 def printable(text: str) -> str:
-    """Gives a text with a space for each character that could move a terminal's cursor or cannot be encoded."""
+    """Returns a text with a space for each character that could move a terminal's cursor or cannot be encoded."""
     return "".join(each if each.isprintable() else " " for each in text)
 
 
@@ -24,7 +24,7 @@ class AlexNetError(Exception):
     """The root: whatever a user can mend."""
 
     def __str__(self) -> str:
-        """Gives the message in printable characters, whatever names a hostile file has put into it."""
+        """Returns the message in printable characters, whatever names a hostile file has put into it."""
         return printable(super().__str__())
 
 
@@ -37,17 +37,11 @@ class DataError(AlexNetError):
 
 
 class BadImage(DataError):
-    """A picture that cannot be decoded.
-
-    Attributes:
-        name: Where the picture came from.
-        reason: What is wrong with it, in a few words.
-    """
+    """A picture that cannot be decoded: where it came from, and what is wrong with it, in a few words."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
-        self.name = name
-        self.reason = reason
+        self.name, self.reason = name, reason
 
 
 class CheckpointError(AlexNetError):

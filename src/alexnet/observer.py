@@ -1,28 +1,10 @@
 """Whoever wants to know how a long piece of work goes, and may stop it."""
 
-from typing import Protocol
-
-from alexnet.records import Prediction
-
-
-class Measured(Protocol):
-    """What an observer is told of an evaluation; `records.Evaluation` has more."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Name of each output."""
-
-    @property
-    def top1_error(self) -> float:
-        """Fraction of pictures whose first guess is wrong."""
-
-    @property
-    def top5_error(self) -> float:
-        """Fraction of pictures that five guesses miss."""
+from alexnet.records import Evaluation, Prediction
 
 
 class Observer:
-    """Is told how a piece of work goes; this one ignores everything and never stops it.
+    """Follows a piece of work; this one ignores everything and never stops it.
 
     Packing, training, evaluation, compression and claims all call the same methods, each those that it has a use for.
     """
@@ -36,7 +18,7 @@ class Observer:
     def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
         """Training made update `step` of `total`; `loss` is the batch's mean before it, in nats."""
 
-    def evaluated(self, epoch: float, evaluation: Measured) -> None:
+    def evaluated(self, epoch: float, evaluation: Evaluation) -> None:
         """The validation split was measured after `epoch` passes over the training pictures."""
 
     def predicted(self, prediction: Prediction) -> None:

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from alexnet.errors import printable
-from alexnet.observer import Measured, Observer
+from alexnet.observer import Observer
+from alexnet.records import Evaluation
 
 if TYPE_CHECKING:
     from alexnet.team import Team
@@ -24,7 +25,7 @@ class Display(Observer):
     def __init__(self) -> None:
         self.stop = threading.Event()
         self._bar: Any = None  # tqdm has no types
-        self._what, self._unit = "", " pictures"
+        self._what, self._unit = "", "pictures"
 
     def __enter__(self) -> Self:
         return self
@@ -33,11 +34,11 @@ class Display(Observer):
         self._close()
 
     def should_stop(self) -> bool:
-        """Whether the person asked to stop."""
+        """Returns whether the person asked to stop."""
         return self.stop.is_set()
 
     def began(self, what: str, unit: str = "pictures") -> None:
-        """Names what follows; its bar is a new one."""
+        """Ends the bar of the part before."""
         self._close()
         self._what, self._unit = what, unit
 
@@ -45,10 +46,8 @@ class Display(Observer):
         """Moves the bar of what is counted."""
         if self._bar is None:
             is_bytes = self._unit == "B"
-            unit = self._unit if is_bytes else f" {self._unit}"
-            self._bar = _tqdm()(
-                total=total, desc=self._what, disable=None, smoothing=0.1, unit=unit, unit_scale=is_bytes
-            )
+            unit = {"unit": self._unit if is_bytes else f" {self._unit}", "unit_scale": is_bytes}
+            self._bar = _tqdm()(total=total, desc=self._what, disable=None, smoothing=0.1, **unit)
         self._bar.update(done - self._bar.n)
         if done >= total:
             self._close()
@@ -62,7 +61,7 @@ class Display(Observer):
         self._bar.set_postfix_str(f"loss {loss:.3f}, {images_per_s:.0f} images/s", refresh=False)
         self._bar.update(step - self._bar.n)
 
-    def evaluated(self, epoch: float, evaluation: Measured) -> None:
+    def evaluated(self, epoch: float, evaluation: Evaluation) -> None:
         """Prints the errors; five guesses of at most five classes are never wrong."""
         line = f"epoch {epoch:6.2f}   top-1 error {evaluation.top1_error:6.1%}"
         if len(evaluation.classes) > 5:
@@ -90,11 +89,8 @@ def _tqdm() -> Any:
 def interruptible(observer: Observer, team: "Team | None" = None) -> Iterator[None]:
     """Turns the first Ctrl-C or SIGTERM into a wish to save and stop; a second one interrupts at once.
 
-    In a team a second one does nothing: there torchrun passes on what the terminal has sent already, and ends by force
-    what does not stop. Other observers than `Display` handle their own signals.
-
     Args:
-        observer: Is asked by the work whether to stop.
+        observer: The work asks it whether to stop. Other observers than `Display` handle their own signals.
         team: The processes that work together; None for one alone.
     """
     if not isinstance(observer, Display) or threading.current_thread() is not threading.main_thread():
@@ -102,13 +98,13 @@ def interruptible(observer: Observer, team: "Team | None" = None) -> Iterator[No
         return
 
     def ask(number: int, frame: object) -> None:
-        if observer.stop.is_set():
-            if team is None or team.everyone.count == 1:
-                raise KeyboardInterrupt
-            return
-        observer.stop.set()
-        if team is None or team.is_first:
-            print("\nalexnet: saving, then stopping (again to stop at once)", file=sys.stderr)
+        if not observer.stop.is_set():
+            observer.stop.set()
+            if team is None or team.is_first:
+                print("\nalexnet: saving, then stopping (again to stop at once)", file=sys.stderr)
+        # torchrun sends a team again what the terminal has sent, and itself ends by force what hangs.
+        elif team is None or team.everyone.count == 1:
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,16 +19,7 @@ from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.network import Network
-from alexnet.records import (
-    Dataset,
-    Description,
-    Evaluation,
-    Examples,
-    Machine,
-    Preprocessing,
-    StepRow,
-    ValidationRow,
-)
+from alexnet.records import Description, Evaluation, Examples, StepRow, ValidationRow
 from alexnet.team import Team
 from alexnet.weights import compressed
 
@@ -43,10 +33,7 @@ REMEDY = "restore it from a copy, or start a new run in another folder"
 class Rows:
     """The lines of `metrics.jsonl` by rising step; of a step that was made twice the later line.
 
-    Attributes:
-        steps: A row an update.
-        validations: A row an evaluation.
-        damaged: Lines that are neither; an interrupted write leaves one.
+    `damaged` counts the lines that are neither rows of steps nor of validations; an interrupted write leaves one.
     """
 
     steps: tuple[StepRow, ...]
@@ -58,7 +45,6 @@ class Run:
     """A run folder.
 
     Attributes:
-        folder: Where it lies.
         config: What decided the run.
         metrics: Losses and errors as the training went, a JSON object a line.
         best: The weights of the lowest loss on the validation split.
@@ -104,9 +90,10 @@ class Run:
         """Checks that the folder does not exist yet, or is empty.
 
         Raises:
-            UsageError: It holds something.
+            UsageError: The folder holds something, or is a file.
         """
         folder = self.folder
+        # An attempt to create the run that was cut short leaves only this one file.
         if folder.exists() and (not folder.is_dir() or any(p.name != f"{CONFIG}.tmp" for p in folder.iterdir())):
             raise UsageError(
                 f"{folder} exists already; choose another folder, or continue it with: alexnet train --resume {folder}"
@@ -136,20 +123,20 @@ class Run:
         write(self.config, structs.replace(self.description(), seconds=seconds).to_json() + "\n")
 
     def evaluation(self) -> Evaluation | None:
-        """Reads the errors last measured; None where nothing was measured yet.
+        """Reads the errors last measured; returns None where nothing was measured yet.
 
         Raises:
             CheckpointError: The file is damaged.
         """
-        return self._optional(Evaluation, self.evaluation_file)
+        return self._measured(Evaluation, self.evaluation_file)
 
     def examples(self) -> Examples | None:
-        """Reads the example pictures of the last evaluation; None where nothing was measured yet.
+        """Reads the example pictures of the last evaluation; returns None where nothing was measured yet.
 
         Raises:
             CheckpointError: The file is damaged.
         """
-        return self._optional(Examples, self.examples_file)
+        return self._measured(Examples, self.examples_file)
 
     def put(self, evaluation: Evaluation, examples: Examples) -> None:
         """Writes the result of an evaluation.
@@ -163,19 +150,17 @@ class Run:
 
     def rows(self) -> Rows:
         """Reads `metrics.jsonl`."""
-        steps: dict[int, StepRow] = {}
-        validations: dict[int, ValidationRow] = {}
-        damaged = 0
-        for line in self._lines():
-            row = as_row(line)
-            if isinstance(row, StepRow):
-                steps[row.step] = row
-            elif isinstance(row, ValidationRow):
-                validations[row.step] = row
-            else:
-                damaged += 1
-        in_order = tuple(steps[step] for step in sorted(steps))
-        return Rows(in_order, tuple(validations[step] for step in sorted(validations)), damaged)
+        rows: list[StepRow | ValidationRow | None] = []
+        if self.metrics.is_file():
+            with self.metrics.open("rb") as file:
+                rows = [as_row(line) for line in file if line.strip()]
+        steps = {row.step: row for row in rows if isinstance(row, StepRow)}
+        validations = {row.step: row for row in rows if isinstance(row, ValidationRow)}
+        return Rows(
+            tuple(steps[step] for step in sorted(steps)),
+            tuple(validations[step] for step in sorted(validations)),
+            rows.count(None),
+        )
 
     def alone(self, team: Team) -> AbstractContextManager[None]:
         """Keeps other programs from training in the folder too.
@@ -187,12 +172,7 @@ class Run:
             return nullcontext()
         return alone_in(self.folder, "is being trained by another program: wait for it, or stop it")
 
-    def _lines(self) -> Iterator[bytes]:
-        if self.metrics.is_file():
-            with self.metrics.open("rb") as file:
-                yield from (line for line in file if line.strip())
-
-    def _optional(self, kind: type[Kind], path: Path) -> Kind | None:
+    def _measured(self, kind: type[Kind], path: Path) -> Kind | None:
         if not path.is_file():
             return None
         remedy = f"write it anew with alexnet evaluate {self.folder}"
@@ -200,7 +180,7 @@ class Run:
 
 
 def as_row(line: bytes) -> StepRow | ValidationRow | None:
-    """Reads a line of `metrics.jsonl`; None if it is damaged."""
+    """Reads a line of `metrics.jsonl`; returns None if it is damaged."""
     try:
         row = json.loads(line)
         return msgspec.convert(row, ValidationRow) if "val_loss" in row else msgspec.convert(row, StepRow)
@@ -209,14 +189,7 @@ def as_row(line: bytes) -> StepRow | ValidationRow | None:
 
 
 def describe(settings: Train, model: Network, store: Store, source: str) -> Description:
-    """Returns everything that decides a run.
-
-    Args:
-        settings: The settings.
-        model: The network.
-        store: The data.
-        source: What the user called the data, to find them again.
-    """
+    """Returns everything that decides a run; `source` is what the user called the data, to find them again."""
     return Description(
         recipe=settings.recipe,
         variant=model.variant,
@@ -224,14 +197,14 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
         parameters=sum(p.numel() for p in model.parameters()),
         train=config.to_json(settings),
         classes=store.classes,
-        preprocessing=Preprocessing(
+        preprocessing=records.Preprocessing(
             stored_size=store.size,
             decoding=store.decoding,
             square=store.square,
             mean="per pixel, of the training split",
             divide_pixels_by=settings.divide_pixels_by,
         ),
-        data=Dataset(
+        data=records.Dataset(
             source=source,
             name=store.name,
             hash=store.content_hash,
@@ -245,6 +218,6 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
             "torch": str(torch.__version__),
             "numpy": np.__version__,
         },
-        machine=Machine(processor=platform.processor() or platform.machine(), threads=torch.get_num_threads()),
+        machine=records.Machine(processor=platform.processor() or platform.machine(), threads=torch.get_num_threads()),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )

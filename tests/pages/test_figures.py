@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from alexnet.errors import CheckpointError
-from alexnet.pages.classes import class_errors, confused_pairs, heat_map
-from alexnet.pages.curves import smooth, thin
 from alexnet.pages.figures import Line, Scale, line_chart, reliability
 from alexnet.pages.markup import chance, compact, duration, escape, name, percent, whole
+from alexnet.pages.sections import class_errors, confused_pairs, heat_map, smooth, thin
 from alexnet.records import Bin, ClassErrors, Evaluation, read
 
 

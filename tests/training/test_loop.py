@@ -530,9 +530,9 @@ WHOLE = {"step": 3, "rate": 0.01, "seconds": 1.5, "best_loss": None, "history": 
     ],
 )
 def test_progress_of_another_shape_is_refused(progress, tmp_path):
-    assert json.loads(records.convert(Progress, WHOLE, tmp_path, CheckpointError, "restore it").to_json()) == WHOLE
+    assert json.loads(records.read(Progress, WHOLE, tmp_path, CheckpointError, "restore it").to_json()) == WHOLE
     with pytest.raises(CheckpointError, match=r"is incomplete or damaged .*: restore it$"):
-        records.convert(Progress, progress, tmp_path, CheckpointError, "restore it")
+        records.read(Progress, progress, tmp_path, CheckpointError, "restore it")
 
 
 @pytest.mark.parametrize("line", [b"\0\0\0", b"{}", b"[1]", b"\xff", b'{"step": "x"}', b"[" * 100_000, b"null", b""])

@@ -73,7 +73,7 @@ def _print(name: str, result: object, is_json: bool) -> None:
     problem = getattr(result, "problem", None)
     if os.environ.get("RANK", "0") == "0":
         if is_json:
-            show.show(result.to_json() if isinstance(result, records.Jsonable) else records.to_json(result).decode())
+            show.show(result.to_json() if hasattr(result, "to_json") else records.to_json(result))
         elif text := show.TEXTS[name](result):
             show.show(text)
     if problem:

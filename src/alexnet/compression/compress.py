@@ -133,7 +133,7 @@ def _claim(work: Path, request: CompressionRequest) -> None:
     """Makes sure that the work folder is new, or was begun by an equal request."""
     note = work / REQUEST
     if not (work / tables.NAME).exists():  # nothing worth keeping yet
-        write(note, records.to_json(request))
+        write(note, request.to_json())
     text = note.read_bytes() if note.exists() else b""
     if records.read(CompressionRequest, text, note, CheckpointError, f"delete {work} to begin anew") != request:
         raise UsageError(f"{work} was begun with other weights, data or settings; delete it or choose another place")

@@ -117,7 +117,7 @@ class Part:
     def dump(self) -> bytes:
         """Returns the content of the part's file."""
         buffer = BytesIO()
-        rest = np.frombuffer(to_json(_Account(self.bad, self.file), indent=None), np.uint8)
+        rest = np.frombuffer(to_json(_Account(self.bad, self.file), indent=None).encode(), np.uint8)
         np.savez_compressed(
             buffer, sums=self.image_sum, products=self.product_sum, index=self.index, names=self.names, rest=rest
         )

@@ -1,32 +1,51 @@
-"""The numbers of a run: the headline, the key facts, the settings and the timings."""
+"""What a run folder holds, and its numbers on the page: the headline, the key facts, the settings and the timings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from markupsafe import Markup
 from msgspec import structs, to_builtins
 
+from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.metrics import TOP
-from alexnet.pages.contents import Contents
+from alexnet.pages import kernels
+from alexnet.pages.kernels import Kernels
 from alexnet.pages.markup import THIN, compact, duration, setting, whole
 from alexnet.pages.page import draw
-from alexnet.records import Dataset, Description, Evaluation
+from alexnet.records import Dataset, Description, Evaluation, Examples, StepRow, ValidationRow
+from alexnet.run import Rows, Run
+
+Value = TypeVar("Value")
 
 NEAR = 0.98
 """A training that has made this fraction of its steps counts as complete."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """An error in large letters.
+class Contents:
+    """The files of a run folder; None where one is missing or was left out.
 
-    Attributes:
-        what: What it is.
-        error: The error.
-        interval: Its 95 % interval, where it was measured on test pictures.
-        naive: The error of always naming the largest class, where it is to be compared.
+    `kernels` is the first layer of the best weights; `faults` has a sentence for each file that was left out.
+    """
+
+    name: str
+    description: Description | None
+    rows: Rows
+    evaluation: Evaluation | None
+    examples: Examples | None
+    kernels: Kernels | None
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An error in large letters, with its 95 % interval where it was measured on test pictures.
+
+    `naive` is the error of always naming the largest class, where that is to be compared.
     """
 
     what: str
@@ -43,6 +62,44 @@ class Table:
     rows: list[tuple[str, str]]
 
 
+def read(folder: Path) -> Contents:
+    """Reads the folder of a finished, a running or an interrupted run; a missing or damaged file stops nothing.
+
+    Raises:
+        UsageError: The folder does not exist.
+        CheckpointError: The folder holds none of a run's files.
+    """
+    run, faults = Run(folder), list[str]()
+    if not folder.is_dir():
+        raise UsageError(f"no run folder at {folder}: name a folder that a training wrote")
+    marks = run.config, run.metrics, run.evaluation_file
+    if not any(mark.exists() for mark in marks):
+        raise CheckpointError(f"{folder} is not a run folder: it holds none of {', '.join(p.name for p in marks)}")
+
+    def read_or_leave_out(path: Path, reader: Callable[[], Value | None]) -> Value | None:
+        if not path.is_file():  # a pipe, which may never end, or a folder
+            faults.extend([f"{path.name} is not a file and was left out."] if path.exists() else [])
+            return None
+        try:
+            return reader()
+        except (CheckpointError, OSError):
+            faults.append(f"{path.name} is damaged and was left out.")
+            return None
+
+    rows = read_or_leave_out(run.metrics, run.rows) or Rows((), (), 0)
+    if rows.damaged:
+        faults.append(f"{rows.damaged} damaged line{'s' * (rows.damaged > 1)} of {run.metrics.name} left out.")
+    return Contents(
+        name=folder.resolve().name,
+        description=read_or_leave_out(run.config, run.description),
+        rows=rows,
+        evaluation=read_or_leave_out(run.evaluation_file, run.evaluation),
+        examples=read_or_leave_out(run.examples_file, run.examples),
+        kernels=read_or_leave_out(run.best, lambda: kernels.read(run.best)),
+        faults=tuple(faults),
+    )
+
+
 def headline(run: Contents) -> Markup:
     """Draws the errors in large letters, or a sentence that says that there are none."""
     if run.evaluation and run.evaluation.n:
@@ -54,17 +111,16 @@ def headline(run: Contents) -> Markup:
 
 def standing(run: Contents) -> str:
     """Returns a sentence on a run that stands short of its plan; "" for one that reached it, or without a plan."""
-    settings, rows = run.description and run.description.settings, run.rows
-    steps = [row.step for row in rows.steps] + [row.step for row in rows.validations]
-    epochs = [row.epoch for row in rows.steps] + [row.epoch for row in rows.validations]
-    if not settings or not steps:
+    settings = run.description and run.description.settings
+    rows: list[StepRow | ValidationRow] = [*run.rows.steps, *run.rows.validations]
+    if not settings or not rows:
         return ""
-    if settings.steps is not None:
-        unit, done, planned = "step", float(max(steps)), float(settings.steps)
-        is_short = done < planned * NEAR
-    else:
-        unit, done, planned = "epoch", max(epochs), settings.epochs
+    if settings.steps is None:
+        unit, done, planned = "epoch", max(row.epoch for row in rows), settings.epochs
         is_short = done < planned - 1
+    else:
+        unit, done, planned = "step", max(row.step for row in rows), settings.steps
+        is_short = done < planned * NEAR
     return f"The training stands at {unit} {done:,.6g} of {planned:,.6g}." if is_short else ""
 
 
@@ -84,23 +140,16 @@ def key_facts(description: Description) -> dict[str, str]:
 
 def settings(description: Description) -> list[Table]:
     """Returns every setting, grouped."""
-    data = description.data and structs.replace(description.data, quarantine=())
-    network = {
-        "recipe": description.recipe,
-        "variant": description.variant,
-        "input_size": description.input_size,
-        "parameters": description.parameters,
-        "licence": description.licence,
-    }
+    names = "recipe", "variant", "input_size", "parameters", "licence"
     groups = {
-        "Network": {key: value for key, value in network.items() if value is not None},
+        "Network": {name: value for name in names if (value := getattr(description, name)) is not None},
         "Training": description.train,
         "Preprocessing": description.preprocessing,
-        "Data": data,
+        "Data": description.data and structs.replace(description.data, quarantine=()),
         "Conversion": description.converted,
         "Machine": description.machine,
     }
-    return [Table(caption, flat(to_builtins(group))) for caption, group in groups.items() if group]
+    return [Table(caption, _flat(to_builtins(group))) for caption, group in groups.items() if group]
 
 
 def timings(run: Contents) -> list[Table]:
@@ -115,15 +164,15 @@ def timings(run: Contents) -> list[Table]:
         "evaluation": duration(run.evaluation.seconds) if run.evaluation else None,
     }
     shown = [(what, value) for what, value in times.items() if value]
-    return [Table("Timings", shown), Table("Versions", flat(run.description.versions if run.description else {}))]
+    return [Table("Timings", shown), Table("Versions", _flat(run.description.versions if run.description else {}))]
 
 
-def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     """Returns the leaves of nested objects, with dotted names."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            pairs += flat(value, f"{prefix}{key}.")
+            pairs += _flat(value, f"{prefix}{key}.")
         else:
             pairs.append((f"{prefix}{key}", setting(value)))
     return pairs

@@ -22,11 +22,10 @@ MOST_DOTS = 60
 
 @dataclass(frozen=True)
 class Line:
-    """One series of a line chart.
+    """One series of a line chart: points (x, y) by rising x.
 
     Attributes:
         label: Its name in the legend; "" leaves it out there.
-        points: (x, y) by rising x.
         hue: Its colour: a class of the style sheet (`blue`, `warm`, `violet`, `green`).
         faint: Whether it is drawn thin, without values on hover, and may leave the frame.
         dots: Whether its points are marked, up to 60 of them.
@@ -84,7 +83,7 @@ def line_chart(
     rule: tuple[float, str] | None = None,
     mark: tuple[float, float, str] | None = None,
 ) -> Markup:
-    """Draws a line chart with legend, grid and values on hover.
+    """Draws a line chart with legend, grid and values on hover: a `figure` element, or "" without any point.
 
     Args:
         title: The heading.
@@ -94,15 +93,13 @@ def line_chart(
         log: Whether y is logarithmic; all values must then be positive.
         rule: A dashed level (y, text).
         mark: A ringed point (x, y, text).
-
-    Returns:
-        A `figure` element, or "" without any point.
     """
     lines = [line for line in lines if line.points]
     if not lines:
         return Markup()
     x, y = _scales(lines, log, rule)
-    hover = json.dumps([_hover(line, x, y, form) for line in lines if not line.faint])
+    shown = [line for line in lines if not line.faint]
+    ends = [f"{line.label or 'from'} {form(line.points[0][1])} to {form(line.points[-1][1])}" for line in shown]
     return draw(
         "chart.html",
         title=title,
@@ -116,21 +113,15 @@ def line_chart(
         most_dots=MOST_DOTS,
         rule=rule,
         mark=mark,
-        hover=escape(hover, limit=1_000_000),
-        spoken=_spoken(title, lines, form),
+        hover=escape(json.dumps([_hover(line, x, y, form) for line in shown]), limit=1_000_000),
+        spoken=f"{title}: {'; '.join(ends)}",
     )
 
 
 def reliability(bins: Sequence[Bin]) -> Markup:
-    """Draws the reliability diagram: how often the network is right, against how sure it is.
+    """Draws the reliability diagram of bins that all have pictures: how often the network is right when how sure.
 
     A dot on the diagonal is honest, and a stroke shows the gap. A dot's area and the bars below show how many pictures.
-
-    Args:
-        bins: The bins, none of them empty.
-
-    Returns:
-        An `svg` element.
     """
     x, y = Scale(0, 1, LEFT, SIDE - 2 * RIGHT), Scale(0, 1, SIDE - 90, TOP)
     return draw("reliability.html", bins=bins, most=max(each.n for each in bins), side=SIDE, x=x, y=y)
@@ -140,15 +131,14 @@ def _scales(lines: Sequence[Line], log: bool, rule: tuple[float, str] | None) ->
     steady = [line for line in lines if not line.faint] or lines
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in steady for _, y in line.points] + ([rule[0]] if rule else [])
-    low = max(min(ys), 1e-290) if log else min(0.0, *ys, 0.0)
-    high = max(ys) if log else max(ys) + 0.06 * (max(ys) - low)
     if log:
-        low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))
-    left, right = min(xs), max(xs)
-    return (
-        Scale(left, _end(left, right), LEFT, WIDTH - RIGHT),
-        Scale(low, max(high, low * 10) if log else _end(low, high), HEIGHT - BOTTOM, TOP, log),
-    )
+        low = 10 ** math.floor(math.log10(max(min(ys), 1e-290)))
+        high = max(10 ** math.ceil(math.log10(max(ys))), low * 10)
+    else:
+        low = min(0.0, *ys)
+        high = _end(low, max(ys) + 0.06 * (max(ys) - low))
+    x = Scale(min(xs), _end(min(xs), max(xs)), LEFT, WIDTH - RIGHT)
+    return x, Scale(low, high, HEIGHT - BOTTOM, TOP, log)
 
 
 def _end(low: float, high: float) -> float:
@@ -166,12 +156,3 @@ def _points(line: Line, x: Scale, y: Scale) -> list[tuple[float, float]]:
 def _hover(line: Line, x: Scale, y: Scale, form: Format) -> dict[str, object]:
     points = [[round(x(a), 1), round(y(b), 1), plain(a), form(b)] for a, b in line.points]
     return {"label": line.label, "hue": line.hue, "points": points}
-
-
-def _spoken(title: str, lines: Sequence[Line], form: Format) -> str:
-    ends = [
-        f"{line.label or 'from'} {form(line.points[0][1])} to {form(line.points[-1][1])}"
-        for line in lines
-        if not line.faint
-    ]
-    return f"{title}: {'; '.join(ends)}"

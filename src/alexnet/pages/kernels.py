@@ -14,16 +14,16 @@ from alexnet.errors import CheckpointError
 Pixels = npt.NDArray[np.uint8]
 
 COLUMNS = 16
+"""Kernels a row, as in the paper."""
+
 GAP = 1
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """The first layer of a network.
+    """The first layer of a network: finite weights (O, channels, k, k) of 1 or 3 channels.
 
-    Attributes:
-        weights: Finite floats of shape (O, channels, k, k), channels 1 or 3.
-        towers: 1 or 2; each has an equal part of the kernels, in order.
+    Each of its 1 or 2 towers has an equal part of the kernels, in order.
     """
 
     weights: npt.NDArray[np.float32]
@@ -60,7 +60,7 @@ def scaled(weights: npt.NDArray[np.float32]) -> Pixels:
     Returns:
         Shape (O, k, k, 3): 0 at the smallest weight of all kernels, 255 at the largest; 128 if all are equal.
 
-    Source: ``shownet.py --show-filters`` of the 2012 source.
+    Source: `shownet.py --show-filters` of the 2012 source.
     """
     low, high = float(weights.min()), float(weights.max())
     unit = (weights - low) / (high - low) if high > low else np.full_like(weights, 0.5)
@@ -68,25 +68,20 @@ def scaled(weights: npt.NDArray[np.float32]) -> Pixels:
     return np.asarray(np.rint(colour.transpose(0, 2, 3, 1) * 255), dtype=np.uint8)
 
 
-def grid(kernels: Pixels, columns: int = COLUMNS) -> Pixels:
-    """Lays kernels out in rows, with one transparent pixel between neighbours and none around.
-
-    Args:
-        kernels: Shape (O, k, k, 3).
-        columns: Kernels a row; the paper has 16.
+def grid(kernels: Pixels) -> Pixels:
+    """Lays kernels (O, k, k, 3) out in rows, with one transparent pixel between neighbours and none around.
 
     Returns:
         RGBA of shape (rows (k + 1) - 1, columns (k + 1) - 1, 4), transparent where no kernel is.
     """
     count, side = kernels.shape[:2]
-    columns = min(columns, count)
-    pitch = side + GAP
-    canvas = np.zeros((-(-count // columns) * pitch - GAP, columns * pitch - GAP, 4), dtype=np.uint8)
-    for i, kernel in enumerate(kernels):
-        top, left = i // columns * pitch, i % columns * pitch
-        canvas[top : top + side, left : left + side, :3] = kernel
-        canvas[top : top + side, left : left + side, 3] = 255
-    return canvas
+    columns = min(COLUMNS, count)
+    rows, pitch = -(-count // columns), side + GAP
+    tiles = np.zeros((rows * columns, pitch, pitch, 4), dtype=np.uint8)
+    tiles[:count, :side, :side, :3] = kernels
+    tiles[:count, :side, :side, 3] = 255
+    canvas = tiles.reshape(rows, columns, pitch, pitch, 4).swapaxes(1, 2)
+    return canvas.reshape(rows * pitch, columns * pitch, 4)[:-GAP, :-GAP]
 
 
 def enlarged(pixels: Pixels, factor: int) -> Pixels:

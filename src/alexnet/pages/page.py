@@ -1,6 +1,5 @@
 """A page: one HTML file that needs nothing beside itself, filled in by templates that escape whatever they show."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,21 +8,14 @@ from markupsafe import Markup
 
 from alexnet.pages import markup
 
-FILTERS: tuple[Callable[..., str | None], ...] = (
-    *(markup.chance, markup.data_uri, markup.name, markup.percent, markup.pixels, markup.plural, markup.whole),
-    markup.width,
-)
-
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page with a heading, that the navigation leads to.
+    """A part of a page with a heading, that the navigation leads to; one with an empty body is left out of the page.
 
     Attributes:
         key: Its identifier in links; capitalised, its name in the navigation.
-        title: The heading.
         lead: A sentence below the heading, or "".
-        body: What it shows. A section with an empty body is left out of the page.
     """
 
     key: str
@@ -39,11 +31,9 @@ class Page:
     Attributes:
         title: Title of the browser's window.
         eyebrow: A line above the heading: what kind of page this is.
-        heading: The heading.
         headline: The answer, in large letters.
         facts: A few key facts: name -> value.
         notices: Sentences that a reader must not miss.
-        sections: The sections.
     """
 
     title: str
@@ -60,12 +50,7 @@ class Page:
 
 
 def draw(template: str, **values: object) -> Markup:
-    """Returns a template with values filled in.
-
-    Args:
-        template: File name in `templates/`.
-        values: What the template shows. All but `Markup` is escaped, and cut off after 200 characters.
-    """
+    """Returns a template with values filled in; all but `Markup` is escaped, and cut off after 200 characters."""
     return Markup(_environment().get_template(template).render(values))
 
 
@@ -79,5 +64,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {function.__name__: function for function in FILTERS} | {"upto": markup.escape}
+    filters = (
+        *(markup.chance, markup.data_uri, markup.name, markup.percent, markup.pixels, markup.plural, markup.whole),
+        markup.width,
+    )
+    environment.filters |= {function.__name__: function for function in filters} | {"upto": markup.escape}
     return environment

@@ -6,15 +6,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from alexnet.files import write
-from alexnet.pages import contents, facts
-from alexnet.pages.classes import mixed_up
-from alexnet.pages.contents import Contents
-from alexnet.pages.curves import learning_curves
-from alexnet.pages.figures import reliability
-from alexnet.pages.kernels import Kernels, blocks
+from alexnet.pages import facts, sections
+from alexnet.pages.facts import Contents
 from alexnet.pages.markup import name
 from alexnet.pages.page import Page, Section, draw
-from alexnet.records import Description, Evaluation, Example, Examples
+from alexnet.records import Description, Example, Examples
 from alexnet.run import Run
 
 EXAMPLES, MISTAKES, QUARANTINED = 8, 12, 50
@@ -22,15 +18,9 @@ EXAMPLES, MISTAKES, QUARANTINED = 8, 12, 50
 
 
 def write_report(folder: Path) -> Path:
-    """Writes `report.html` into a run folder, whole or not at all.
+    """Writes `report.html` into a run folder, whole or not at all, and returns its path.
 
     Whatever the run has not got yet is left out of the page.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        The path of the page.
 
     Raises:
         UsageError: The folder does not exist, or cannot be written.
@@ -38,7 +28,7 @@ def write_report(folder: Path) -> Path:
         DataError: The disk is full; an older page is then untouched.
     """
     path = Run(folder).report
-    write(path, report(contents.read(folder)).render())
+    write(path, report(facts.read(folder)).render())
     return path
 
 
@@ -63,17 +53,17 @@ def _heading(description: Description | None) -> Markup:
 
 
 def _sections(run: Contents) -> tuple[Section, ...]:
-    description, errors, examples = run.description, run.evaluation, run.examples or Examples()
+    description, examples = run.description, run.examples or Examples()
     quarantine = description.data.quarantine if description and description.data else ()
     classes = len(description.classes) if description else None
     tables = [*(facts.settings(description) if description else ()), *facts.timings(run)]
     return (
-        Section("learning", "How it learned", "", learning_curves(run.rows, classes)),
+        Section("learning", "How it learned", "", sections.learning_curves(run.rows, classes)),
         Section(
             "kernels",
             "What the first layer looks for",
             "Edges, frequencies and blobs of colour, once a network has learned; noise where it has hardly begun.",
-            _kernels(run.kernels),
+            sections.kernel_pictures(run.kernels),
         ),
         Section(
             "pictures",
@@ -87,8 +77,8 @@ def _sections(run: Contents) -> tuple[Section, ...]:
             "The guess first, the truth beneath it.",
             _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES),
         ),
-        Section("classes", "Which classes it mixes up", "", mixed_up(errors) if errors else Markup()),
-        Section("calibration", "Whether it knows what it knows", "", _calibration(errors)),
+        Section("classes", "Which classes it mixes up", "", sections.mixed_up(run.evaluation)),
+        Section("calibration", "Whether it knows what it knows", "", sections.calibration(run.evaluation)),
         Section(
             "quarantine",
             "Pictures left out",
@@ -100,7 +90,7 @@ def _sections(run: Contents) -> tuple[Section, ...]:
 
 
 def _list(template: str, entries: Sequence[object], most: int | None = None) -> Markup:
-    """Draws the first entries, and says how many are hidden; "" without any."""
+    """Draws the first entries, and says how many are hidden; draws nothing without entries."""
     shown = entries[:most]
     return draw(template, entries=shown, hidden=len(entries) - len(shown)) if entries else Markup()
 
@@ -109,18 +99,3 @@ def _surest_first(examples: Sequence[Example]) -> list[Example]:
     """Returns the examples that the network named wrongly."""
     wrong = [example for example in examples if example.top[0][0] != example.label]
     return sorted(wrong, key=lambda example: -example.top[0][1])
-
-
-def _kernels(kernels: Kernels | None) -> Markup:
-    return draw("kernels.html", pictures=blocks(kernels), shape=kernels.weights.shape) if kernels else Markup()
-
-
-def _calibration(evaluation: Evaluation | None) -> Markup:
-    bins = [each for each in evaluation.calibration.bins if each.n] if evaluation else []
-    if evaluation is None or not bins:
-        return Markup()
-    total = sum(each.n for each in bins)
-    sure = sum(each.confidence * each.n for each in bins) / total
-    right = sum(each.accuracy * each.n for each in bins) / total
-    ece = evaluation.calibration.ece
-    return draw("calibration.html", diagram=reliability(bins), sure=sure, right=right, ece=ece)

@@ -18,10 +18,8 @@ class Preprocessing(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         divide_pixels_by: What pixels are divided by after the mean image is subtracted.
-        square: How pictures become square.
         stored_size: Side of the pictures that crops are taken from, pixels.
-        decoding: What stored pictures went through, in words.
-        mean: What the mean image is of, in words.
+        decoding, mean: What stored pictures went through, and what the mean image is of, in words.
     """
 
     divide_pixels_by: Annotated[float, Meta(gt=0, le=sys.float_info.max)]
@@ -35,12 +33,11 @@ class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The data of a training.
 
     Attributes:
-        name: The source's own name.
+        name, source: The source's own name, and what the user called it; None where weights are published.
         hash: Content hash of the packed store.
         counts: Pictures of each split.
-        source: What the user called the data; None where weights are published.
-        licence: Where stated.
-        quarantine: The pictures that were left out.
+        licence: The data's, where stated.
+        quarantine: Pictures that were left out.
     """
 
     name: str | None = None
@@ -56,11 +53,9 @@ class Conversion(Record, frozen=True, kw_only=True):
 
     Attributes:
         dialect: The other program, such as `Caffe`.
-        file: Name of its file.
-        sha256: The file's hash.
+        file, sha256: Name and hash of its file.
         layers: Our layer -> theirs.
-        translated: A sentence for each convention that was translated.
-        not_known: A sentence for each thing that the file does not tell.
+        translated, not_known: A sentence for each convention that was translated, or that the file does not tell.
     """
 
     dialect: str
@@ -82,17 +77,13 @@ class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What decided a run: `config.json` of a run folder, and part of every weight file's header.
 
     Attributes:
-        classes: Name of each output.
-        preprocessing: What pictures go through.
         recipe, variant, input_size, parameters: The recipe, and the network in short.
         train: The settings of the training; None of converted weights.
-        data: The data of the training.
-        converted: Where the weights came from, if not from a training.
+        classes: Name of each output.
         versions: Name of a program -> its version.
-        machine: The machine of the training.
         started: When the training began, ISO 8601.
         seconds: How long the training took; None as long as it is not finished.
-        licence: Of the weights, where stated.
+        licence: The weights', where stated.
     """
 
     recipe: str | None = None
@@ -123,12 +114,10 @@ class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Progress(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far a run is: all that resuming needs besides weights and momentum.
+    """How far a run is after `step` updates: all that resuming needs besides weights and momentum.
 
     Attributes:
-        step: Updates made.
-        rate: Learning rate of the last one.
-        seconds: Time spent so far.
+        rate: Learning rate of the last update.
         best_loss: Lowest loss on the validation split so far.
         history: Top-1 error of every evaluation so far.
     """
@@ -171,14 +160,9 @@ class CompressionRequest(Record, frozen=True, kw_only=True):
 
 
 class CompressionStep(Record, frozen=True, kw_only=True):
-    """A row of a compression's table.
+    """A row of a compression's table: what was done, and the size and the errors over `n` pictures after it.
 
-    Attributes:
-        step: What was done.
-        bytes: Size after it.
-        ratio: All weights and biases in float32 over `bytes`.
-        top1_error, top5_error: Measured after it.
-        n: Pictures measured.
+    `ratio` is the size of all weights and biases in float32 over `bytes`.
     """
 
     step: str
@@ -227,27 +211,10 @@ class Header(Description, frozen=True, kw_only=True, omit_defaults=True):
         return config.design_from_json(self.network)
 
     @classmethod
-    def of(
-        cls,
-        description: Description,
-        design: Design,
-        *,
-        metrics: Metrics | None = None,
-        step: int | None = None,
-        progress: Progress | None = None,
-        compression: Compression | None = None,
-    ) -> "Header":
+    def of(cls, description: Description, design: Design) -> "Header":
         """Returns the header of a network that is described; saving adds checksum and probe."""
-        shared = {name: getattr(description, name) for name in Description.__struct_fields__}
-        return cls(
-            **shared,
-            network=asdict(design),
-            crc32=0,
-            metrics=metrics,
-            step=step,
-            progress=progress,
-            compression=compression,
-        )
+        described = {name: getattr(description, name) for name in Description.__struct_fields__}
+        return cls(**described, network=asdict(design), crc32=0)
 
 
 class WeightFile(Record, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, TypeVar, cast, runtime_checkable
+from typing import Annotated, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -23,84 +23,54 @@ Size = Annotated[int, Meta(ge=1, le=4096)]
 Square = Literal["centre", "warp"]
 """How pictures become square: their centre, or the whole picture stretched."""
 
-_UNREAD_0_1 = "cannot be read"
-"""How version 0.1 began the reason of a picture that could not be read; it had no `was_unread`."""
-
-
-@runtime_checkable
-class Jsonable(Protocol):
-    """A record, or another value that knows its JSON form."""
-
-    def to_json(self) -> str:
-        """Returns a JSON object."""
-
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What has a JSON form."""
+    """What is kept in files or printed as a JSON object."""
 
     def to_json(self, indent: int | None = 1) -> str:
-        """Returns the record as a JSON object in ASCII, its fields in the order of the class."""
-        return json.dumps(msgspec.to_builtins(self), indent=indent)
+        """Returns the record as JSON; a subclass may have a form of its own."""
+        return to_json(self, indent)
 
 
 class Quarantined(Record, frozen=True, kw_only=True):
-    """A picture that a store left out.
+    """A picture of a split that a store left out, by its name in the source, and why, in a few words.
 
-    Attributes:
-        split: The split it belongs to.
-        class_name: The name of its class; "class" in JSON.
-        name: Its name in the source.
-        reason: Why it was left out, in a few words.
-        was_unread: Whether it could not be read, as against decoded; that may pass, so it is worth trying again.
+    `was_unread` says that it could not be read, as against decoded. That may pass, so it is worth trying again.
     """
 
     split: str
     class_name: str = msgspec.field(name="class")
     name: str
     reason: str
-    was_unread: bool = cast(bool, UNSET)  # only files of version 0.1 leave it out, and get it below
+    was_unread: bool = cast(bool, UNSET)
 
     def __post_init__(self) -> None:
+        # Files of version 0.1 have no `was_unread`; there the reason of an unread picture begins with these words.
         if not isinstance(self.was_unread, bool):
-            msgspec.structs.force_setattr(self, "was_unread", self.reason.startswith(_UNREAD_0_1))
+            msgspec.structs.force_setattr(self, "was_unread", self.reason.startswith("cannot be read"))
 
 
-def read(kind: type[Kind], data: bytes | str, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
-    """Reads a record from JSON; see `convert`.
-
-    Raises:
-        AlexNetError: The data is no JSON, or not as the record wants it. The class is `error`.
-    """
-    try:
-        value = json.loads(data)
-    except RecursionError as fault:
-        raise error(f"{path} is incomplete or damaged (nested too deeply): {remedy}") from fault
-    except ValueError as fault:
-        raise error(f"{path} is incomplete or damaged ({fault}): {remedy}") from fault
-    return convert(kind, value, path, error, remedy)
-
-
-def convert(kind: type[Kind], value: object, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
-    """Turns what JSON has been read into, into a record.
-
-    Keys that the record does not have are ignored.
+def read(kind: type[Kind], data: object, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
+    """Reads a record; keys that it does not have are ignored.
 
     Args:
         kind: The type of the record.
-        value: A JSON object.
-        path: Where it came from, for the message.
+        data: JSON as text or bytes, or the object that was read from it.
+        path: Where the data came from, for the message.
         error: The class of the error to raise.
         remedy: What the user can do, for the end of the message.
 
     Raises:
-        AlexNetError: A value is missing, of a wrong type or out of range. The class is `error`.
+        AlexNetError: The data is no JSON, or a value is missing, of a wrong type or out of range. The class is `error`.
     """
     try:
-        return msgspec.convert(value, kind)
-    except (ValueError, RecursionError, msgspec.ValidationError, AlexNetError) as fault:
+        return msgspec.convert(json.loads(data) if isinstance(data, str | bytes) else data, kind)
+    except RecursionError as fault:
+        raise error(f"{path} is incomplete or damaged (nested too deeply): {remedy}") from fault
+    except (ValueError, msgspec.ValidationError, AlexNetError) as fault:
         raise error(f"{path} is incomplete or damaged ({fault}): {remedy}") from fault
 
 
-def to_json(record: object, indent: int | None = 1) -> bytes:
-    """Returns a record as JSON in ASCII, its fields in the order of the class."""
-    return json.dumps(msgspec.to_builtins(record), indent=indent).encode()
+def to_json(value: object, indent: int | None = 1) -> str:
+    """Returns a record, or several, or another value of fields, as JSON in ASCII, in the order of the class."""
+    return json.dumps(msgspec.to_builtins(value), indent=indent)

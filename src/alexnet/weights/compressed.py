@@ -96,7 +96,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, object], Header]:
         listing = sparse.read_header(data)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no whole compressed file: {error}") from error
-    return data, listing, records.convert(Header, listing, path, CheckpointError, "restore it from a copy")
+    return data, listing, records.read(Header, listing, path, CheckpointError, "restore it from a copy")
 
 
 def _checksum(arrays: Mapping[str, Floats | Symbols]) -> int:

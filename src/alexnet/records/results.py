@@ -1,4 +1,4 @@
-"""What a network gives: errors, examples, predictions."""
+"""What is measured of a network: its errors, its guesses, and what it lost on the way into another runtime."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record
 
 
 class ClassErrors(Record, frozen=True, kw_only=True):
-    """The errors on the pictures of one class."""
+    """The errors on the `n` pictures of one class."""
 
     name: str
     n: Count
@@ -33,25 +33,17 @@ class Calibration(Record, frozen=True, kw_only=True):
 
 
 class Evaluation(Record, frozen=True, kw_only=True):
-    """Errors of one network or of several averaged: `evaluation.json` of a run folder.
+    """Errors of one network, or of several averaged, over `n` pictures: `evaluation.json` of a run folder.
 
     Attributes:
-        top1_error, top5_error: Fraction of pictures that the first guess, or five guesses, miss.
-        n: Pictures measured.
+        precision: Kind of numbers that the network computed in; all its weights take `weight_bytes` in them.
         views: Views that each picture was averaged over, 1 or 10.
-        models: Networks averaged.
         split: The split, or several joined by `+`.
         top1_interval, top5_interval: 95 % intervals.
-        classes: Name of each output.
         confusion: (C, C) counts; row truth, column guess.
-        per_class: Errors of each class.
-        calibration: How far confidence can be trusted.
-        seconds: How long it took.
         loss: Mean loss, nats.
         is_split_drawn: Whether `val` was held out of `train` because the source has no split of its own.
         quarantined: Pictures of the split that were left out of the data.
-        precision: Numbers that were computed in.
-        weight_bytes: Bytes of all weights in these numbers.
     """
 
     precision: str | None = None
@@ -79,14 +71,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
 
 
 class Example(Record, frozen=True, kw_only=True):
-    """A test picture and what a network says of it.
-
-    Attributes:
-        name: Its name in the source.
-        label: Its true class.
-        top: Class and probability of the best five guesses, best first.
-        jpeg: The stored picture; base64 in JSON.
-    """
+    """A test picture: its name in the source, its true class, the best five guesses, best first, and its JPEG file."""
 
     name: str
     label: str
@@ -123,8 +108,7 @@ class StepRow(Record, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         step: Updates made, this one included.
         epoch: Passes over the training pictures so far.
-        loss: Mean loss of the batch before the update, nats.
-        error: Fraction of the batch that was named wrongly before the update.
+        loss, error: Mean loss of the batch in nats, and the fraction of it named wrongly, before the update.
         lr: Learning rate.
         images_per_s: Speed of this update.
     """
@@ -145,3 +129,62 @@ class ValidationRow(Record, frozen=True, kw_only=True):
     val_top1_error: Fraction
     val_top5_error: Fraction
     val_loss: Finite
+
+
+class Parity(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """How far the probabilities of an engine are from the network's own.
+
+    Attributes:
+        engine: Name and version of the runtime.
+        pictures, origin: How many pictures were compared, and where they came from, in words.
+        error: Norm of the difference over the norm of the output, the largest of all pictures.
+        same_first: Pictures whose most probable class is the same.
+        whole_difference: Largest difference of a probability where the engine resized the decoded pictures itself.
+    """
+
+    engine: str
+    pictures: Count
+    origin: str
+    error: float
+    same_first: Count
+    whole_difference: float | None = None
+
+
+class MeasuredFile(Record, frozen=True, kw_only=True):
+    """The size of an exported network, and its errors over `n` pictures of `split` in its own runtime."""
+
+    bytes: Count
+    top1_error: Fraction
+    top5_error: Fraction
+    n: Count
+    split: str
+
+
+class Int8(Record, frozen=True, kw_only=True):
+    """A network before and after it was quantised, and the ratio of the sizes, after over before."""
+
+    before: MeasuredFile
+    after: MeasuredFile
+    ratio: float
+
+
+class Exported(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A network that was exported into a file or folder.
+
+    Attributes:
+        opset: Version of ONNX's operators.
+        lrn: How an ONNX file normalises: `native` or `decomposed`.
+        parity, rounded: The network in the runtime, compared with ours: in float32, and with 8-bit weights.
+        int8: Size and errors before and after quantisation.
+        bytes, network_bytes: Size of the file, or of all files of the folder and of the network alone.
+    """
+
+    file: str
+    format: str
+    opset: int | None = None
+    lrn: str | None = None
+    parity: Parity
+    int8: Int8 | None = None
+    rounded: Parity | None = None
+    bytes: Count
+    network_bytes: Count | None = None

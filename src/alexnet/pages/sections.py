@@ -1,0 +1,149 @@
+"""The sections of a report that draw numbers: each is empty where a run has none."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from alexnet.evaluation.metrics import interval
+from alexnet.pages.figures import Line, Points, line_chart, reliability
+from alexnet.pages.kernels import Kernels, blocks
+from alexnet.pages.markup import percent
+from alexnet.pages.page import draw
+from alexnet.records import ClassErrors, Evaluation, StepRow, ValidationRow
+from alexnet.run import Rows
+
+Matrix = Sequence[Sequence[int]]
+"""Counts of pictures: row truth, column guess."""
+
+MOST_POINTS = 300
+
+LARGEST = 40
+"""Classes of the largest confusion matrix that is drawn, and of the longest complete list."""
+
+ROOMY = 12
+"""Classes of the largest matrix that shows its numbers; more take the whole width of the page."""
+
+PAIRS, WORST, BEST = 20, 20, 5
+
+
+def learning_curves(rows: Rows, classes: int | None) -> Markup:
+    """Draws the charts of a training as far as it got; `classes` is their number, None where it is not known."""
+    body = Markup().join((_loss(rows, classes), _errors(rows.validations), _rate(rows.steps)))
+    return Markup('<div class="charts">{}</div>').format(body) if body else body
+
+
+def smooth(points: Points) -> list[tuple[float, float]]:
+    """Returns the centred moving mean over a twenty-fifth of the points; the window is cut off at the ends."""
+    if not points:
+        return []
+    x, y = np.array(points, dtype=np.float64).T
+    half, total, at = len(y) // 50, np.concatenate([[0.0], np.cumsum(y)]), np.arange(len(y))
+    first, behind = np.maximum(at - half, 0), np.minimum(at + half + 1, len(y))
+    mean = (total[behind] - total[first]) / (behind - first)
+    return list(zip(x.tolist(), mean.tolist(), strict=True))
+
+
+def thin(points: Points) -> list[tuple[float, float]]:
+    """Returns at most about 300 points: of each stretch the lowest and the highest, so that no spike is lost."""
+    if len(points) <= MOST_POINTS:
+        return list(points)
+    kept = {0, len(points) - 1}
+    for stretch in np.array_split(np.arange(len(points)), MOST_POINTS // 2):
+        heights = [points[i][1] for i in stretch]
+        kept |= {int(stretch[np.argmin(heights)]), int(stretch[np.argmax(heights)])}
+    return [points[i] for i in sorted(kept)]
+
+
+def kernel_pictures(kernels: Kernels | None) -> Markup:
+    """Draws the first layer, a picture a tower."""
+    return draw("kernels.html", pictures=blocks(kernels), shape=kernels.weights.shape) if kernels else Markup()
+
+
+def mixed_up(evaluation: Evaluation | None) -> Markup:
+    """Draws the confusion matrix, or the most confused pairs of more than 40 classes, and the error of every class."""
+    if evaluation is None:
+        return Markup()
+    names, rows = evaluation.classes, evaluation.confusion
+    mistakes = heat_map(names, rows) if len(names) <= LARGEST else confused_pairs(names, rows)
+    return Markup('<div class="pair">{}{}</div>').format(mistakes, class_errors(evaluation.per_class))
+
+
+def heat_map(names: Sequence[str], rows: Matrix) -> Markup:
+    """Draws a table of counts; the depth of a cell is its fraction of its row, right and wrong in two colours."""
+    is_roomy = len(names) <= ROOMY
+    size = "few" if len(names) <= 4 else "roomy" if is_roomy else "dense"
+    return draw("confusion.html", names=names, rows=rows, is_roomy=is_roomy, size=size)
+
+
+def confused_pairs(names: Sequence[str], rows: Matrix) -> Markup:
+    """Draws the most frequent mistakes as bars."""
+    wrong = [(n, i, j) for i, row in enumerate(rows) for j, n in enumerate(row) if i != j and n]
+    pairs = sorted(wrong, key=lambda pair: -pair[0])[:PAIRS]
+    return draw("pairs.html", names=names, pairs=pairs, totals=[sum(row) for row in rows])
+
+
+def class_errors(per_class: Sequence[ClassErrors]) -> Markup:
+    """Draws the top-1 error of every class that has pictures, with its 95 % interval, hardest first."""
+    tested = sorted((each for each in per_class if each.n), key=lambda each: (-each.top1_error, each.name))
+    if not tested:
+        return Markup()
+    shown = tested[:WORST] + tested[-BEST:] if len(tested) > LARGEST else tested
+    intervals = [interval(each.top1_error, each.n) for each in shown]
+    return draw(
+        "classes.html",
+        rows=list(zip(shown, intervals, strict=True)),
+        end=min(1.0, math.ceil(10 * max(high for _, high in intervals)) / 10),
+        worst=WORST,
+        hidden=len(tested) - len(shown),
+        is_wide=len(tested) > ROOMY,
+    )
+
+
+def calibration(evaluation: Evaluation | None) -> Markup:
+    """Draws the reliability diagram, with its reading in words."""
+    bins = [each for each in evaluation.calibration.bins if each.n] if evaluation else []
+    if evaluation is None or not bins:
+        return Markup()
+    total = sum(each.n for each in bins)
+    sure = sum(each.confidence * each.n for each in bins) / total
+    right = sum(each.accuracy * each.n for each in bins) / total
+    ece = evaluation.calibration.ece
+    return draw("calibration.html", diagram=reliability(bins), sure=sure, right=right, ece=ece)
+
+
+def _loss(rows: Rows, classes: int | None) -> Markup:
+    raw = [(row.step, row.loss) for row in rows.steps]
+    validation = [(row.step, row.val_loss) for row in rows.validations]
+    lines = [
+        Line("", thin(raw), "blue", faint=True),
+        Line("training, smoothed", thin(smooth(raw)), "blue"),
+        Line("validation", thin(validation), "warm", dots=True),
+    ]
+    rule = (math.log(classes), "knowing nothing: ln C") if classes and classes > 1 else None
+    return line_chart("Loss", lines, x_label="step", rule=rule)
+
+
+def _errors(validations: Sequence[ValidationRow]) -> Markup:
+    top1 = [(row.epoch, row.val_top1_error) for row in validations]
+    top5 = [(row.epoch, row.val_top5_error) for row in validations]
+    best = min(top1, key=lambda point: point[1], default=None)
+    lines = [Line("top-1", thin(top1), "warm", dots=True)]
+    if any(error > 0 for _, error in top5):  # five guesses of at most five classes are never wrong
+        lines.append(Line("top-5", thin(top5), "violet", dots=True))
+    return line_chart(
+        "Validation error",
+        lines,
+        x_label="epoch",
+        form=lambda v: percent(v, 0 if abs(v * 100 - round(v * 100)) < 1e-9 else 1),
+        mark=(*best, f"best {percent(best[1])}") if best else None,
+    )
+
+
+def _rate(steps: Sequence[StepRow]) -> Markup:
+    rates = [(row.step, row.lr) for row in steps if row.lr is not None]
+    values = {rate for _, rate in rates}
+    # A rate that falls in steps of ten needs a logarithmic axis, one that moves all the time a linear one.
+    is_stepped = 1 < len(values) <= 10 and min(values) > 0 and max(values) / min(values) >= 9
+    return line_chart("Learning rate", [Line("", thin(rates), "green")], x_label="step", log=is_stepped)
