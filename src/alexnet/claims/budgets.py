@@ -10,14 +10,9 @@ ONLY_AT_THE_END = 1e6
 
 @dataclass(frozen=True)
 class Budget:
-    """A size of experiment.
+    """A size of experiment: how long it takes and what it is good for, and the settings that the arms change.
 
-    Attributes:
-        about: How long it takes and what it is good for.
-        train: The settings that the arms change.
-        seeds: Networks an arm.
-        pictures: Most pictures of each split; None takes all.
-        averaged: Networks of an ensemble.
+    An arm has `seeds` networks, an ensemble `averaged` ones. Each split has at most so many `pictures`; None takes all.
     """
 
     about: str
@@ -30,24 +25,21 @@ class Budget:
 # What starts reliably and learns fast is taken from `modern`, what the claims are about from 2012: crops that only
 # move, the colour rule of the source, a normalisation as strong as on pixels that are not divided.
 _BASE = replace(
-    MODERN,
-    smallest_crop=1.0,
-    colour="source",
-    alpha_factor=MODERN.divide_pixels_by**2,
-    evaluate_every=ONLY_AT_THE_END,
+    MODERN, smallest_crop=1.0, colour="source", alpha_factor=MODERN.divide_pixels_by**2, evaluate_every=ONLY_AT_THE_END
 )
+_SHORT = replace(_BASE, learning_rate=0.01, label_smoothing=0.0)
 
 BUDGETS = {
     "quick": Budget(
         "minutes: shows how the experiment goes; the networks have hardly begun to learn, so it is weak evidence",
-        replace(_BASE, input_size=67, stored_size=76, epochs=3, learning_rate=0.01, label_smoothing=0.0),
+        replace(_SHORT, input_size=67, stored_size=76, epochs=3),
         seeds=1,
         pictures=1500,
         averaged=2,
     ),
     "standard": Budget(
         "half an hour a claim with 3,000 pictures, two hours with 10,000: small pictures, short training, three seeds",
-        replace(_BASE, input_size=99, stored_size=112, epochs=12, learning_rate=0.01, label_smoothing=0.0),
+        replace(_SHORT, input_size=99, stored_size=112, epochs=12),
         seeds=3,
         pictures=10_000,
         averaged=3,
@@ -63,12 +55,7 @@ BUDGETS = {
 # The paper's figure 1: four layers with the first weights and the pixels of their author's program, no regularisation
 # of any kind, a rate that stays.
 _FOUR_LAYERS = replace(
-    CIFAR_19PCT,
-    stored_size=32,
-    weight_decay=0.0,
-    bias_rate=1.0,
-    schedule="constant",
-    evaluate_every=ONLY_AT_THE_END,
+    CIFAR_19PCT, stored_size=32, weight_decay=0.0, bias_rate=1.0, schedule="constant", evaluate_every=ONLY_AT_THE_END
 )
 
 RACE_BUDGETS = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from alexnet.claims import words
 from alexnet.claims.budgets import BUDGETS, Budget
 from alexnet.claims.experiment import Cost, Experiment, Outcome
-from alexnet.claims.statistics import NOT_SEEN, Difference, Floats, compare, resolved
+from alexnet.claims.statistics import NOT_SEEN, Difference, Floats, compare, naive_error, resolved
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import TOP, interval, topk_errors
 from alexnet.pages.markup import duration
@@ -20,27 +20,19 @@ from alexnet.records import Fraction, Record
 if TYPE_CHECKING:  # it imports torch, which a list of the claims does not wait for
     from alexnet.claims.laboratory import Laboratory, Trained
 
-POINT = 0.01
-"""The difference to look for where the paper gives none."""
-
+POINT = 0.01  # the difference to look for where the paper gives none
+PAPERS_ENSEMBLE = 5  # networks that the paper averaged
 FEW_SEEDS = 3
-
-ALL_BUT_GRAY = 1e-3
-"""Colours whose second eigenvalue is smaller than this part of the largest are none that a person sees."""
-
-PAPERS_ENSEMBLE = 5
-"""Networks that the paper averaged."""
-
-_LAYERS = ("variant", "activation", "lrn", "alpha_factor", "pooling", "without", "dropout")
-"""The settings that change layers and nothing else."""
+ALL_BUT_GRAY = 1e-3  # colours whose second eigenvalue is below this part of the largest look gray
+LAYERS = ("variant", "activation", "lrn", "alpha_factor", "pooling", "without", "dropout")  # change layers, no more
 
 HEADS = {"top1_error": "top-1 error", "top5_error": "top-5 error", "training_error": "training"}
 
 
 class NetworkRow(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The errors of one network, or of several averaged, which have no seed and no run of their own.
+    """The errors of one network, by its arm or by how it was tested; an average of several has neither seed nor run.
 
-    `name` is an arm, or how the network was tested. Five classes or fewer have no top-5 error.
+    Five classes or fewer have no top-5 error.
     """
 
     name: str
@@ -58,7 +50,7 @@ class Compared(Outcome, frozen=True, kw_only=True):
     differences: dict[str, Difference]
 
     def table(self) -> list[str]:
-        """Returns a line for each network, with its errors."""
+        """Returns a line for each network."""
         columns = [key for key in HEADS if any(getattr(row, key) is not None for row in self.rows)]
         lines = [f"{'':<26}{'seed':>5}" + "".join(f"{HEADS[key]:>13}" for key in columns)]
         for row in self.rows:
@@ -70,9 +62,9 @@ class Compared(Outcome, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network, or an average of several, answered to the test pictures: probabilities (N, C).
+    """What a network, or an average of several, answers to the test pictures: probabilities (N, C).
 
-    `name` and `seed` are those of its row, which also describes the run where there is one.
+    `name` and `seed` are those of its row. The row also describes the run of a network that is `trained`.
     """
 
     name: str
@@ -88,9 +80,7 @@ Side = list[Answers]
 class Comparison(Experiment):
     """Two arms, trained with paired seeds.
 
-    Attributes:
-        top1, top5: The difference in the paper, a fraction, above 0 where the first arm errs less; None where the paper
-            gives none.
+    `top1` and `top5` are the paper's differences, fractions above 0 where the first arm errs less; None without any.
     """
 
     top1: float | None = None
@@ -115,18 +105,17 @@ class Comparison(Experiment):
         from alexnet.claims.forecast import layers
 
         ours, theirs = (self.settings(arm, budget.train) for arm in self.arms)
-        other_layers_only = replace(theirs, **{name: getattr(ours, name) for name in _LAYERS}) == ours
+        other_layers_only = replace(theirs, **{name: getattr(ours, name) for name in LAYERS}) == ours
         if other_layers_only and layers(ours) == layers(theirs):
             raise UsageError(f"{ours.variant} has nothing that this claim takes away: both arms are the same network")
 
     def warnings(self, budget: Budget, laboratory: "Laboratory") -> list[str]:
         """Returns the reasons why the answer may be weak, before it is known."""
-        store, seeds = laboratory.store, budget.seeds
-        texts, tested = list[str](), len(laboratory.labels)
+        store, seeds, texts = laboratory.store, budget.seeds, list[str]()
+        tested, classes = len(laboratory.labels), len(store.classes)
         size, visible = self.papers(seeds).get("top1", POINT), resolved(tested, seeds)
-        if len(store.classes) <= TOP:
-            count = len(store.classes)
-            texts.append(f"{count} classes: five guesses name every class, so only the top-1 error is compared")
+        if classes <= TOP:
+            texts.append(f"{classes} classes: five guesses name every class, so only the top-1 error is compared")
         if visible > size:
             texts.append(
                 f"{tested:,} test pictures show differences of about {visible * 100:.1f} points or more, this claim is "
@@ -160,31 +149,31 @@ class Comparison(Experiment):
         tops = {"top1": 1, "top5": TOP} if len(laboratory.store.classes) > TOP else {"top1": 1}
         differences = {}
         for name, k in tops.items():
-            theirs, ours = (
-                np.stack([topk_errors(each.probabilities, truth, k) for each in side]) for side in (worse, better)
+            ours, theirs = (
+                np.stack([topk_errors(each.probabilities, truth, k) for each in side]) for side in (better, worse)
             )
             differences[name] = self.difference(theirs, ours, papers.get(name, POINT))
-        rows = [_row(each, truth, tops, laboratory) for each in (*better, *worse)]
-        naive = 1 - float(np.bincount(truth).max()) / len(truth)
+        rows, naive = [_row(each, truth, tops, laboratory) for each in (*better, *worse)], naive_error(truth)
         if all(interval(row.top1_error, len(truth))[1] < naive for row in rows):
             answer = [words.difference(name, value, name in papers) for name, value in differences.items()]
         else:
             answer = [words.unlearned(max(row.top1_error for row in rows), naive)]
             differences = {name: structs.replace(value, verdict=NOT_SEEN) for name, value in differences.items()}
+        first = runs[0].description
         return Compared(
             verdict=differences["top1"].verdict,
             answer=tuple(answer),
             cost=Cost(sum(run.description.seconds or 0.0 for run in runs), sum(run.images for run in runs)),
-            versions=runs[0].description.versions,
-            machine=runs[0].description.machine,
+            versions=first.versions,
+            machine=first.machine,
             rows=tuple(rows),
             differences=differences,
         )
 
     def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[Side, Side]:
         """Returns what is compared, the side that the claim praises first."""
-        first, second = ([run for run in runs if run.arm == arm] for arm in self.arms)
-        return _centres(first, laboratory), _centres(second, laboratory)
+        first, second = (_centres([run for run in runs if run.arm == arm], laboratory) for arm in self.arms)
+        return first, second
 
     def difference(self, worse: Floats, better: Floats, size: float) -> Difference:
         """Compares errors (seeds, pictures) of both sides."""

@@ -8,36 +8,34 @@ from alexnet.claims.count import Count
 from alexnet.claims.experiment import Conditions, Data, Experiment, Outcome, Request
 from alexnet.claims.laboratory import Laboratory
 from alexnet.claims.page import claim_page
-from alexnet.claims.table import ClaimResult, find
+from alexnet.claims.table import CLAIMS, ClaimResult
 from alexnet.data.open import open_data
-from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.observer import Observer
 
 FEW_PICTURES = 2
-
 ANSWER, PAGE = "claim.json", "claim.html"
 
 
 def conduct(request: Request, observer: Observer | None = None) -> ClaimResult:
     """Answers a claim, and writes `claim.json` and `claim.html`. What an earlier call has trained is not trained again.
 
-    Args:
-        request: What to do.
-        observer: Is told what is coming and how it goes, and may stop it after any step.
+    The observer is told what is coming and how it goes, and may stop it after any step.
 
     Raises:
         UsageError: A name or a setting is unknown, there are too few seeds, or the question has no meaning for
             these data.
-        DataError: The source cannot serve.
+        DataError: The data cannot be opened, or have nothing to train on or to test on.
         Stopped: The observer asked to stop; the same request goes on.
     """
-    claim, observer, conditions = find(request.name), observer or Observer(), None
+    if request.name not in CLAIMS:
+        raise UsageError(f"no claim {request.name!r}; there are {', '.join(CLAIMS)}")
+    claim, conditions = CLAIMS[request.name], None
     if isinstance(claim.experiment, Count):
         outcome: Outcome = claim.experiment.count()
     else:
-        conditions, outcome = _train(request, claim.experiment, observer)
+        conditions, outcome = _train(request, claim.experiment, observer or Observer())
     written = datetime.now(UTC).isoformat(timespec="seconds")
     result, folder = ClaimResult(request.name, claim, conditions, outcome, written), request.out / request.name
     with plain_errors(folder):
@@ -56,10 +54,15 @@ def _train(request: Request, experiment: Experiment, observer: Observer) -> tupl
     experiment.check(budget)
     size = budget.train.stored_size or 256
     store = open_data(request.source, size=size, most=budget.pictures, is_resized=True, observer=observer)
-    _refuse_incomplete(store)
+    counts = {name: len(split) for name, split in store.splits.items()}
+    if not {"train"} < counts.keys():
+        has = f"{store.name} has {', '.join(counts)} only"
+        raise DataError(f"{has}: an experiment takes pictures to train on and others to test on")
+    if sum(counts.values()) - counts["train"] < FEW_PICTURES:
+        raise DataError(f"{store.name} has a single picture to test on: an experiment takes {FEW_PICTURES} or more")
     laboratory = Laboratory(store, request.out, observer)
     warnings = [f"this budget takes {budget.about}", *experiment.warnings(budget, laboratory)]
-    for line in (find(request.name).statement, *warnings):
+    for line in (CLAIMS[request.name].statement, *warnings):
         observer.notice(line)
     conditions = Conditions(
         budget=request.budget,
@@ -69,23 +72,10 @@ def _train(request: Request, experiment: Experiment, observer: Observer) -> tupl
             name=store.name,
             hash=store.content_hash,
             classes=len(store.classes),
-            counts={name: len(split) for name, split in store.splits.items()},
+            counts=counts,
         ),
         settings=config.to_json(budget.train),
         arms={arm: dict(changes) for arm, changes in experiment.arms.items()},
         warnings=tuple(warnings),
     )
     return conditions, experiment.conduct(budget, laboratory)
-
-
-def _refuse_incomplete(store: Store) -> None:
-    """Refuses data that cannot serve an experiment.
-
-    Raises:
-        DataError: The data have nothing to train on, or nothing to test on.
-    """
-    if not {"train"} < store.splits.keys():
-        has = ", ".join(store.splits)
-        raise DataError(f"{store.name} has {has} only: an experiment takes pictures to train on and others to test on")
-    if sum(len(split) for name, split in store.splits.items() if name != "train") < FEW_PICTURES:
-        raise DataError(f"{store.name} has a single picture to test on: an experiment takes {FEW_PICTURES} or more")

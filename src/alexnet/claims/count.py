@@ -9,12 +9,12 @@ from alexnet.claims.experiment import Cost, Outcome
 from alexnet.claims.statistics import CONFIRMED, OPPOSITE
 from alexnet.records import Record
 
-LECTURE = {
-    "parameters": (62.3e6, 1e5),
-    "multiply-adds": (1.1e9, 1e8),
-    "parameters in convolutions": (0.06, 0.01),
-    "their multiply-adds": (0.95, 0.01),
-}
+LECTURE = (
+    ("parameters", 62.3e6, 1e5),
+    ("multiply-adds", 1.1e9, 1e8),
+    ("parameters in convolutions", 0.06, 0.01),
+    ("their multiply-adds", 0.95, 0.01),
+)
 """The lecture's figures, each with a unit of its last digit, to which ours must agree."""
 
 
@@ -31,7 +31,7 @@ class Figure(Record, frozen=True):
 
     name: str
     claimed: float
-    found: int | float
+    counted: int | float = field(name="found")
     agrees: bool
 
 
@@ -55,26 +55,25 @@ class Count:
     def count(self) -> Counted:
         """Counts, and compares with the lecture."""
         from alexnet.models.create import create
-        from alexnet.models.summary import summarise  # torch, which a list of the claims does not wait for
+        from alexnet.models.summary import summary  # torch, which a list of the claims does not wait for
 
-        layers = summarise(create("alexnet", initialisation="none"))
-        convolutions = [layer for layer in layers if layer.name.startswith("conv")]
-        parameters, macs = sum(layer.parameters for layer in layers), sum(layer.macs for layer in layers)
-        part = sum(layer.parameters for layer in convolutions) / parameters
-        part_of_macs = sum(layer.macs for layer in convolutions) / macs
+        network = summary(create("alexnet", initialisation="none"))
+        convolutions = [layer for layer in network.layers if layer.name.startswith("conv")]
+        part = sum(layer.parameters for layer in convolutions) / network.parameters
+        part_of_macs = sum(layer.macs for layer in convolutions) / network.macs
+        ours = (network.parameters, network.macs, part, part_of_macs)
         figures = tuple(
-            Figure(name, claimed, ours, abs(ours - claimed) < unit)
-            for (name, (claimed, unit)), ours in zip(
-                LECTURE.items(), (parameters, macs, part, part_of_macs), strict=True
-            )
+            Figure(name, claimed, counted, abs(counted - claimed) < unit)
+            for (name, claimed, unit), counted in zip(LECTURE, ours, strict=True)
+        )
+        answer = (
+            f"{network.parameters:,} parameters and {network.macs:,} multiply-adds; the convolutions have {part:.1%} "
+            f"of the parameters and {part_of_macs:.1%} of the multiply-adds."
         )
         return Counted(
             verdict=CONFIRMED if all(figure.agrees for figure in figures) else OPPOSITE,
-            answer=(
-                f"{parameters:,} parameters and {macs:,} multiply-adds; the convolutions have {part:.1%} of the "
-                f"parameters and {part_of_macs:.1%} of the multiply-adds.",
-            ),
+            answer=(answer,),
             cost=Cost(),
-            rows=tuple(LayerRow(layer.name, layer.parameters, layer.macs) for layer in layers if layer.parameters),
+            rows=tuple(LayerRow(row.name, row.parameters, row.macs) for row in network.layers if row.parameters),
             figures=figures,
         )

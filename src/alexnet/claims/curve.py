@@ -18,12 +18,7 @@ TENTH = 10
 
 
 class Curve:
-    """The training error of a run.
-
-    Args:
-        path: The run's metrics.
-        steps_per_epoch: Not always whole.
-    """
+    """The training error of a run, whose metrics are at `path`. An epoch may be a broken number of steps."""
 
     def __init__(self, path: Path, steps_per_epoch: float) -> None:
         self.path, self.steps_per_epoch = path, steps_per_epoch
@@ -35,19 +30,18 @@ class Curve:
         """Forgets everything: a run that is resumed writes its metrics anew, without what was never saved."""
         self.errors: list[float] = []
         self.images_per_s: list[float] = []
-        self._read = 0
+        self._position = 0
 
     def read(self) -> None:
-        """Takes in the whole lines that were written since; damaged ones, which resuming removes, are left out."""
+        """Reads the whole lines that were written since; damaged ones, which resuming removes, are left out."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:
-            file.seek(self._read)
+            file.seek(self._position)
             lines = file.read()
-        end = lines.rfind(b"\n") + 1
-        self._read += end
-        for line in lines[:end].splitlines():
-            row = as_row(line)
+        end = lines.rfind(b"\n") + 1  # the last line may be written at this moment
+        self._position += end
+        for row in map(as_row, lines[:end].splitlines()):
             if isinstance(row, StepRow) and row.error is not None and row.images_per_s:
                 self.errors.append(row.error)
                 self.images_per_s.append(row.images_per_s)
@@ -58,16 +52,12 @@ class Curve:
         return len(self.errors) / self.steps_per_epoch
 
     def latest(self, within: float = math.inf) -> float:
-        """Returns the training error of the last epoch, or of all of it while the run is shorter.
-
-        Args:
-            within: Later epochs than this are ignored.
-        """
+        """Returns the training error of the last of the first `within` epochs, or of all of it while it is shorter."""
         end = min(len(self.errors), math.ceil(min(within, self.epochs) * self.steps_per_epoch))
         return float(np.mean(self.errors[max(0, end - self.window) : end])) if end else 1.0
 
     def points(self) -> list[tuple[float, float]]:
-        """Returns (epochs, training error of the epoch that ended there), a tenth of an epoch apart."""
+        """Returns (epochs, training error of the epoch that ended there), a tenth of an epoch apart, and the end."""
         means = self._means()
         chosen = sorted({*range(0, len(means), max(1, self.window // TENTH)), *range(len(means))[-1:]})
         return [((i + self.window) / self.steps_per_epoch, float(means[i])) for i in chosen]

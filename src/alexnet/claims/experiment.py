@@ -6,7 +6,7 @@ A kind is one file with a subclass of `Experiment` and one of `Outcome`: `compar
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,15 +28,10 @@ Changes = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Request:
-    """What a person wants to know.
+    """What a person wants to know: the claim, the data as the user calls them, and the name of a budget.
 
-    Attributes:
-        name: A key of `CLAIMS`.
-        source: The data, as the user calls them.
-        budget: `quick`, `standard` or `full`.
-        seeds: Networks an arm; None takes the budget's number.
-        out: The folder of all experiments.
-        changes: Settings to change in every arm.
+    `seeds` are the networks an arm (None takes the budget's number), `out` is the folder of all experiments, and
+    `changes` apply to every arm.
     """
 
     name: str
@@ -44,7 +39,7 @@ class Request:
     budget: str
     seeds: int | None
     out: Path
-    changes: Changes = field(default_factory=dict)
+    changes: Changes
 
 
 class Cost(Record, frozen=True):
@@ -55,7 +50,7 @@ class Cost(Record, frozen=True):
 
 
 class Outcome(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What an experiment found out: measured rows, one of the three verdicts, the answer in sentences, and its cost.
+    """What an experiment measured, one of the three verdicts, the answer in sentences, and the cost.
 
     `versions` and `machine` are those of the first run.
     """
@@ -85,8 +80,8 @@ class Data(Record, frozen=True, kw_only=True):
 class Conditions(Record, frozen=True, kw_only=True):
     """What an experiment was made under.
 
-    `settings` are those of all arms, before the changes that `arms` has of each; the `warnings` say why the answer may
-    be weak.
+    `settings` are those of all arms, before the changes of each in `arms`; the `warnings` say why the answer may be
+    weak.
     """
 
     budget: str
@@ -105,8 +100,7 @@ class Experiment(ABC):
 
     Attributes:
         arms: Arm -> the settings that it changes; the first arm has what the claim praises.
-        kind: Name of the kind.
-        budgets: Name -> budget.
+        reserved: Setting that the experiment decides itself -> the reason.
         least_seeds: Fewest networks an arm that can give an answer.
     """
 
@@ -115,6 +109,10 @@ class Experiment(ABC):
     kind: ClassVar[str]
     budgets: ClassVar[Mapping[str, Budget]]
     least_seeds: ClassVar[int] = 1
+    reserved: ClassVar[Mapping[str, str]] = {
+        "seed": "every arm has the seeds 0, 1, ...; the number of seeds says how many",
+        "evaluate_every": "nothing may be chosen by the pictures that the answer is measured on",
+    }
 
     def usual_seeds(self, budget: Budget) -> int:
         """Returns the networks an arm where the user gives no number."""
@@ -124,23 +122,17 @@ class Experiment(ABC):
         """Returns the settings of an arm."""
         return config.change(train, self.arms[arm])
 
-    def reserved(self) -> dict[str, str]:
-        """Returns the settings that the experiment decides itself, each with the reason."""
-        return {
-            "seed": "every arm has the seeds 0, 1, ...; the number of seeds says how many",
-            "evaluate_every": "nothing may be chosen by the pictures that the answer is measured on",
-        }
-
     def apply(self, changes: Changes, train: Train) -> Train:
         """Returns the settings of a budget with the user's changes.
 
         Raises:
             UsageError: A change is no setting, or makes the answer another question's.
         """
-        changed, reasons = config.change(train, changes), self.reserved()
+        changed, reasons = config.change(train, changes), dict(self.reserved)
         for arm, own in self.arms.items():
             for name, value in own.items():
                 is_undone = getattr(train, name) != value == getattr(changed, name)
+                # Where one arm alone sets it, the user may give the other one another value.
                 if is_undone or all(name in other for other in self.arms.values()):
                     reasons.setdefault(name, f"it is what {arm} changes")
         for name in changes:

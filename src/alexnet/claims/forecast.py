@@ -12,7 +12,7 @@ from alexnet.training.step import Step
 
 
 def layers(settings: Train) -> str:
-    """Returns the layers of the network that the settings describe, in words; equal networks have equal words."""
+    """Returns the layers of the network that the settings describe, as text that is equal for equal networks."""
     with torch.device("meta"):
         return str(make_model(replace(settings, initialisation="none"), classes=2))
 

@@ -3,7 +3,7 @@
     OUT/runs/without-lrn-0-5f2a81c3/    a run: arm, seed, and a hash of its settings, data and numbers
     OUT/lrn/claim.json, claim.html      an answer
 
-The hash lets claims share what they have in common: the whole network, trained once a seed, is an arm of most.
+The hash lets claims use each other's runs: the whole network, trained once a seed, is an arm of most.
 """
 
 import io
@@ -43,14 +43,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run.
-
-    Attributes:
-        arm, seed: What was trained.
-        folder: The run folder.
-        images: Pictures it was trained on, with repetitions.
-        description: What decided it, and how long it took.
-    """
+    """A finished run of an arm; `images` are the pictures that it was trained on, with repetitions."""
 
     arm: str
     seed: int
@@ -63,10 +56,7 @@ class Trained:
 class Laboratory:
     """What all runs of an experiment have in common.
 
-    Attributes:
-        store: The data.
-        out: The folder of all experiments.
-        observer: Is told how it goes, and may stop it after any step.
+    The folder `out` holds all experiments. The observer is told how it goes, and may stop it after any step.
     """
 
     store: Store
@@ -110,10 +100,9 @@ class Laboratory:
             raise Stopped
 
     def finish(self, arm: str, settings: Train) -> Trained:
-        """Trains a run to its end, unless it is there already.
+        """Trains a run to its end, unless it is there already, and removes the file to resume from.
 
-        Its weights are those after the last step, since it is evaluated there only. They are in `model.safetensors`, so
-        the file to resume from is removed.
+        Its weights are those after the last step, since it is evaluated there only.
 
         Raises:
             Stopped: The observer asked to stop.
@@ -121,8 +110,9 @@ class Laboratory:
         if not self.is_finished(arm, settings):
             self.observer.began(f"{arm}, seed {settings.seed}")
             self.train(arm, settings)
-        run, images = self.run(arm, settings), self.steps(settings) * settings.batch_size
+        run = self.run(arm, settings)
         run.last.unlink(missing_ok=True)
+        images = self.steps(settings) * settings.batch_size
         return Trained(arm, settings.seed, run.folder, images, run.description())
 
     def steps(self, settings: Train) -> int:
@@ -148,12 +138,12 @@ class Laboratory:
         They are computed once and kept in the run folder; a damaged file is computed anew.
         """
         path = trained.folder / f"answers-{views}-views.npy"
-        kept = _read_answers(path, (len(self.labels), len(self.store.classes)))
-        if kept is None:
-            kept = self._ask(trained, self._tested, views)
+        answers = _read_answers(path, (len(self.labels), len(self.store.classes)))
+        if answers is None:
+            answers = self._ask(trained, self._tested, views)
             with replacing(path) as file:
-                np.save(file, kept)
-        return kept
+                np.save(file, answers)
+        return answers
 
     def training_error(self, trained: Trained) -> float:
         """Returns the fraction of its training pictures that a network names wrongly, at the centre view.
@@ -176,16 +166,14 @@ class Laboratory:
         return [name for name in self.store.splits if name != "train"]
 
     def _ask(
-        self, trained: Trained, names: Sequence[str], views: int, chosen: NDArray[np.int64] | None = None
+        self, trained: Trained, splits: Sequence[str], views: int, chosen: NDArray[np.int64] | None = None
     ) -> NDArray[np.float32]:
         """Returns the probabilities of the pictures of splits, or of the chosen ones of each."""
         settings = trained.description.settings
         classifier = load(trained.folder, numbers=settings.precision if settings else "auto")
         ask = partial(classifier.probabilities, views=views)
-        splits = (self.store.splits[name] for name in names)
-        return np.concatenate(
-            [some for split in splits for _, some in over(split, self.store.size, ask, chosen=chosen)]
-        )
+        batches = (over(self.store.splits[name], self.store.size, ask, chosen=chosen) for name in splits)
+        return np.concatenate([answers for split in batches for _, answers in split])
 
     def _hash(self, settings: Mapping[str, Value], numbers: str) -> str:
         facts = json.dumps([settings, self.store.content_hash, numbers]).encode()

@@ -90,7 +90,9 @@ def _answer(outcome: Outcome) -> Markup:
         case Raced(rows=rows, best=best, level=level):
             return Markup('<div class="single">{}</div>').format(race_chart(rows, best, level))
         case Counted(figures=figures):
-            return _table(["", "claimed", "counted"], [[f.name, _figure(f.claimed), _figure(f.found)] for f in figures])
+            return _table(
+                ["", "claimed", "counted"], [[f.name, _figure(f.claimed), _figure(f.counted)] for f in figures]
+            )
     return Markup()
 
 

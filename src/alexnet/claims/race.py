@@ -15,14 +15,11 @@ from dataclasses import dataclass, replace
 from operator import methodcaller
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from alexnet.claims import words
 from alexnet.claims.budgets import RACE_BUDGETS, Budget
 from alexnet.claims.experiment import Cost, Experiment, Outcome
-from alexnet.claims.statistics import LEVEL, compare_epochs
+from alexnet.claims.statistics import LEVEL, compare_epochs, naive_error
 from alexnet.config import Train
-from alexnet.data.store import Store
 from alexnet.errors import TrainingError, UsageError
 from alexnet.files import write
 from alexnet.pages.markup import duration
@@ -33,22 +30,17 @@ if TYPE_CHECKING:  # it imports torch, which a list of the claims does not wait 
     from alexnet.claims.laboratory import Laboratory
     from alexnet.run import Run
 
-RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
-"""The grid, the same for each arm."""
-
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1)  # the same for each arm
 PAPER_RATIO = 6.0
-
 FEW_EPOCHS = 2
-
-DIVERGED = "diverged"
-"""A file in the run folder of a rate that was too high, so that it is not tried again."""
+DIVERGED = "diverged"  # a file in the run folder of a rate that was too high, so that it is not tried again
 
 
 class RaceRow(Record, frozen=True, kw_only=True):
     """One rate of one arm: how far its run went, and the training error along the way, as `Curve` has it.
 
-    A run has either reached `LEVEL` after `epochs_to_level`, or diverged (its loss was no number any more), or was left
-    behind (the race went on without it), or came to the end of the race.
+    A run has reached `LEVEL` after `epochs_to_level`, or diverged (its loss was no number any more), or was left behind
+    by the race, or came to its end.
     """
 
     arm: str
@@ -110,10 +102,9 @@ class Runner:
         return reached if reached is not None and reached <= within else math.inf
 
     def rank(self, within: float) -> tuple[bool, float, float]:
-        """Returns what runners are sorted by after so many epochs, best first.
+        """Returns what runners are sorted by after so many epochs: arrival, then training error, diverged ones last.
 
-        A runner that reached the level earlier is better, and of those that did not, the one with the smaller training
-        error. What an interrupted call has shown of later epochs changes nothing.
+        What an interrupted call has shown of later epochs changes nothing.
         """
         is_out = self.has_diverged and self.curve.epochs < within
         return is_out, self.arrival(within), self.curve.latest(within)
@@ -141,11 +132,11 @@ class Race(Experiment):
 
     kind: ClassVar[str] = "race"
     budgets: ClassVar[Mapping[str, Budget]] = RACE_BUDGETS
-
-    def reserved(self) -> dict[str, str]:
-        """Returns the settings that the race decides itself, each with the reason."""
-        own = {"learning_rate": "the race tries rates of its own", "steps": "the race counts epochs; set epochs"}
-        return super().reserved() | own
+    reserved: ClassVar[Mapping[str, str]] = {
+        **Experiment.reserved,
+        "learning_rate": "the race tries rates of its own",
+        "steps": "the race counts epochs; set epochs",
+    }
 
     def check(self, budget: Budget) -> None:
         """Refuses what can have no answer.
@@ -159,46 +150,34 @@ class Race(Experiment):
 
     def warnings(self, budget: Budget, laboratory: "Laboratory") -> list[str]:
         """Returns the reasons why the answer may be weak, before it is known."""
-        naive = naive_error(laboratory.store)
-        text = (
-            f"always naming the largest class errs on {naive:.0%} only: the race to {LEVEL * 100:.0f} % is a short one"
-        )
+        naive, level = naive_error(laboratory.store.splits["train"].labels), f"{LEVEL * 100:.0f} %"
+        text = f"always naming the largest class errs on {naive:.0%} only: the race to {level} is a short one"
         return [text] if naive < 0.5 else []
 
     def conduct(self, budget: Budget, laboratory: "Laboratory") -> Outcome:
         """Runs the race, or goes on with it; see `Experiment.conduct`."""
-        store, limit = laboratory.store, budget.train.epochs
-        if (naive := naive_error(store)) <= LEVEL:
+        store, limit, labels = laboratory.store, budget.train.epochs, laboratory.store.splits["train"].labels
+        if (naive := naive_error(labels)) <= LEVEL:
             raise UsageError(
                 f"always naming the largest class errs on {naive:.0%} of {store.name}'s training pictures: a race to "
                 f"{LEVEL:.0%} is won before it starts; take data with more classes"
             )
-        steps = len(store.splits["train"]) / budget.train.batch_size
-        epoch = steps * laboratory.seconds_per_step(budget.train)
-        most = most_epochs(budget.seeds, limit) * epoch
+        epoch = len(labels) / budget.train.batch_size * laboratory.seconds_per_step(budget.train)
         laboratory.observer.notice(
             f"rates {', '.join(f'{rate:g}' for rate in RATES)} for each arm; an epoch takes about {duration(epoch)} "
-            f"on this machine, and all of it at most {duration(most)}"
+            f"on this machine, and all of it at most {duration(most_epochs(budget.seeds, limit) * epoch)}"
         )
-        runners: list[Runner] = []
-        finals: dict[str, list[Runner]] = {}
+        runners, finals = list[Runner](), dict[str, list[Runner]]()
         for arm in self.arms:
-            rates = (replace(budget.train, learning_rate=rate) for rate in RATES)
-            field = [_enter(laboratory, arm, self.settings(arm, settings)) for settings in rates]
+            settings = self.settings(arm, budget.train)
+            field = [_enter(laboratory, arm, replace(settings, learning_rate=rate)) for rate in RATES]
             best = _halve(laboratory, field, limit)
-            seeds = range(1, budget.seeds)
-            others = [_enter(laboratory, arm, replace(best.settings, seed=seed)) for seed in seeds]
+            others = [_enter(laboratory, arm, replace(best.settings, seed=seed)) for seed in range(1, budget.seeds)]
             for runner in others:
                 _advance(laboratory, runner, limit)
             finals[arm] = [best, *others]
             runners += [*field, *others]
         return _raced(runners, finals, limit)
-
-
-def naive_error(store: Store) -> float:
-    """Returns the fraction of the training pictures that are not of the largest class."""
-    labels = store.splits["train"].labels
-    return 1 - float(np.bincount(labels).max()) / len(labels)
 
 
 def most_epochs(seeds: int, limit: float) -> float:

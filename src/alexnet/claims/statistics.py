@@ -21,9 +21,7 @@ from alexnet.records import Record
 Floats = NDArray[np.float64]
 
 Z80 = NormalDist().inv_cdf(0.8)
-
 CONFIRMED, NOT_SEEN, OPPOSITE = "confirmed here", "not seen here", "opposite here"
-"""The three verdicts."""
 
 LEVEL = 0.25
 """The training error that a race is run to."""
@@ -39,8 +37,7 @@ class Difference(Record, frozen=True):
     """A difference of two errors, as fractions: above 0 where the claim holds.
 
     Attributes:
-        mean: Its mean over pictures and seeds.
-        low, high: Ends of the 95 % interval.
+        mean, low, high: Its mean over pictures and seeds, and the ends of the 95 % interval.
         pictures: Number of test pictures.
         each: The difference of each seed; empty where seeds are averaged before they are compared.
         size: The difference to look for: the paper's, where it gives one.
@@ -70,10 +67,13 @@ def compare(worse: Floats, better: Floats, size: float) -> Difference:
     """
     apart = worse - better
     (seeds, pictures), each = apart.shape, apart.mean(1)
-    by_picture = _padded(apart.mean(0))
-    mean, centre = float(apart.mean()), float(by_picture.mean())
-    parts = Parts.of(apart, float(by_picture.var()))
-    half = Z95 * math.sqrt(float(by_picture.var()) / len(by_picture))
+    # A picture for each arm is added, so that two arms that never differ do not count as equal for certain. Source:
+    # Bonett and Price 2012, Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+    # data: the interval that goes with McNemar's test.
+    by_picture = np.concatenate([apart.mean(0), [1.0, -1.0]])
+    mean, centre, variance = float(apart.mean()), float(by_picture.mean()), float(by_picture.var())
+    parts = Parts.of(apart, variance)
+    half = Z95 * math.sqrt(variance / len(by_picture))
     if seeds > 1:
         luck = max(student(seeds - 1) ** 2 * float(each.var(ddof=1)), Z95**2 * parts.rest / pictures) / seeds
         half = max(half, math.sqrt(luck + Z95**2 * parts.pictures / pictures))
@@ -102,11 +102,9 @@ class Ratio(Record, frozen=True):
 
 
 def compare_epochs(epochs: Mapping[str, Sequence[float | None]], limit: float) -> Ratio:
-    """Returns the ratio of the epochs that two arms took.
+    """Returns the ratio of the epochs that two arms took, as in `Ratio`.
 
-    Args:
-        epochs: As in `Ratio`.
-        limit: Epochs after which a run was given up. A seed of the slower arm that never got there counts as this many.
+    A seed of the slower arm that never got there counts as `limit` epochs, after which it was given up.
     """
     fast, slow = epochs.values()
     whole = {arm: tuple(values) for arm, values in epochs.items()}
@@ -124,14 +122,16 @@ def compare_epochs(epochs: Mapping[str, Sequence[float | None]], limit: float) -
     return Ratio(whole, verdict, math.exp(mean), interval, is_bound)
 
 
+def naive_error(labels: NDArray[np.int64]) -> float:
+    """Returns the error of always naming the largest class."""
+    return 1 - float(np.bincount(labels).max()) / len(labels)
+
+
 @dataclass(frozen=True)
 class Parts:
-    """Where the variance of the differences comes from.
+    """The variance of a seed's difference over all pictures, of a picture's over all seeds, and of the rest.
 
-    Attributes:
-        seeds: Variance of a seed's difference over all pictures there could be.
-        pictures: Variance of a picture's difference over all seeds there could be.
-        rest: Variance of a single picture at a single seed.
+    The `rest` is the variance of a single picture at a single seed.
 
     Source: the analysis of variance of two crossed random factors, for instance Searle, Casella and McCulloch 1992.
     """
@@ -142,12 +142,7 @@ class Parts:
 
     @classmethod
     def of(cls, apart: Floats, by_picture: float) -> "Parts":
-        """Splits the variance of differences (seeds, pictures).
-
-        Args:
-            apart: The differences.
-            by_picture: The variance of their means over the seeds.
-        """
+        """Splits the variance of differences (seeds, pictures), whose means over the seeds vary by `by_picture`."""
         seeds, pictures = apart.shape
         if seeds == 1:
             return cls(0.0, by_picture, 0.0)
@@ -180,11 +175,9 @@ def student(freedom: int) -> float:
 
 
 def seeds_needed(spread: float, difference: float) -> int:
-    """Returns the seeds that show a difference in four experiments of five.
+    """Returns the seeds that show a `difference` above 0 in four experiments of five.
 
-    Args:
-        spread: Standard deviation of one seed's difference.
-        difference: The difference to show, above 0.
+    `spread` is the standard deviation of one seed's difference.
     """
     at_least = max(2, math.ceil(((Z95 + Z80) * spread / difference) ** 2))
     return next(n for n in count(at_least) if (student(n - 1) + Z80) * spread <= difference * math.sqrt(n))
@@ -200,20 +193,8 @@ def resolved(pictures: int, seeds: int) -> float:
     return math.sqrt(0.05 / pictures * ((Z95 + Z80) ** 2 + power**2 / seeds))
 
 
-def _padded(apart: Floats) -> Floats:
-    """Adds a picture for each arm, so that two arms that never differ do not count as equal for certain.
-
-    Source: Bonett and Price 2012, Adjusted Wald confidence interval for a difference of binomial proportions based on
-    paired data: the interval that goes with McNemar's test.
-    """
-    return np.concatenate([apart, [1.0, -1.0]])
-
-
 def _inside(t: float, freedom: int) -> float:
-    """Returns the chance of |T| <= t, which is a finite sum where `freedom` is whole.
-
-    Source: Abramowitz and Stegun 26.7.3 and 26.7.4.
-    """
+    """Returns the chance of |T| <= t, a finite sum where `freedom` is whole (Abramowitz and Stegun 26.7.3, 26.7.4)."""
     angle = math.atan(t / math.sqrt(freedom))
     cosine, odd = math.cos(angle), freedom % 2
     term, total = (cosine if odd else 1.0), 0.0

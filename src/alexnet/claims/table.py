@@ -13,20 +13,11 @@ from alexnet.claims.comparison import Comparison, Ensemble, Views
 from alexnet.claims.count import Count
 from alexnet.claims.experiment import Conditions, Experiment, Outcome
 from alexnet.claims.race import Race
-from alexnet.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and its experiment.
-
-    Attributes:
-        statement: What the lecture says.
-        where: The section of the paper, and the part of the lecture.
-        paper: What the paper measured, in words.
-        log: What the notes of 2012 say.
-        experiment: How it is put to the test.
-    """
+    """What the lecture says and where, what the paper measured, what the notes of 2012 say, and the experiment."""
 
     statement: str
     where: str
@@ -37,10 +28,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim by its name, and the answer to it; without conditions where nothing was trained.
-
-    `written` is when the answer was written, ISO 8601.
-    """
+    """A claim by its name, and the answer with its date, ISO 8601; without conditions where nothing was trained."""
 
     name: str
     claim: Claim
@@ -146,14 +134,3 @@ CLAIMS = {
 def listed(claim: Claim) -> dict[str, str]:
     """Returns what is claimed and what was measured in 2012, as JSON has it."""
     return {key: getattr(claim, key) for key in ("statement", "where", "paper", "log")}
-
-
-def find(name: str) -> Claim:
-    """Looks a claim up by name.
-
-    Raises:
-        UsageError: There is no such claim.
-    """
-    if name not in CLAIMS:
-        raise UsageError(f"no claim {name!r}; there are {', '.join(CLAIMS)}")
-    return CLAIMS[name]

@@ -1,12 +1,10 @@
 """What the numbers of an experiment say, in sentences."""
 
-from collections.abc import Iterable
-
 from alexnet.claims.statistics import NOT_SEEN, OPPOSITE, Difference, Ratio
 
 
 def difference(name: str, value: Difference, is_papers: bool) -> str:
-    """Says how large a difference of `top1` or `top5` errors is, how sure, and what would settle it.
+    """Returns how large a difference of `top1` or `top5` errors is, how sure, and what would settle it.
 
     `is_papers` says whether the `size` to look for is the paper's.
     """
@@ -28,7 +26,7 @@ def difference(name: str, value: Difference, is_papers: bool) -> str:
 
 
 def unlearned(worst: float, naive: float) -> str:
-    """Says that a network, which errs on `worst`, has not learned enough; naming the largest class errs on `naive`."""
+    """Returns that a network, which errs on `worst`, has not learned enough: the largest class errs on `naive`."""
     return (
         f"{NOT_SEEN}: a network errs on {worst:.1%} of the pictures, always naming the largest class on {naive:.1%}. "
         "It has not learned enough for its differences to mean anything; take a larger budget."
@@ -36,22 +34,21 @@ def unlearned(worst: float, naive: float) -> str:
 
 
 def race(value: Ratio, limit: float, level: float, papers: float) -> str:
-    """Says who learns faster to a training error of `level`, in races of at most `limit` epochs."""
+    """Returns which arm learns faster to a training error of `level`, in races of at most `limit` epochs."""
     (fast, slow), goal = value.epochs, f"{level:.0%} training error"
-    if value.ratio is None and value.verdict == OPPOSITE:
-        return f"{fast} did not reach {goal} within {limit:g} epochs, {slow} after {_epochs(value.epochs[slow])}."
+    after = {
+        arm: f"after {' and '.join(f'{n:.1f}' for n in each if n is not None)}" for arm, each in value.epochs.items()
+    }
     if value.ratio is None:
-        return f"{fast} did not reach {goal} within {limit:g} epochs: the budget is too small."
-    others = f"not within {limit:g}" if value.is_at_least else f"after {_epochs(value.epochs[slow])}"
+        end = f", {slow} {after[slow]}." if value.verdict == OPPOSITE else ": the budget is too small."
+        return f"{fast} did not reach {goal} within {limit:g} epochs{end}"
+    others = f"not within {limit:g}" if value.is_at_least else after[slow]
     count = len(value.epochs[fast])
     seeds = f"{count} seeds" if count > 1 else "one seed"
-    if value.ratio_interval:
-        low, high = value.ratio_interval
-        sure = f" (95 % interval {low:.1f} to {high:.1f}, {seeds})"
-    else:
-        sure = f", {seeds}"
+    low, high = value.ratio_interval or (None, None)
+    sure = f", {seeds}" if low is None else f" (95 % interval {low:.1f} to {high:.1f}, {seeds})"
     return (
-        f"{fast} reached {goal} after {_epochs(value.epochs[fast])} epochs, {slow} {others}: "
+        f"{fast} reached {goal} {after[fast]} epochs, {slow} {others}: "
         f"{'at least ' * value.is_at_least}{value.ratio:.1f} times as fast (paper: {papers:g}): {value.verdict}{sure}."
     )
 
@@ -62,7 +59,3 @@ def _seeds(count: int) -> str:
 
 def _less(fraction: float) -> str:
     return f"{abs(fraction) * 100:.1f} points {'less' if fraction >= 0 else 'more'}"
-
-
-def _epochs(values: Iterable[float | None]) -> str:
-    return " and ".join(f"{value:.1f}" for value in values if value is not None)

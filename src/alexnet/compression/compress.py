@@ -2,29 +2,26 @@
 
     weights -> prune -> retrain -> share -> retrain -> Huffman codes -> file
 
-Each retraining is a training run in a folder of its own, so whatever is interrupted goes on where it was. Zeros and
-shared values are held from outside, by hooks on the gradients.
+Each retraining is a run in a folder of its own, so an interrupted compression goes on where it was. Hooks on the
+gradients hold zeros and shared values.
 
 Source: Han, Mao, Dally 2016, Deep Compression (AlexNet on ImageNet: 240 MB to 6.9 MB, 35 times, at no loss).
 """
 
 import copy
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from msgspec import structs
 
-from alexnet import records
-from alexnet.compression import size
-from alexnet.compression import table as tables
-from alexnet.compression.prune import hold_zeros, prune, soften_dropout, weights_of
-from alexnet.compression.retrain import START, Stage, gentler, retrain
-from alexnet.compression.share import hold_values, share
+from alexnet import config, machine, records
+from alexnet.compression import prune, share, table
 from alexnet.compression.table import Table
+from alexnet.config import Train
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import alone_in, plain_errors, write
@@ -32,14 +29,15 @@ from alexnet.models.network import Network
 from alexnet.models.variants import CIFAR
 from alexnet.observer import Observer
 from alexnet.records import Compression, CompressionRequest, CompressionStep, Header
-from alexnet.run import Run
+from alexnet.run import Run, describe
+from alexnet.training.loop import resume
 from alexnet.weights import checkpoint, compressed, manifest
 from alexnet.weights.checkpoint import Checkpoint
 
-SHARE_EPOCHS = 1 / 3
-"""Epochs of training codebooks over those of training what pruning left."""
-
+SHARE_EPOCHS = 1 / 3  # epochs of training codebooks over those of training what pruning left
+RATE = 0.25  # highest learning rate of a retraining over that of the training
 REQUEST = "request.json"
+START = "start.safetensors"  # the changed network before it is trained again, in the run folder of its training
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,17 @@ class Plan:
             raise UsageError(f"the epochs of retraining lie above 0 and are at most 1000, got {self.epochs:g}")
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A change of a network that takes `size` bytes afterwards, and the epochs of training that hold the change."""
+
+    name: str
+    change: Callable[[Network], None]
+    hold: Callable[[Network], object]
+    size: Callable[[Network], int]
+    epochs: float
+
+
 def compress(
     weights: Path, store: Store, out: Path, plan: Plan, observer: Observer | None = None
 ) -> tuple[CompressionStep, ...] | None:
@@ -72,7 +81,7 @@ def compress(
         weights: Weight file.
         store: The data to train and to measure on.
         out: The compressed file to make. Until it is whole, a folder `OUT.work` beside it holds what is done.
-        plan: How.
+        plan: How to compress.
         observer: Is told how it goes, and may stop it after any step of training.
 
     Returns:
@@ -98,18 +107,18 @@ def compress(
         work.mkdir(parents=True, exist_ok=True)
     with alone_in(work, "is being worked in by another program: wait for it, or stop it"):
         _claim(work, request)
-        table, header = Table(work, store, plan.split, trained.model), trained.header
+        costs, header = Table(work, store, plan.split, trained.model), trained.header
         del trained  # memory: every step reads what it needs
-        table.measure("trained", weights, table.float32_bytes)
+        costs.measure("trained", weights, costs.float32_bytes)
         for stage in _stages(plan):
-            retrained = retrain(stage, weights, gentler(header), table, observer)
+            retrained = _retrain(stage, weights, header, costs, observer)
             if retrained is None:
                 return None
             weights = retrained
         observer.began("coding")
-        _code(weights, header, request, table, out)
+        _code(weights, header, request, costs, out)
         shutil.rmtree(work)
-        return table.rows
+        return costs.rows
 
 
 def _finished(out: Path, request: CompressionRequest) -> tuple[CompressionStep, ...]:
@@ -132,7 +141,7 @@ def _check(trained: Checkpoint, weights: Path, store: Store, out: Path) -> None:
 def _claim(work: Path, request: CompressionRequest) -> None:
     """Makes sure that the work folder is new, or was begun by an equal request."""
     note = work / REQUEST
-    if not (work / tables.NAME).exists():  # nothing worth keeping yet
+    if not (work / table.NAME).exists():  # nothing worth keeping yet
         write(note, request.to_json())
     text = note.read_bytes() if note.exists() else b""
     if records.read(CompressionRequest, text, note, CheckpointError, f"delete {work} to begin anew") != request:
@@ -140,26 +149,60 @@ def _claim(work: Path, request: CompressionRequest) -> None:
 
 
 def _stages(plan: Plan) -> tuple[Stage, Stage]:
+    def cut(model: Network) -> None:
+        prune.prune(model, plan.keep)
+        prune.soften_dropout(model, plan.keep)
+
     return (
-        Stage("pruned", partial(_cut, keep=plan.keep), hold_zeros, size.pruned, plan.epochs),
-        Stage("shared", share, hold_values, size.shared, SHARE_EPOCHS * plan.epochs),
+        Stage("pruned", cut, prune.hold_zeros, table.pruned_bytes, plan.epochs),
+        Stage("shared", share.share, share.hold_values, table.shared_bytes, SHARE_EPOCHS * plan.epochs),
     )
 
 
-def _cut(model: Network, keep: float) -> None:
-    prune(model, keep)
-    soften_dropout(model, keep)
+def _retrain(stage: Stage, weights: Path, header: Header, costs: Table, observer: Observer) -> Path | None:
+    """Changes a network and trains it again, or goes on where an earlier call stopped; None if it was stopped."""
+    run = Run(costs.folder / stage.name)
+    start = run.folder / START
+    if not start.exists():  # it is written last, so the change was not finished
+        shutil.rmtree(run.folder, ignore_errors=True)
+        model = checkpoint.load(weights).model
+        stage.change(model)
+        description = describe(replace(_gentler(header), epochs=stage.epochs), model, costs.store, stage.name)
+        run.create(description)
+        checkpoint.save(start, model, costs.store.mean_image, Header.of(description, model.design))
+    model = checkpoint.load(start).model.to(machine.device())
+    size = stage.size(model)
+    costs.measure(stage.name, start, size)
+    if not run.best.exists():
+        observer.began(f"training again, {stage.name}")
+        stage.hold(model)
+        with resume(costs.store, run, observer, start=model) as training:
+            if not training.run():
+                return None
+    run.last.unlink(missing_ok=True)
+    costs.measure(f"{stage.name}, retrained", run.best, size)
+    return run.best
 
 
-def _code(shared: Path, header: Header, request: CompressionRequest, table: Table, out: Path) -> None:
+def _gentler(header: Header) -> Train:
+    """Returns the settings of the training, or else the modern ones, with a lower rate that rises and falls once."""
+    modern = replace(config.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
+    trained, at_the_end = header.settings or modern, config.RANGES["evaluate_every"][1]
+    rate = RATE * trained.learning_rate
+    return replace(
+        trained, steps=None, schedule="one-cycle", warm_up=0.1, learning_rate=rate, evaluate_every=at_the_end
+    )
+
+
+def _code(shared: Path, header: Header, request: CompressionRequest, costs: Table, out: Path) -> None:
     """Writes the compressed file twice: once to measure it, and then with the whole table in its header."""
-    result, coded = checkpoint.load(shared), table.folder / out.name
-    for name, group in hold_values(checkpoint.load(shared.with_name(START)).model).items():
-        group.average(weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
+    result, coded = checkpoint.load(shared), costs.folder / out.name
+    for name, group in share.hold_values(checkpoint.load(shared.with_name(START)).model).items():
+        group.average(prune.weights_of(result.model)[name].detach())  # rounding may have parted members by a last bit
     compression = Compression(request=request)
     header = structs.replace(header, progress=None, metrics=None, step=None, compression=compression)
     compressed.save(coded, result.model, result.mean, header)
-    table.measure("Huffman", coded, coded.stat().st_size)
-    header = structs.replace(header, compression=structs.replace(compression, table=table.rows))
+    costs.measure("Huffman", coded, coded.stat().st_size)
+    header = structs.replace(header, compression=structs.replace(compression, table=costs.rows))
     with manifest.renewed(out) if out.name == compressed.NAME else nullcontext():
         compressed.save(out, result.model, result.mean, header)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -19,9 +20,7 @@ Source: Han, Mao, Dally 2016, Deep Compression, table 4, which also keeps 9 % of
 def prune(model: Network, keep: float) -> None:
     """Sets the smallest weights of each layer to zero, in place.
 
-    Args:
-        model: The network.
-        keep: Fraction of the weights of fc6 and fc7 that stay, in (0, 1]; those of the other layers are in `KEPT`.
+    Of fc6 and fc7 the fraction `keep` stays, in (0, 1]; of the other layers that in `KEPT`.
     """
     with torch.no_grad():
         for name, weights in weights_of(model).items():
@@ -55,7 +54,8 @@ def hold_zeros(model: Network) -> None:
     Their gradients become zero. Without momentum or a value to decay, the weights then do not move.
     """
     for weights in weights_of(model).values():
-        weights.register_post_accumulate_grad_hook(_Mask(weights.detach() != 0))  # type: ignore[no-untyped-call]
+        hook = partial(_mask, weights.detach() != 0)
+        weights.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
 
 def weights_of(model: Network) -> dict[str, Tensor]:
@@ -63,10 +63,6 @@ def weights_of(model: Network) -> dict[str, Tensor]:
     return {name: layer.weight for name, layer in model.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)}
 
 
-class _Mask:
-    def __init__(self, mask: Tensor) -> None:
-        self.mask = mask
-
-    def __call__(self, weights: Tensor) -> None:
-        assert weights.grad is not None
-        weights.grad.mul_(self.mask)
+def _mask(mask: Tensor, weights: Tensor) -> None:
+    assert weights.grad is not None
+    weights.grad.mul_(mask)

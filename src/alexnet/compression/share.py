@@ -9,10 +9,7 @@ from alexnet.compression.prune import weights_of
 from alexnet.models.network import Network
 
 VALUES = {"conv": 256, "fc": 32}
-"""Kind of layer -> most values of its codebook.
-
-Source: Han, Mao, Dally 2016, Deep Compression, section 5.2: 8 bits and 5 bits.
-"""
+"""Kind of layer -> most values of its codebook: 8 bits and 5 bits, as in Han, Mao, Dally 2016, section 5.2."""
 
 ROUNDS = 300
 """Most rounds of k-means."""
@@ -30,20 +27,16 @@ def share(model: Network) -> None:
 
 
 def cluster(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Finds the values that stand for many others with the least squared error (k-means on a line).
+    """Finds the `count` values, 2 or more, that stand for others with the least squared error (k-means on a line).
 
-    Args:
-        values: (n,) not zero.
-        count: How many to find, 2 or more.
-
-    Returns:
-        (count,) ascending, each the mean of the values nearest to it; fewer where `values` are fewer.
+    None of the values (n,) is zero. Returns (count,) ascending, each the mean of the values nearest to it; fewer where
+    there are fewer values.
 
     Source: Han, Mao, Dally 2016, section 3.2, which starts from evenly spaced centres because large weights are few
     and matter most. Differs: they are spaced on each side of the hole that pruning left around zero.
     """
     ordered = np.sort(values).astype(np.float64)
-    sums = np.concatenate([[0], np.cumsum(ordered)])
+    sums = np.concatenate([[0], np.cumsum(ordered)])  # with which the sum of any stretch is a difference
     sides = [side for side in (ordered[ordered < 0], ordered[ordered > 0]) if len(side)]
     centres = np.concatenate([np.linspace(side[0], side[-1], min(len(side), count // 2)) for side in sides])
     for _ in range(ROUNDS):
@@ -57,14 +50,11 @@ def cluster(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 
 class Shared:
-    """Weights in groups of one value each, before and after every update.
+    """Equal weights in groups that keep one value each in every update; zeros stay.
 
     The gradient of a value is the sum over its members. All members move by that sum over their number: to move n
     weights together by a step is to move along a direction of length sqrt(n), so this is the step that plain gradient
     descent takes when it may only move them together. A rate that is stable without groups is stable with them.
-
-    Args:
-        weights: Equal ones that are not zero form a group; zeros stay.
     """
 
     def __init__(self, weights: Tensor) -> None:
@@ -94,10 +84,10 @@ class Shared:
 def hold_values(model: Network) -> dict[str, Shared]:
     """Makes every later update keep weights equal that are equal at this moment, and zeros zero.
 
-    Returns:
-        Layer -> its groups.
+    Returns the groups of each layer.
     """
-    groups = {name: Shared(weights) for name, weights in weights_of(model).items()}
+    groups = {}
     for name, weights in weights_of(model).items():
+        groups[name] = Shared(weights)
         weights.register_post_accumulate_grad_hook(groups[name])  # type: ignore[no-untyped-call]
     return groups

@@ -1,9 +1,12 @@
 """What each step of a compression costs, measured once and kept in a file."""
 
+import math
 from pathlib import Path
 
+import numpy as np
+from torch import Tensor
+
 from alexnet import records
-from alexnet.compression import size
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError
 from alexnet.evaluation.classifier import load
@@ -11,18 +14,15 @@ from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import write
 from alexnet.models.network import Network
 from alexnet.records import CompressionStep
+from alexnet.weights import sparse
 
 NAME = "table.json"
 
 
 class Table:
-    """The rows so far, and how the next one is measured.
+    """The rows so far, in a file of `folder`, and the data and the split (or several, joined by `+`) to measure on.
 
-    Args:
-        folder: Where the file lies that keeps the rows.
-        store: The data to measure on.
-        split: `val`, `test`, ..., or several joined by `+`.
-        model: The network before its compression.
+    Sizes are compared with that of the `model` before its compression.
 
     Raises:
         CheckpointError: The file is damaged.
@@ -30,25 +30,47 @@ class Table:
 
     def __init__(self, folder: Path, store: Store, split: str, model: Network) -> None:
         self.folder, self.store, self.split = folder, store, split
-        self.float32_bytes = size.in_float32(model)
+        self.float32_bytes = 4 * sum(parameter.numel() for parameter in model.parameters())
         self.rows: tuple[CompressionStep, ...] = ()
         path = folder / NAME
         if path.exists():
             remedy = f"delete {folder} to begin anew"
             self.rows = records.read(tuple[CompressionStep, ...], path.read_bytes(), path, CheckpointError, remedy)
 
-    def measure(self, step: str, weights: Path, size_bytes: int) -> None:
-        """Measures a weight file and adds a row, unless the step has one already."""
+    def measure(self, step: str, weights: Path, size: int) -> None:
+        """Measures a weight file of `size` bytes and adds a row, unless the step has one already."""
         if any(row.step == step for row in self.rows):
             return
         errors, _ = evaluate([load(weights)], self.store, self.split)
         row = CompressionStep(
             step=step,
-            bytes=size_bytes,
-            ratio=self.float32_bytes / size_bytes,
+            bytes=size,
+            ratio=self.float32_bytes / size,
             top1_error=errors.top1_error,
             top5_error=errors.top5_error,
             n=errors.n,
         )
         self.rows = (*self.rows, row)
         write(self.folder / NAME, records.to_json(self.rows))
+
+
+def pruned_bytes(model: Network) -> int:
+    """Returns the size before Huffman coding, as the paper counts it, with 32 bits for a weight that is not zero."""
+    return sum(_bytes(tensor, 32) for tensor in model.state_dict().values())
+
+
+def shared_bytes(model: Network) -> int:
+    """Returns the same size with a place in a codebook for a weight that is not zero, codebooks included."""
+    total = 0
+    for tensor in model.state_dict().values():
+        values = len(tensor[tensor != 0].unique())
+        total += _bytes(tensor, math.ceil(math.log2(max(2, values)))) + (4 * values if tensor.dim() > 1 else 0)
+    return total
+
+
+def _bytes(tensor: Tensor, bits: int) -> int:
+    """Returns the bytes with `bits` for each weight that is not zero and 8 for each gap; biases take 32."""
+    if tensor.dim() == 1:
+        return 4 * tensor.numel()
+    places = np.flatnonzero(tensor.cpu().numpy())
+    return len(sparse.gap_symbols(places)) + math.ceil(bits * len(places) / 8)
