@@ -44,34 +44,34 @@ TROUBLE = {
         [2, 2],
         r"http://127.0.0.1:9/dataset.json cannot be reached \(.*refused\), 8 times: check address and network, .*",
     ),
-    "batch": ({"world": 3}, [2, 2, 2], r"a batch of 4 cannot be shared evenly by 3 processes: --set batch_size=6"),
-    "three towers": ({"world": 3, "mode": "towers"}, [2, 2, 2], r"--parallel towers takes 2 processes, .*, got 3; .*"),
+    "batch": ({"world": 3}, [2, 2, 2], r"a batch of 4 cannot be shared evenly by 3 processes: take `batch_size=6`"),
+    "three towers": ({"world": 3, "mode": "towers"}, [2, 2, 2], r"`parallel=towers` takes 2 processes, .*, got 3; .*"),
     "one tower": (
         {"world": 2, "mode": "towers", "settings": {"variant": "toy-one-tower"}},
         [2, 2],
-        r"toy-one-tower has one tower; --parallel towers takes two: --variant alexnet-two-tower",
+        r"toy-one-tower has one tower; `parallel=towers` takes two: `variant=alexnet-two-tower`",
     ),
     "units": (
         {"world": 3, "mode": "hybrid", "settings": {"batch_size": 6}},
         [2, 2, 2],
-        r"--parallel hybrid cannot share 32 units evenly among 3 processes",
+        r"`parallel=hybrid` cannot divide 32 units evenly among 3 processes",
     ),
-    "machines": ({"world": 3, "mode": "hybrid", "here": 2}, [2, 2, 2], r"--parallel hybrid takes equally many .*"),
+    "machines": ({"world": 3, "mode": "hybrid", "here": 2}, [2, 2, 2], r"`parallel=hybrid` takes equally many .*"),
     "nobody comes": (
         {"world": 2, "start": 1, "timeout": 3},
         [2],
-        r"not all of 2 processes came to 127.0.0.1:\d+ within 3 s \(--timeout\)",
+        r"not all of 2 processes came to 127.0.0.1:\d+ within 3 s \(`timeout`\)",
     ),
     "port": ({"world": 2, "start": 1, "port": None}, [2], r"127.0.0.1:\d+ is in use: give another --master-port"),
     "killed": (
         {"world": 2, "signal": "SIGKILL", "signal_at": 2},
         [2, -signal.SIGKILL],
-        rf"process 1 on {HERE} ended, or did not answer for 120 s \(--timeout\)",
+        rf"process 1 on {HERE} ended, or did not answer for 120 s \(`timeout`\)",
     ),
     "hung": (
         {"world": 2, "signal": "SIGSTOP", "signal_at": 2, "timeout": 12},
         [2, -signal.SIGKILL],
-        rf"process 1 on {HERE} ended, or did not answer for 12 s \(--timeout\)",
+        rf"process 1 on {HERE} ended, or did not answer for 12 s \(`timeout`\)",
     ),
 }
 
@@ -99,7 +99,7 @@ def ends(teams, store, pictures, tmp_path_factory):
 @pytest.mark.parametrize("name", TROUBLE)
 def test_trouble_is_said_once_and_ends_everyone(name, ends):
     codes, told = ends[name]
-    lines = [line for line in told.splitlines() if not line.startswith("--parallel data on")]  # what a step sends
+    lines = [line for line in told.splitlines() if not line.startswith("data on ")]  # what a step sends
     assert codes == TROUBLE[name][1], told
     assert len(lines) == 1, told
     assert re.fullmatch(TROUBLE[name][2], lines[0]), told

@@ -48,7 +48,7 @@ def assemble(mode: str | None, timeout_s: float) -> Iterator[Team]:
     if "WORLD_SIZE" not in os.environ:
         if mode:
             command = f"torchrun --nproc-per-node 2 -m alexnet train ... --parallel {mode}"
-            raise UsageError(f"--parallel {mode} takes several processes; start them with: {command}")
+            raise UsageError(f"`parallel={mode}` takes several processes; start them with: {command}")
         yield ALONE
         return
     _end_with_parent()
@@ -95,11 +95,11 @@ def _side(lines: list[list[int]], roll: "_Roll", wait: timedelta) -> Group:
 def _processes_a_network(mode: str, size: int) -> int:
     """Gives over how many processes one copy of the network stretches: in `hybrid`, those of one machine."""
     if mode == "towers" and size != 2:
-        raise UsageError(f"--parallel towers takes 2 processes, one a tower, got {size}; take data or hybrid for more")
+        raise UsageError(f"`parallel=towers` takes 2 processes, one a tower, got {size}; take data or hybrid for more")
     here = _told("LOCAL_WORLD_SIZE", size, 1)
     across = {"data": 1, "towers": 2, "hybrid": here if here > 1 else size}[mode]
     if size % across:
-        raise UsageError(f"--parallel hybrid takes equally many processes a machine, got {here} here and {size} in all")
+        raise UsageError(f"`parallel=hybrid` takes equally many processes a machine, got {here} here and {size} in all")
     return across
 
 
@@ -146,9 +146,9 @@ def _meet(timeout_s: float) -> "_Roll":
         if "EADDRINUSE" in str(error):
             told = f"{place} is in use: give another --master-port"
         elif "joined" in str(error):
-            told = f"not all of {size} processes came to {place} within {timeout_s:g} s (--timeout)"
+            told = f"not all of {size} processes came to {place} within {timeout_s:g} s (`timeout`)"
         elif rank:
-            told = f"process 0 cannot be reached at {place} within {timeout_s:g} s (--timeout)"
+            told = f"process 0 cannot be reached at {place} within {timeout_s:g} s (`timeout`)"
         else:
             told = f"the processes cannot meet at {place}: {error}"
         raise TeamError(told) from error
@@ -218,7 +218,7 @@ class _Roll:
             self.store.set(f"left {self.rank}", "")
             if isinstance(error, TeamError) and (missing := self._missing()):
                 names = " and ".join(f"process {rank} on {self.hosts[rank]}" for rank in missing)
-                error = TeamError(f"{names} ended, or did not answer for {self.timeout_s:g} s (--timeout)")
+                error = TeamError(f"{names} ended, or did not answer for {self.timeout_s:g} s (`timeout`)")
             return error if self.store.add("spoken", 1) == 1 else SaidElsewhere()
         except RuntimeError:
             return self._cut_off(error)

@@ -41,16 +41,16 @@ if is_mine and step == "0":
     timer.start()
 
 from alexnet.cli import main
-from alexnet.training.loop import Job
+from alexnet.training.loop import Training
 
-update = Job.update
+write_down = Training.write_down
 
-def update_and_die(self, *batch):
-    update(self, *batch)
+def write_down_and_die(self, *update):
+    write_down(self, *update)
     if is_mine and self.progress.step >= int(step) and not timer.ident:
         timer.start()
 
-Job.update = update_and_die
+Training.write_down = write_down_and_die
 main(sys.argv[1:])
 """
 

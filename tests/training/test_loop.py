@@ -474,7 +474,7 @@ def test_the_largest_batch_is_that_of_all_processes(settings, monkeypatch):
     each = memory.bytes_per_image(model, torch.float32)
     monkeypatch.setattr("alexnet.machine.free_memory", lambda: int(memory.fixed_bytes(model) + 10.5 * each))
     memory.check(model, 40, torch.float32, processes=4)
-    with pytest.raises(UsageError, match="the largest that does is 40: take batch_size=40"):
+    with pytest.raises(UsageError, match="the largest that does is 40: take `batch_size=40`"):
         memory.check(model, 44, torch.float32, processes=4)
 
 

@@ -92,10 +92,10 @@ def test_every_team_trains_what_one_process_trains(name, folder):
 @pytest.mark.parametrize("name", TEAMS)
 def test_every_picture_is_counted_once(name, folder):
     """Of 9, which neither 2 nor 4 divide."""
-    best = checkpoint.load(folder / name / "model.safetensors").header["metrics"]
-    expected = checkpoint.load(folder / "alone" / "model.safetensors").header["metrics"]
-    assert best["n"] == 9
-    assert best["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    best = checkpoint.load(folder / name / "model.safetensors").header.metrics
+    expected = checkpoint.load(folder / "alone" / "model.safetensors").header.metrics
+    assert best.n == 9
+    assert best.loss == pytest.approx(expected.loss, rel=1e-5)
     assert metrics(folder / name, "val_top1_error") == metrics(folder / "alone", "val_top1_error")
 
 
@@ -106,7 +106,7 @@ def test_a_team_of_one_agrees_to_the_bit(folder):
 def test_a_run_may_change_its_team_at_any_save(folder):
     assert largest_difference(folder / "changing", folder / "alone") < 1e-5
     for name, team in (("stopped towers", "towers on 2"), ("then hybrid", "hybrid on 4"), ("then data", "data on 2")):
-        assert f"--parallel {team} processes" in (folder / f"{name}.txt").read_text()  # said at its first step
+        assert f"{team} processes" in (folder / f"{name}.txt").read_text()  # said at its first step
 
 
 def test_dropout_before_the_layer_is_drawn_for_the_whole_batch_too(folder):
@@ -124,7 +124,7 @@ def test_gradients_may_travel_in_bf16(folder):
 
 
 def test_the_first_process_tells_what_each_holds_and_sends(folder):
-    assert "--parallel towers on 2 processes: each holds 5" in (folder / "towers 2.txt").read_text()
+    assert "towers on 2 processes: each holds 5" in (folder / "towers 2.txt").read_text()
     assert " MB a step\n" in (folder / "hybrid 4.txt").read_text()
     assert (folder / "alone.txt").read_text() == ""
 

@@ -33,7 +33,7 @@ def check(model: Network, batch_size: int, dtype: torch.dtype, processes: int = 
     if batch_size > largest:
         raise UsageError(
             f"a batch of {batch_size} images does not fit into the {free / 1e9:.1f} GB of memory that are free; "
-            + (f"the largest that does is {largest}: take batch_size={largest}" if largest else "no batch does")
+            + (f"the largest that does is {largest}: take `batch_size={largest}`" if largest else "no batch does")
         )
 
 

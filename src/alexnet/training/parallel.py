@@ -129,14 +129,14 @@ def _check(model: Network, team: Team) -> None:
     if team.mode == "data":
         return
     if model.variant not in VARIANTS:
-        raise UsageError(f"{model.variant} is too small to cut: --parallel data")
+        raise UsageError(f"{model.variant} is too small to cut: take `parallel=data`")
     own = VARIANTS[model.variant]
     if team.mode == "towers" and (absent := model.design.without) != "none":
-        raise UsageError(f"--parallel towers needs every layer, this network is without {absent}: --parallel data")
+        raise UsageError(f"`parallel=towers` needs every layer, this network is without {absent}: take `parallel=data`")
     if team.mode == "towers" and own.towers != 2:
-        raise UsageError(f"{model.variant} has one tower; --parallel towers takes two: --variant alexnet-two-tower")
+        raise UsageError(f"{model.variant} has one tower; `parallel=towers` takes two: `variant=alexnet-two-tower`")
     if team.mode == "hybrid" and own.hidden % team.model.count:
-        raise UsageError(f"--parallel hybrid cannot share {own.hidden} units evenly among {team.model.count} processes")
+        raise UsageError(f"`parallel=hybrid` cannot divide {own.hidden} units evenly among {team.model.count} processes")
 
 
 def _join(model: Network, team: Team) -> None:

@@ -55,7 +55,7 @@ def check_fit(settings: Train, store: Store, model: Network, team: Team) -> None
     count, batch = team.images.count, settings.batch_size
     if batch % count:
         even = batch + -batch % count
-        raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: set batch_size={even}")
+        raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: take `batch_size={even}`")
     memory.check(model, batch, machine.dtype(settings.precision), count)
     watched(store)
 

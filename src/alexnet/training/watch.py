@@ -53,7 +53,7 @@ class Watch:
         rate = self.train.learning_rate
         return TrainingError(
             f"{what}: the learning rate {rate:g} is too high for this start; "
-            f"take a third of it (--set learning_rate={rate / 3:.2g})"
+            f"take a third of it (`learning_rate={rate / 3:.2g}`)"
         )
 
     def is_dead_at(self, step: int) -> bool:
