@@ -1,4 +1,4 @@
-"""How the processes of a team meet, and how they fail: what one of them says, and the others do not say again."""
+"""How the processes of a team meet, and how they fail: one of them says what happened, and the others keep silent."""
 
 import ctypes
 import os
@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -26,7 +26,7 @@ GRACE_S = 3.0
 """How long processes that lost one wait for each other, to find out which it was."""
 
 ANSWER_S = 7.0
-"""How long what they share may take to answer beyond that."""
+"""How long the store may take to answer beyond that."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -38,11 +38,11 @@ def assemble(mode: str | None, timeout_s: float) -> Iterator[Team]:
     Where several fail, one says why and the others raise `SaidElsewhere`.
 
     Args:
-        mode: How they share the work; `data` by default.
+        mode: How they divide the work; None takes `data`.
         timeout_s: How long to wait for a process, to come or to answer, before giving it up.
 
     Raises:
-        UsageError: The mode cannot serve so many processes, there is no torchrun, or it did not number them.
+        UsageError: The mode cannot serve so many processes, torchrun did not start them, or it did not number them.
         TeamError: A process did not come, ended, or hangs.
     """
     if "WORLD_SIZE" not in os.environ:
@@ -51,52 +51,57 @@ def assemble(mode: str | None, timeout_s: float) -> Iterator[Team]:
             raise UsageError(f"`parallel={mode}` takes several processes; start them with: {command}")
         yield ALONE
         return
-    _end_with_parent()
+    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+        # A killed torchrun takes its processes along, so that two teams never write one run.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     roll = _meet(timeout_s)
     try:
         yield _form(mode or "data", roll)
     except AlexNetError as error:
-        said = roll.last_words(error)
-        if said is error:
+        last = roll.last_words(error)
+        if last is error:
             raise
-        raise said from error
+        raise last from error
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-        roll.leave()
+        if roll.has_failed and roll.rank == 0:
+            roll.missing()  # keeps the store until the others have read in it why this process fails
 
 
 def _form(mode: str, roll: "_Roll") -> Team:
-    across = _processes_a_network(mode, roll.size)
-    if torch.cuda.is_available():
+    """Lets the processes exchange tensors, and places them in the grid."""
+    across = _processes_per_network(mode, roll.size)
+    has_gpus = torch.cuda.is_available()
+    if has_gpus:
         _take_gpu()
     if roll.size == 1:
         return Team(mode, goes_on=True)
     wait = timedelta(seconds=roll.timeout_s)
-    numbers = np.arange(roll.size).reshape(-1, across)
+    grid = np.arange(roll.size).reshape(-1, across)
     with exchange():
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if has_gpus else "gloo"
         dist.init_process_group(backend, store=roll.store, rank=roll.rank, world_size=roll.size, timeout=wait)
-        data, model = (_side(lines.tolist(), roll, wait) for lines in (numbers.T, numbers))
+        data, model = (_side(lines.tolist(), roll, wait) for lines in (grid.T, grid))
         dist.all_gather_object(roll.hosts, platform.node())
     return Team(mode, Group(roll.rank, roll.size), data, model, goes_on=True)
 
 
 def _side(lines: list[list[int]], roll: "_Roll", wait: timedelta) -> Group:
-    """Gives this process's line of the grid; each process takes part in making all lines."""
+    """Returns this process's line of the grid; each process has to take part in making every line."""
     mine = Group()
     for ranks in lines:
-        handle = dist.new_group(ranks, timeout=wait) if 1 < len(ranks) < roll.size else None  # None: all of them
+        handle = dist.new_group(ranks, timeout=wait) if 1 < len(ranks) < roll.size else None  # None: all processes
         if roll.rank in ranks:
             mine = Group(ranks.index(roll.rank), len(ranks), handle)
     return mine
 
 
-def _processes_a_network(mode: str, size: int) -> int:
-    """Gives over how many processes one copy of the network stretches: in `hybrid`, those of one machine."""
+def _processes_per_network(mode: str, size: int) -> int:
+    """Returns over how many processes one copy of the network stretches: in `hybrid`, those of one machine."""
     if mode == "towers" and size != 2:
         raise UsageError(f"`parallel=towers` takes 2 processes, one a tower, got {size}; take data or hybrid for more")
-    here = _told("LOCAL_WORLD_SIZE", size, 1)
+    here = _number("LOCAL_WORLD_SIZE", size, 1)
     across = {"data": 1, "towers": 2, "hybrid": here if here > 1 else size}[mode]
     if size % across:
         raise UsageError(f"`parallel=hybrid` takes equally many processes a machine, got {here} here and {size} in all")
@@ -104,37 +109,29 @@ def _processes_a_network(mode: str, size: int) -> int:
 
 
 def _take_gpu() -> None:
-    number, count = _told("LOCAL_RANK", 0), torch.cuda.device_count()
+    number, count = _number("LOCAL_RANK", 0), torch.cuda.device_count()
     if number >= count:
         raise UsageError(f"{platform.node()} has {count} GPUs: start at most {count} processes on it")
     torch.cuda.set_device(number)
 
 
-def _end_with_parent() -> None:
-    """Lets a killed torchrun take its processes along, so that two teams never write one run."""
-    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _told(name: str, default: int, least: int = 0) -> int:
-    """Gives a number that torchrun sets in the environment.
+def _number(name: str, default: int, least: int = 0) -> int:
+    """Returns a number that torchrun sets in the environment.
 
     Raises:
-        UsageError: It is none, or too small.
+        UsageError: The variable holds no integer, or one that is too small.
     """
     text = os.environ.get(name, str(default))
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise UsageError(f"{name} is {text[:80]!r} in the environment: unset it, or start with torchrun, which sets it")
-    return number
+    with suppress(ValueError):
+        if (number := int(text)) >= least:
+            return number
+    raise UsageError(f"{name} is {text[:80]!r} in the environment: unset it, or start with torchrun, which sets it")
 
 
 def _meet(timeout_s: float) -> "_Roll":
+    """Finds the other processes; their store is made by process 0."""
     place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-    rank, size = _told("RANK", 0), _told("WORLD_SIZE", 1, 1)
+    rank, size = _number("RANK", 0), _number("WORLD_SIZE", 1, 1)
     if size == 1:
         return _Roll(None, 0, 1, timeout_s)
     try:
@@ -144,24 +141,23 @@ def _meet(timeout_s: float) -> "_Roll":
         if rank > 1:
             raise SaidElsewhere from error
         if "EADDRINUSE" in str(error):
-            told = f"{place} is in use: give another --master-port"
+            reason = f"{place} is in use: give another --master-port"
         elif "joined" in str(error):
-            told = f"not all of {size} processes came to {place} within {timeout_s:g} s (`timeout`)"
+            reason = f"not all of {size} processes came to {place} within {timeout_s:g} s (`timeout`)"
         elif rank:
-            told = f"process 0 cannot be reached at {place} within {timeout_s:g} s (`timeout`)"
+            reason = f"process 0 cannot be reached at {place} within {timeout_s:g} s (`timeout`)"
         else:
-            told = f"the processes cannot meet at {place}: {error}"
-        raise TeamError(told) from error
-    apart = dist.PrefixStore(f"alexnet/{word}", store)  # type: ignore[attr-defined]
-    return _Roll(apart, rank, size, timeout_s)
+            reason = f"the processes cannot meet at {place}: {error}"
+        raise TeamError(reason) from error
+    return _Roll(dist.PrefixStore(f"alexnet/{word}", store), rank, size, timeout_s)  # type: ignore[attr-defined]
 
 
 def _agree_on_word(store: Any, rank: int, size: int, timeout_s: float) -> str:
-    """Gives a word that the processes of this start have in common, and those of no other.
+    """Returns a word that the processes of this start have in common, and those of no other.
 
     torchrun's store outlives the processes, so it also holds what earlier ones said; and the machines need not agree on
-    how often they have started theirs. So each says a word of its own, which the first process answers with its word;
-    the answer that is heard counts. A word that was answered before is of an earlier start.
+    how often they have started theirs. Each process therefore says a word of its own, which the first process answers
+    with its word; the answer that is heard counts. A word that was answered before is of an earlier start.
     """
     mine = uuid4().hex
     if rank:
@@ -187,13 +183,9 @@ def _agree_on_word(store: Any, rank: int, size: int, timeout_s: float) -> str:
 
 
 class _Roll:
-    """Who is there, kept where all can read it even when nothing else works any more.
+    """The processes of a team, kept in a store that all can read even when nothing else works any more.
 
-    Args:
-        store: Keys and values that all processes share; None alone.
-        rank: This process's number.
-        size: How many there are.
-        timeout_s: How long an exchange waits.
+    `store` is None where a process is alone; `timeout_s` is how long an exchange waits.
     """
 
     def __init__(self, store: Any, rank: int, size: int, timeout_s: float) -> None:
@@ -202,7 +194,7 @@ class _Roll:
         self.has_failed = False
 
     def last_words(self, error: AlexNetError) -> AlexNetError:
-        """Gives the error to end with: in one process what happened, in the others one that says nothing."""
+        """Returns the error to end with: in one process what happened, in the others one that says nothing."""
         if self.size == 1:
             return error
         self.has_failed = True
@@ -213,10 +205,19 @@ class _Roll:
         except Empty:  # a request over a broken link waits for ever
             return self._cut_off(error)
 
+    def missing(self) -> list[int]:
+        """Returns the processes that do not notice in time that something is wrong."""
+        end = time.monotonic() + GRACE_S
+        while True:
+            missing = [rank for rank in range(self.size) if not self.store.check([f"left {rank}"])]
+            if not missing or time.monotonic() > end:
+                return missing
+            time.sleep(0.05)
+
     def _speak(self, error: AlexNetError) -> AlexNetError:
         try:
             self.store.set(f"left {self.rank}", "")
-            if isinstance(error, TeamError) and (missing := self._missing()):
+            if isinstance(error, TeamError) and (missing := self.missing()):
                 names = " and ".join(f"process {rank} on {self.hosts[rank]}" for rank in missing)
                 error = TeamError(f"{names} ended, or did not answer for {self.timeout_s:g} s (`timeout`)")
             return error if self.store.add("spoken", 1) == 1 else SaidElsewhere()
@@ -224,23 +225,9 @@ class _Roll:
             return self._cut_off(error)
 
     def _cut_off(self, error: AlexNetError) -> AlexNetError:
-        """Gives what to say where what all share is gone: one process a machine speaks, for want of knowing better."""
+        """Returns the error where the store is gone: one process a machine speaks, since none can ask the others."""
         if self.rank == 0 or not isinstance(error, TeamError):
             return error
         if self.rank == 1 or os.environ.get("LOCAL_RANK") == "0":
             return TeamError(f"process 0 on {self.hosts[0]} ended, or cannot be reached any more")
         return SaidElsewhere()
-
-    def leave(self) -> None:
-        """Keeps the store until the others have read in it why this process fails."""
-        if self.has_failed and self.rank == 0:
-            self._missing()
-
-    def _missing(self) -> list[int]:
-        """Gives those who do not notice in time that something is wrong."""
-        end = time.monotonic() + GRACE_S
-        while True:
-            missing = [rank for rank in range(self.size) if not self.store.check([f"left {rank}"])]
-            if not missing or time.monotonic() > end:
-                return missing
-            time.sleep(0.05)

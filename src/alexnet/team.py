@@ -1,11 +1,11 @@
-"""Several processes that work as one: what they exchange, and how they agree; `meeting` brings them together.
+"""Several processes that work as one: what they exchange, and how they agree. `meeting` brings them together.
 
 The processes stand in a grid of `data` x `model`: along `data` they have other pictures, along `model` other parts of
-the network. A process alone is a team of one, for which every exchange gives back what it was given.
+the network. A process alone is a team of one, for which every exchange returns what it was given.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @contextmanager
 def exchange() -> Iterator[None]:
-    """Marks what fails when another process does."""
+    """Turns the errors of `torch.distributed` into a `TeamError`; serves as a decorator too."""
     try:
         yield
     except RuntimeError as error:
@@ -35,73 +35,69 @@ def exchange() -> Iterator[None]:
 
 @dataclass(eq=False)
 class Group:
-    """Processes along one side of the grid; this one is number `index` of `count`.
+    """Processes along one side of the grid, of which this one is number `index` of `count`.
 
     Attributes:
-        sent: Bytes that this process has sent, by rings: each tensor of n bytes that is gathered or scattered travels
+        handle: Their group in `torch.distributed`; None stands for all processes.
+        sent: Bytes that this process has sent around rings. A tensor of n bytes that is gathered or scattered travels
             (count - 1) / count * n, one that is summed twice that.
     """
 
     index: int = 0
     count: int = 1
-    handle: Any = None
+    handle: Any = None  # torch has no public name for its type
     sent: float = 0
 
     def part(self, number: int) -> slice:
-        """Gives which of `number` things, a multiple of `count`, are this process's."""
+        """Returns which of `number` things, a multiple of `count`, are this process's."""
         each = number // self.count
         return slice(self.index * each, (self.index + 1) * each)
 
+    @exchange()
     def gather(self, mine: Tensor, dim: int = 0) -> Tensor:
-        """Gives everyone's tensors, of one shape, side by side."""
+        """Returns everyone's tensors, of one shape, side by side."""
         if self.count == 1:
             return mine
         mine = mine.contiguous()
         parts = [torch.empty_like(mine) for _ in range(self.count)]
-        with exchange():
-            dist.all_gather(parts, mine, self.handle)
+        dist.all_gather(parts, mine, self.handle)
         self.sent += (self.count - 1) * mine.nbytes
         return torch.cat(parts, dim)
 
-    def add_up(self, whole: Tensor, dim: int = 0) -> Tensor:
-        """Gives this process's part of the sum of everyone's tensors."""
-        if self.count == 1:
-            return whole
-        parts = [part.contiguous() for part in whole.chunk(self.count, dim)]
-        mine = torch.empty_like(parts[0])
-        with exchange():
-            dist.reduce_scatter(mine, parts, group=self.handle)
-        self.sent += (self.count - 1) * mine.nbytes
-        return mine
-
-    def sum(self, tensor: Tensor) -> Tensor:
-        """Gives the sum of everyone's tensors, computed in place."""
-        self.start_sum(tensor)()
-        return tensor
-
-    def start_sum(self, tensor: Tensor) -> Callable[[], None]:
-        """Starts to sum everyone's tensors in place; gives a function that waits for the end."""
-        if self.count == 1:
-            return lambda: None
-        with exchange():
-            work = dist.all_reduce(tensor, group=self.handle, async_op=True)
-        self.sent += 2 * (self.count - 1) / self.count * tensor.nbytes
-
-        def wait() -> None:
-            with exchange():
-                work.wait()
-
-        return wait
-
+    @exchange()
     def collect(self, mine: Tensor, dim: int) -> Tensor:
-        """Gives everyone's tensors side by side to number 0; to the others their own."""
+        """Returns everyone's tensors side by side in number 0, and `mine` in the others."""
         if self.count == 1:
             return mine
         mine = mine.contiguous()
         parts = [torch.empty_like(mine) for _ in range(self.count)] if self.index == 0 else None
-        with exchange():
-            dist.gather(mine, parts, group=self.handle, group_dst=0)
+        dist.gather(mine, parts, group=self.handle, group_dst=0)
         return torch.cat(parts, dim) if parts else mine
+
+    @exchange()
+    def add_up(self, whole: Tensor, dim: int = 0) -> Tensor:
+        """Returns this process's part of the sum of everyone's tensors."""
+        if self.count == 1:
+            return whole
+        parts = [part.contiguous() for part in whole.chunk(self.count, dim)]
+        mine = torch.empty_like(parts[0])
+        dist.reduce_scatter(mine, parts, group=self.handle)
+        self.sent += (self.count - 1) * mine.nbytes
+        return mine
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Returns the sum of everyone's tensors, computed in place."""
+        self.start_sum(tensor)()
+        return tensor
+
+    @exchange()
+    def start_sum(self, tensor: Tensor) -> Callable[[], object]:
+        """Starts to sum everyone's tensors in place, and returns a function that waits for the end."""
+        if self.count == 1:
+            return lambda: None
+        work = dist.all_reduce(tensor, group=self.handle, async_op=True)
+        self.sent += 2 * (self.count - 1) / self.count * tensor.nbytes
+        return exchange()(lambda: work.wait())
 
 
 @dataclass(eq=False)
@@ -129,7 +125,7 @@ class Team:
 
     @property
     def images(self) -> Group:
-        """Those that feed other pictures to the network."""
+        """The processes that feed other pictures to the network than this one."""
         return self.data if self.mode == "towers" else self.everyone
 
     @property
@@ -138,69 +134,65 @@ class Team:
         return sum(group.sent for group in {self.everyone, self.data, self.model})
 
     def share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Gives the pictures that this process feeds to the network, as many as every other: the last may come twice.
+        """Returns the pictures that this process feeds to the network.
 
-        `whole` leaves out again what came twice.
+        All processes get equally many, so the last picture may come several times; `whole` drops its repetitions.
         """
-        count = self.images.count
-        padded = np.concatenate([indices, np.repeat(indices[-1:], -len(indices) % count)])
+        padded = np.concatenate([indices, np.repeat(indices[-1:], -len(indices) % self.images.count)])
         return padded[self.images.part(len(padded))]
 
     def whole(self, mine: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Gives the rows of all `count` pictures that were shared out, in their order."""
+        """Returns the rows of all `count` pictures that `share` dealt out, in their order."""
         return np.asarray(self.data.gather(torch.from_numpy(mine)).numpy()[:count])
 
+    @exchange()
     def in_order(self, mine: Iterable[T]) -> Iterable[T]:
-        """Gives the first process the results of all, which were dealt out in turn; the others nothing."""
-        count = self.everyone.count
-        if count == 1:
+        """Returns everyone's results, dealt out in turn, in the first process; nothing in the others."""
+        if self.everyone.count == 1:
             return mine
-        hands: list[Any] | None = [None] * count if self.is_first else None
-        with exchange():
-            dist.gather_object(list(mine), hands)
-        dealt = chain.from_iterable(zip_longest(*(hands or []), fillvalue=None))
-        return [result for result in dealt if result is not None]
+        hands: list[Any] | None = [None] * self.everyone.count if self.is_first else None
+        dist.gather_object(list(mine), hands)
+        return [result for result in chain.from_iterable(zip_longest(*(hands or []))) if result is not None]
 
     def agree(self, *wishes: bool) -> tuple[bool, ...]:
-        """Says of each wish whether any process has it."""
+        """Returns for each wish whether any process has it."""
         if self.everyone.count == 1:
             return wishes
-        votes = torch.tensor(wishes, dtype=torch.int32)
-        return tuple(bool(vote) for vote in self.everyone.sum(votes))
+        return tuple(map(bool, self.everyone.sum(torch.tensor(wishes, dtype=torch.int32))))
 
+    @exchange()
     def tell(self, value: T) -> T:
-        """Gives everyone the first process's value."""
+        """Returns the first process's value in every process."""
         box = [value]
         if self.everyone.count > 1:
-            with exchange():
-                dist.broadcast_object_list(box, 0)
+            dist.broadcast_object_list(box, 0)
         return box[0]
 
+    @exchange()
     def spread(self, tensors: Iterable[Tensor]) -> None:
         """Overwrites everyone's tensors with the first process's."""
         for tensor in tensors if self.everyone.count > 1 else ():
-            with exchange():
-                dist.broadcast(tensor, 0)
+            dist.broadcast(tensor, 0)
 
-    def compare(self, facts: dict[str, Any]) -> None:
+    def compare(self, facts: Mapping[str, object]) -> None:
         """Makes sure that all processes do the same: these facts, this code, this torch.
 
         Raises:
-            UsageError: One differs from the first.
+            UsageError: A process differs from the first.
         """
         if self.everyone.count == 1:
             return
-        facts = {"code": _code(), "torch": torch.__version__, **facts}
-        all_facts: list[Any] = [None] * self.everyone.count
+        answers: list[Any] = [None] * self.everyone.count
         with exchange():
-            dist.all_gather_object(all_facts, (platform.node(), facts))
-        (first_host, wanted), *others = all_facts
-        for rank, (host, found) in enumerate(others, start=1):
-            for name in wanted:
-                if wanted[name] != found.get(name):
+            mine = {"code": _code(), "torch": torch.__version__, **facts}
+            dist.all_gather_object(answers, (platform.node(), mine))
+        first_host, wanted = answers[0]
+        for rank, (host, theirs) in enumerate(answers):
+            for name, value in wanted.items():
+                if theirs.get(name) != value:
                     raise UsageError(
-                        f"process {rank} on {host} has {name} {found.get(name)}, process 0 on {first_host} "
-                        f"{wanted[name]}: start all with the same command, data and version"
+                        f"process {rank} on {host} has {name} {theirs.get(name)}, process 0 on {first_host} {value}: "
+                        "start all with the same command, data and version"
                     )
 
 
@@ -208,7 +200,6 @@ ALONE = Team()
 
 
 def _code() -> str:
-    """Gives a hash of the package's sources."""
-    package = Path(__file__).parent
-    content = b"\0".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
+    """Returns a hash of the package's sources."""
+    content = b"\0".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
     return blake2b(content, digest_size=8).hexdigest()

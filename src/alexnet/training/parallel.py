@@ -136,7 +136,9 @@ def _check(model: Network, team: Team) -> None:
     if team.mode == "towers" and own.towers != 2:
         raise UsageError(f"{model.variant} has one tower; `parallel=towers` takes two: `variant=alexnet-two-tower`")
     if team.mode == "hybrid" and own.hidden % team.model.count:
-        raise UsageError(f"`parallel=hybrid` cannot divide {own.hidden} units evenly among {team.model.count} processes")
+        raise UsageError(
+            f"`parallel=hybrid` cannot divide {own.hidden} units evenly among {team.model.count} processes"
+        )
 
 
 def _join(model: Network, team: Team) -> None:
