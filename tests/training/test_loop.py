@@ -26,7 +26,7 @@ from alexnet.evaluation.classifier import load
 from alexnet.observer import Observer
 from alexnet.records import Progress, StepRow
 from alexnet.run import Run
-from alexnet.training import loop, memory, plan, watch
+from alexnet.training import loop, plan, watch
 from alexnet.training.journal import Journal
 from alexnet.weights import checkpoint
 
@@ -452,10 +452,10 @@ def test_steps_follow_from_epochs():
 
 def test_decoded_pictures_take_what_the_steps_leave(settings, monkeypatch):
     model = plan.make_model(settings, 3)
-    step = memory.fixed_bytes(model) + int(4 * memory.bytes_per_image(model, torch.float32))
+    step = plan.fixed_bytes(model) + int(4 * plan.bytes_per_image(model, torch.float32))
     for left, expected in ((-5, 0), (1000, 1000), (1 << 40, 2 << 30)):
         monkeypatch.setattr("alexnet.machine.free_host_memory", lambda left=left: step + left)
-        assert memory.left_for_pictures(model, 4, torch.float32) == pytest.approx(expected, abs=2)
+        assert plan.left_for_pictures(model, 4, torch.float32) == pytest.approx(expected, abs=2)
 
 
 def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_path):
@@ -471,11 +471,11 @@ def test_a_second_program_is_kept_out_of_a_run_in_progress(settings, store, tmp_
 
 def test_the_largest_batch_is_that_of_all_processes(settings, monkeypatch):
     model = plan.make_model(settings, 3)
-    each = memory.bytes_per_image(model, torch.float32)
-    monkeypatch.setattr("alexnet.machine.free_memory", lambda: int(memory.fixed_bytes(model) + 10.5 * each))
-    memory.check(model, 40, torch.float32, processes=4)
+    each = plan.bytes_per_image(model, torch.float32)
+    monkeypatch.setattr("alexnet.machine.free_memory", lambda: int(plan.fixed_bytes(model) + 10.5 * each))
+    plan.check_memory(model, 40, torch.float32, processes=4)
     with pytest.raises(UsageError, match="the largest that does is 40: take `batch_size=40`"):
-        memory.check(model, 44, torch.float32, processes=4)
+        plan.check_memory(model, 44, torch.float32, processes=4)
 
 
 def test_a_folder_that_was_not_trained_here_is_no_run_begun(settings, store, tmp_path):

@@ -170,7 +170,7 @@ def test_a_tower_holds_half_of_the_weights(variant):
         with torch.device("meta"):
             model = create(variant, initialisation="none")
             part = Part(model, Team("towers", Group(index, 2), Group(), Group(index, 2)))
-        assert part.share <= 0.52
+        assert part.fraction <= 0.52
         assert sum(p.numel() for p in model.parameters()) == pytest.approx(part.parameters / 2, rel=1e-4)
 
 

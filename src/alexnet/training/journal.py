@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,22 +19,28 @@ class Journal:
     Args:
         run: The run folder.
         step: Rows of later steps are dropped, since a resumed run writes them anew. So are damaged ones.
-        observer: Is told if TensorBoard fails.
+        observer: Is told if TensorBoard fails, after which the training goes on without its events.
     """
 
     def __init__(self, run: Run, step: int, observer: Observer) -> None:
-        self._folder, path = run.folder, run.metrics
-        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-        write(path, b"".join(line for line in lines if line.endswith(b"\n") and _is_until(line, step)))
+        self._folder, self._observer = run.folder, observer
+        lines = run.metrics.read_bytes().splitlines(keepends=True) if run.metrics.is_file() else []
+        write(run.metrics, b"".join(line for line in lines if line.endswith(b"\n") and _is_until(line, step)))
         with plain_errors(self._folder):
-            self._file = path.open("a", encoding="utf-8")
-        self._board = _Board(self._folder, step, observer)
+            self._file = run.metrics.open("a", encoding="utf-8")
+        self._board: Any = None  # a SummaryWriter, whose package may be missing
+        with self._board_dropped_if_it_fails():
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(run.folder / "tensorboard"), purge_step=step + 1)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._board.close()
+        with self._board_dropped_if_it_fails():
+            if self._board:
+                self._board.close()
         with plain_errors(self._folder):
             self._file.close()
 
@@ -48,44 +53,19 @@ class Journal:
         with plain_errors(self._folder):
             self._file.write(row.to_json(indent=None) + "\n")
             self._file.flush()
-        self._board.write(row)
-
-
-class _Board:
-    """TensorBoard's events, where that is installed. If it fails, the training goes on without.
-
-    Args:
-        folder: The run folder.
-        step: Events of later steps are dropped.
-        observer: Is told once if it fails.
-    """
-
-    def __init__(self, folder: Path, step: int, observer: Observer) -> None:
-        self._observer = observer
-        self._writer: Any = None
-        with self._dropped_if_it_fails():
-            self._writer = _tensorboard(folder, step)
-
-    def write(self, row: StepRow | ValidationRow) -> None:
-        """Adds one row."""
-        if self._writer:
-            with self._dropped_if_it_fails():
-                for name, value in msgspec.structs.asdict(row).items():
-                    if name != "step":
-                        self._writer.add_scalar(name, value, row.step)
-
-    def close(self) -> None:
-        """Flushes and closes the file."""
-        if self._writer:
-            with self._dropped_if_it_fails():
-                self._writer.close()
+        with self._board_dropped_if_it_fails():
+            for name, value in msgspec.structs.asdict(row).items() if self._board else ():
+                if name != "step":
+                    self._board.add_scalar(name, value, row.step)
 
     @contextmanager
-    def _dropped_if_it_fails(self) -> Iterator[None]:
+    def _board_dropped_if_it_fails(self) -> Iterator[None]:
         try:
             yield
+        except ImportError:
+            self._board = None
         except Exception as error:  # whatever a package raises that the training does not need
-            self._writer = None
+            self._board = None
             self._observer.notice(f"TensorBoard's events cannot be written, the training goes on without: {error}")
 
 
@@ -93,11 +73,3 @@ def _is_until(line: bytes, step: int) -> bool:
     """Returns whether a line of the metrics is whole, and of this step or an earlier one."""
     row = as_row(line)
     return row is not None and row.step <= step
-
-
-def _tensorboard(folder: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Lars(torch.optim.Optimizer):
-    """Gives each layer a rate in proportion to its weights' norm over their gradient's.
+    """Updates each layer at a rate in proportion to the norm of its weights over that of their gradients.
 
     local = trust |w| / (|g| + decay |w|); v <- momentum v + rate local (g + decay w); w <- w - v
 
@@ -18,7 +18,7 @@ class Lars(torch.optim.Optimizer):
         rate: Global learning rate.
         momentum: Of v.
         trust: How far a layer moves in a step, over the norm of its weights, at a rate of 1.
-        over_layers: Where processes share layers, makes the sums over parts (layers, 2) sums over whole layers.
+        over_layers: Turns sums over this process's parts of layers, (layers, 2), into those over whole layers.
 
     Source: You, Gitman, Ginsburg 2017, Large Batch Training of Convolutional Networks, algorithm 1.
     Differs: The paper leaves biases open. They take the local rate of their layer's weights, since by their own norm
@@ -42,7 +42,10 @@ class Lars(torch.optim.Optimizer):
         for (weights, biases), rates in zip(self._pairs(), self._local_rates(), strict=True):
             for group in (weights, biases):
                 for parameter, local in zip(group["params"], rates, strict=False):
-                    velocity = self._velocity(parameter).mul_(group["momentum"])
+                    state = self.state[parameter]
+                    if not state:
+                        state["momentum_buffer"] = torch.zeros_like(parameter)
+                    velocity = state["momentum_buffer"].mul_(group["momentum"])
                     velocity.add_((parameter.grad + group["weight_decay"] * parameter) * (group["lr"] * local))
                     parameter.sub_(velocity)
 
@@ -50,7 +53,7 @@ class Lars(torch.optim.Optimizer):
         return list(zip(self.param_groups[::2], self.param_groups[1::2], strict=True))
 
     def _local_rates(self) -> tuple[Tensor, ...]:
-        """Gives a rate for each layer of each pair; all norms together, so that they take one exchange."""
+        """Returns the rates of the layers of each pair; all norms are summed together, which takes one exchange."""
         groups = [weights for weights, _ in self._pairs()]
         layers = [(weight, group) for group in groups for weight in group["params"]]
         squares = torch.stack([torch.stack([w.square().sum(), w.grad.square().sum()]) for w, _ in layers])
@@ -58,10 +61,3 @@ class Lars(torch.optim.Optimizer):
         trust, decay = (size.new_tensor([group[name] for _, group in layers]) for name in ("trust", "weight_decay"))
         local = torch.where((size > 0) & (slope > 0), trust * size / (slope + decay * size), 1.0)
         return torch.split(local, [len(group["params"]) for group in groups])
-
-    def _velocity(self, parameter: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        velocity: Tensor = state["momentum_buffer"]
-        return velocity

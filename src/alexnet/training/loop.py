@@ -31,10 +31,9 @@ from alexnet.observer import Observer
 from alexnet.records import BEGINNING, Description, Header, Metrics, Progress, StepRow, ValidationRow
 from alexnet.run import Run, describe
 from alexnet.team import ALONE, Team
-from alexnet.training import memory
+from alexnet.training import plan
 from alexnet.training.journal import Journal
 from alexnet.training.parallel import Part
-from alexnet.training.plan import check, check_fit, check_length, make_model, total_steps, watched
 from alexnet.training.saver import Saver
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step, dead_units
@@ -59,7 +58,7 @@ def begin(
 
     Args:
         settings: The settings.
-        store: The data; needs a `train` split and a `val` or `test` split.
+        store: The data, with a `train` split and a `val` or `test` split.
         source: What the user called the data.
         run: The run folder to make.
         observer: Is told how it goes, and may stop it.
@@ -72,15 +71,15 @@ def begin(
         DataError: A split is missing, or the disk is full.
         TeamError: A process of the team ended or hangs.
     """
-    check(settings)
+    plan.check(settings)
     team.compare({**config.to_json(settings), **_facts(settings, store)})
     if goes_on and team.tell(run.is_begun(settings, store)):
         with resume(store, run, observer, team, start) as training:
             yield training
         return
-    model = make_model(settings, len(store.classes)) if start is None else start
-    check_fit(settings, store, model, team)
-    check_length(settings, store)
+    model = plan.make_model(settings, len(store.classes)) if start is None else start
+    plan.check_fit(settings, store, model, team)
+    plan.check_length(settings, store)
     description = describe(settings, model, store, source)
     if team.is_first:
         run.create(description)
@@ -96,15 +95,9 @@ def resume(
     team: Team = ALONE,
     start: Network | None = None,
 ) -> Iterator["Training"]:
-    """Continues a run from its last save, or from its start where nothing is saved yet; the same as `begin` otherwise.
+    """Continues a run from its last save, or from its start where nothing is saved yet; takes what `begin` takes.
 
-    Args:
-        store: The data.
-        run: The run folder.
-        observer: Is told how it goes, and may stop it.
-        team: Processes that train together.
-        start: The network that the run began with, and whose hooks it needs, if it did not begin with its settings'
-            own; weights that are saved replace its weights.
+    `start` is needed where the run began with a network of its own, or under hooks; saved weights replace its weights.
 
     Raises:
         CheckpointError: The folder is no run, its data have changed, or the run is finished and what resuming needs is
@@ -125,13 +118,15 @@ def resume(
             raise CheckpointError(
                 f"{run.folder} is finished and its {run.last.name} is gone: there is nothing to resume"
             )
-        model, momentum = start, saved.momentum if saved else {}
-        if model is None:
-            model = saved.model if saved else make_model(settings, len(store.classes))
-        elif saved:
-            model.load_state_dict(saved.model.state_dict())
-        check_fit(settings, store, model, team)
-        progress = _progress(saved.header, run) if saved else BEGINNING
+        model, momentum, progress = start, {}, BEGINNING
+        if saved:
+            momentum, progress = saved.momentum, _progress(saved.header, run)
+            if model is None:
+                model = saved.model
+            else:
+                model.load_state_dict(saved.model.state_dict())
+        model = model or plan.make_model(settings, len(store.classes))
+        plan.check_fit(settings, store, model, team)
         if is_saved:
             progress = team.tell(progress)
             momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
@@ -140,7 +135,7 @@ def resume(
 
 
 class Training:
-    """A training in progress.
+    """A training in progress; each process of a team has one.
 
     Args:
         settings: The settings.
@@ -151,7 +146,7 @@ class Training:
         momentum: Parameter name -> momentum, as it was saved.
         progress: How far it is.
         observer: Is told how it goes, and may stop it.
-        team: Processes that train together; each has a training like this.
+        team: Processes that train together.
     """
 
     def __init__(
@@ -166,19 +161,18 @@ class Training:
         observer: Observer,
         team: Team,
     ) -> None:
-        self.settings, self.store, self.folder, self.description = settings, store, run, description
-        self.progress, self.team = progress, team
+        self.settings, self.store, self.folder, self.progress, self.team = settings, store, run, progress, team
         self.observer = observer if team.is_first else Observer()
-        self.should_stop = observer.should_stop
-        self.dtype, self.watched = machine.dtype(settings.precision), watched(store)
-        for_pictures = memory.left_for_pictures(model, settings.batch_size // team.images.count, self.dtype)
-        self.model = model.to(machine.device())
-        self.part = Part(self.model, team, settings.reduction)
-        self.step = Step(self.model, settings, self.dtype, self.part)
-        self.step.restore(self.part.mine(momentum), progress.rate)
-        self.feed = Feed(settings, store, model.input_size, self.dtype, machine.device(), for_pictures, team)
+        self.header = Header.of(description, model.design)
+        dtype, device = machine.dtype(settings.precision), machine.device()
+        # The network is whole here, and cut by `Part`.
+        for_pictures = plan.left_for_pictures(model, settings.batch_size // team.images.count, dtype)
+        self.model = model.to(device)
+        self.step = Step(self.model, settings, dtype, Part(self.model, team, settings.reduction))
+        self.step.restore(momentum, progress.rate)
+        self.feed = Feed(settings, store, model.input_size, dtype, device, for_pictures, team)
         count = len(self.feed.split)
-        self.steps_per_epoch, self.total = count / settings.batch_size, total_steps(settings, count)
+        self.steps_per_epoch, self.total = count / settings.batch_size, plan.total_steps(settings, count)
         self.watch = Watch(settings, np.bincount(self.feed.split.labels).tolist())
         self.journal: Journal | None = None
         self.saver: Saver | None = None
@@ -209,7 +203,7 @@ class Training:
                 if is_due:
                     self.evaluate()
                 is_save_due = time.monotonic() - self.saved_at > SAVE_EVERY_S
-                is_stopping, is_save_due = self.team.agree(self.should_stop() or until(), is_save_due)
+                is_stopping, is_save_due = self.team.agree(self.observer.should_stop() or until(), is_save_due)
                 if is_due or is_stopping or is_save_due:
                     self.save()
                 if is_stopping and self.progress.step < self.total:
@@ -221,14 +215,13 @@ class Training:
     def write_down(self, rate: float, loss: float, error: float, images: Tensor) -> None:
         """Takes in one update: progress, metrics, and warnings about it."""
         self.watch.follow(self.progress.step, loss)
-        is_first_of_team = self.progress.step == self._began_at and self.team.everyone.count > 1
         self.progress = structs.replace(self.progress, step=self.progress.step + 1, rate=rate)
-        images_per_s = self.settings.batch_size / self.lap()
-        step = self.progress.step
-        if is_first_of_team:
+        step, images_per_s = self.progress.step, self.settings.batch_size / self.lap()
+        processes = self.team.everyone.count
+        if processes > 1 and len(self.watch.losses) == 1:  # the first update since the team came together
             self.observer.notice(
-                f"{self.team.mode} on {self.team.everyone.count} processes: each holds {self.part.share:.1%} of the "
-                f"weights and sends {self.team.sent / 1e6:,.3g} MB a step"
+                f"{self.team.mode} on {processes} processes: each holds {self.step.part.fraction:.1%} of the weights "
+                f"and sends {self.team.sent / 1e6:,.3g} MB a step"
             )
         self.observer.stepped(step, self.total, loss, images_per_s)
         if self.journal:
@@ -237,7 +230,7 @@ class Training:
                 StepRow(step=step, epoch=epoch, loss=loss, error=error, lr=rate, images_per_s=images_per_s)
             )
         if self.watch.is_dead_at(step):
-            self.observer.notice(self.watch.diagnosis(dead_units(self.model, images, self.dtype)))
+            self.observer.notice(self.watch.diagnosis(dead_units(self.model, images, self.step.dtype)))
 
     def is_evaluation_due(self) -> bool:
         """Returns whether the last step crossed a multiple of `evaluate_every` epochs, or was the last of all."""
@@ -250,9 +243,9 @@ class Training:
         The loss decides, not the error: on a small split the error of one evaluation is mostly luck.
         """
         self.watch.check(self.progress.step, self.model)
-        classifier = Classifier(self.model, self.store.mean_image, self.dtype, self._header())
+        classifier = Classifier(self.model, self.store.mean_image, self.step.dtype, self.header)
         try:
-            measured, _ = evaluate([classifier], self.store, self.watched, team=self.team)
+            measured, _ = evaluate([classifier], self.store, plan.watched(self.store), team=self.team)
         except UsageError as error:  # its probabilities are no numbers, though its weights are
             raise self.watch.diverged(str(error)) from error
         measured = self.team.tell(measured)
@@ -268,18 +261,19 @@ class Training:
             metrics = Metrics(
                 top1_error=top1, top5_error=top5, loss=loss, n=measured.n, views=measured.views, split=measured.split
             )
-            weights = self.part.whole(self.model.state_dict())
+            weights = self.step.part.whole(self.model.state_dict())
             if self.saver:
-                self.saver.save_best(structs.replace(self._header(), metrics=metrics, step=step), weights)
+                self.saver.save(structs.replace(self.header, metrics=metrics, step=step), weights)
         self.progress = structs.replace(self.progress, history=(*self.progress.history, top1))
         self.lap()
 
     def save(self) -> None:
         """Saves what resuming needs, if it is worth resuming."""
         self.watch.check(self.progress.step, self.model)
-        weights, momentum = self.part.whole(self.model.state_dict()), self.part.whole(self.step.momentum())
+        part = self.step.part  # every process sends its part, though only the first writes
+        weights, momentum = part.whole(self.model.state_dict()), part.whole(self.step.momentum())
         if self.saver:
-            self.saver.save_last(structs.replace(self._header(), progress=self.progress), weights, momentum)
+            self.saver.save(structs.replace(self.header, progress=self.progress), weights, momentum)
         self.lap()
         self.saved_at = self.clock
 
@@ -289,13 +283,9 @@ class Training:
         self.progress = structs.replace(self.progress, seconds=self.progress.seconds + self.clock - last)
         return self.clock - last
 
-    def _header(self) -> Header:
-        return Header.of(self.description, self.model.design)
-
     @contextmanager
     def _opened(self) -> Iterator[None]:
-        """Opens the files that a run writes, and closes them and all threads."""
-        self._began_at = self.progress.step
+        """Opens the files that a run writes, and at the end closes them and all threads."""
         with closing(self.feed), ExitStack() as stack:
             if self.team.is_first:
                 self.journal = stack.enter_context(Journal(self.folder, self.progress.step, self.observer))

@@ -1,4 +1,4 @@
-"""How processes share out a network and its batch.
+"""How processes divide a network and its batch.
 
     data     each has the whole network and some pictures of the batch; gradients are added up
     towers   each of two has one tower, half of every layer, and all pictures; they exchange what conv3, fc6, fc7 and
@@ -6,7 +6,7 @@
     hybrid   convolutions as in `data`; fc6, fc7 and fc8 are cut, so that most weights never travel, only what
              they read (Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks")
 
-The network is made whole, then cut and hooked from outside: of `models` only dropout knows that it may have a part.
+The network is made whole, then cut and hooked from outside: of `models` only dropout knows that it may be a part.
 fc6 and fc7 are cut by their outputs; fc8 by its inputs, so that every process adds its part to the scores of all
 classes. Each weight that is cut is trained by its owner alone.
 """
@@ -36,6 +36,10 @@ class Part:
         team: The processes.
         reduction: Numbers in which gradients travel: `float32` or `bf16`.
 
+    Attributes:
+        parameters: Number of weights and biases of the whole network.
+        fraction: What fraction of them this process holds.
+
     Raises:
         UsageError: The network cannot be cut for this team.
     """
@@ -44,8 +48,8 @@ class Part:
         self.team, self.reduction = team, reduction
         self.parameters = sum(p.numel() for p in model.parameters())
         self._layers = [name for name in LAYERS if hasattr(model, name)]
-        self._cuts: dict[str, int] = {}
-        self._arriving: list[Callable[[], None]] = []
+        self._cuts: dict[str, int] = {}  # name of a weight or bias -> dimension that it is cut along
+        self._arriving: list[Callable[[], object]] = []
         if team.everyone.count > 1:
             _check(model, team)
             for name in CUT[team.mode]:
@@ -54,29 +58,26 @@ class Part:
             _place_dropout(model, team)
             self._add_up_gradients(model)
         self._held = {name: p.numel() for name, p in model.named_parameters()}
-        self.share = sum(self._held.values()) / self.parameters
+        self.fraction = sum(self._held.values()) / self.parameters
 
     def mine(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Gives this process's parts of whole tensors, by parameter name."""
+        """Returns this process's parts of whole tensors, by parameter name."""
         return {name: self._part(name, tensor) for name, tensor in tensors.items() if name in self._held}
 
     def whole(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Gives copies on the CPU of what `mine` cut: whole in the first process, and of no use in the others."""
-        whole = {}
-        for name, tensor in tensors.items():
-            if name in self._cuts:
-                tensor = self.team.model.collect(tensor, self._cuts[name])
-            whole[name] = tensor.detach().to("cpu", copy=True)
-        return whole
+        """Returns whole tensors from everyone's parts, copied to the CPU; only those of the first process are whole."""
+        group, cuts = self.team.model, self._cuts
+        whole = {name: group.collect(each, cuts[name]) if name in cuts else each for name, each in tensors.items()}
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in whole.items()}
 
     def wait(self) -> None:
-        """Waits until the gradients that other processes add to have come."""
+        """Waits until the sums of everyone's gradients have arrived."""
         for wait in self._arriving:
             wait()
         self._arriving.clear()
 
     def over_layers(self, sums: Tensor) -> Tensor:
-        """Gives, from sums over what this process holds of each layer (layers, ...), those over whole layers."""
+        """Returns sums over whole layers, (layers, ...), from those over the part of each that this process holds."""
         if self.team.model.count == 1:
             return sums
         whole, is_cut = sums.clone(), [name in CUT[self.team.mode] for name in self._layers]
@@ -90,7 +91,7 @@ class Part:
         return tensor.detach().chunk(group.count, self._cuts[name])[group.index].contiguous().clone()
 
     def _cut(self, name: str, layer: Any) -> None:
-        """Cuts the weights by outputs; those of fc8 by inputs, where one process keeps the biases."""
+        """Cuts a layer by its outputs; fc8 by its inputs, and there one process keeps the biases."""
         is_last = name == "fc8"
         self._cuts[f"{name}.weight"] = int(is_last)
         layer.weight = nn.Parameter(self._part(f"{name}.weight", layer.weight))
@@ -100,7 +101,7 @@ class Part:
         elif self.team.model.index:
             layer.bias = None
         if isinstance(layer, nn.Conv2d):
-            layer.groups = 1
+            layer.groups = 1  # a tower is one of the two groups
 
     def _add_up_gradients(self, model: Network) -> None:
         """Starts each sum as soon as backward has a gradient, while it computes the next ones."""
@@ -130,19 +131,17 @@ def _check(model: Network, team: Team) -> None:
         return
     if model.variant not in VARIANTS:
         raise UsageError(f"{model.variant} is too small to cut: take `parallel=data`")
-    own = VARIANTS[model.variant]
+    own, count = VARIANTS[model.variant], team.model.count
     if team.mode == "towers" and (absent := model.design.without) != "none":
         raise UsageError(f"`parallel=towers` needs every layer, this network is without {absent}: take `parallel=data`")
     if team.mode == "towers" and own.towers != 2:
         raise UsageError(f"{model.variant} has one tower; `parallel=towers` takes two: `variant=alexnet-two-tower`")
-    if team.mode == "hybrid" and own.hidden % team.model.count:
-        raise UsageError(
-            f"`parallel=hybrid` cannot divide {own.hidden} units evenly among {team.model.count} processes"
-        )
+    if team.mode == "hybrid" and own.hidden % count:
+        raise UsageError(f"`parallel=hybrid` cannot divide {own.hidden} units evenly among {count} processes")
 
 
 def _join(model: Network, team: Team) -> None:
-    """Hooks in the exchange wherever a layer reads what other processes have computed."""
+    """Hooks an exchange in wherever a layer reads what other processes have computed."""
     join: Any = _Join.apply
     add_up: Any = _Sum.apply
 
@@ -164,8 +163,8 @@ def _join(model: Network, team: Team) -> None:
 
 
 def _place_dropout(model: Network, team: Team) -> None:
-    """Lets each process draw for the whole batch and layer and take its part; a layer is as cut as the last before."""
-    cut = False
+    """Lets each process draw dropout for the whole batch and layer, of which it takes its part."""
+    cut = False  # units are cut where the last layer with weights was
     for name in model.order:
         if name in LAYERS:
             cut = name in CUT[team.mode]
@@ -176,7 +175,7 @@ def _place_dropout(model: Network, team: Team) -> None:
 
 
 class _Join(torch.autograd.Function):
-    """Everyone's rows (dim 0), or everyone's features (dim -1), side by side; a channels-last picture stays so."""
+    """Everyone's rows (dim 0), or features (dim -1), side by side; channels-last images stay so."""
 
     @staticmethod
     def forward(ctx: Any, mine: Tensor, group: Group, dim: int) -> Tensor:

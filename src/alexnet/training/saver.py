@@ -18,16 +18,10 @@ Tensors = dict[str, Tensor]
 
 
 class Saver:
-    """Writes one file at a time.
-
-    Args:
-        run: The run folder.
-        model: The network; its weights are given anew for each file.
-        mean: (S, S, 3) mean image.
-    """
+    """Writes the weight files of a run, one at a time; `mean` is the (S, S, 3) mean image."""
 
     def __init__(self, run: Run, model: Network, mean: NDArray[np.float32]) -> None:
-        self.run, self.model, self.mean = run, model, mean
+        self._run, self._model, self._mean = run, model, mean
         self._thread = ThreadPoolExecutor(1, "save")
         self._writing: Future[None] | None = None
 
@@ -36,31 +30,23 @@ class Saver:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._thread.shutdown()
-        self.wait()
+        self._wait()
 
-    def save_best(self, header: Header, weights: Tensors) -> None:
-        """Begins to write the best weights so far, and their manifest."""
-        self._begin(is_best=True, header=header, weights=weights, momentum={})
-
-    def save_last(self, header: Header, weights: Tensors, momentum: Tensors) -> None:
-        """Begins to write the newest weights with their momentum."""
-        self._begin(is_best=False, header=header, weights=weights, momentum=momentum)
-
-    def wait(self) -> None:
-        """Waits for the file that is being written.
+    def save(self, header: Header, weights: Tensors, momentum: Tensors | None = None) -> None:
+        """Begins to write the newest weights with their momentum, or without momentum the best and their manifest.
 
         Raises:
-            DataError: The disk is full.
+            DataError: The disk was full when the file before was written.
         """
+        self._wait()
+        self._writing = self._thread.submit(self._write, header, weights, momentum)
+
+    def _wait(self) -> None:
         writing, self._writing = self._writing, None
         if writing:
             writing.result()
 
-    def _begin(self, is_best: bool, header: Header, weights: Tensors, momentum: Tensors) -> None:
-        self.wait()
-        self._writing = self._thread.submit(self._write, is_best, header, weights, momentum)
-
-    def _write(self, is_best: bool, header: Header, weights: Tensors, momentum: Tensors) -> None:
-        path = self.run.best if is_best else self.run.last
-        with manifest.renewed(path) if is_best else nullcontext():
-            checkpoint.save(path, self.model, self.mean, header, momentum, weights)
+    def _write(self, header: Header, weights: Tensors, momentum: Tensors | None) -> None:
+        path = self._run.best if momentum is None else self._run.last
+        with manifest.renewed(path) if momentum is None else nullcontext():
+            checkpoint.save(path, self._model, self._mean, header, momentum or {}, weights)

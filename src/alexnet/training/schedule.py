@@ -1,4 +1,4 @@
-"""The learning rate, as a pure function of the step and of what validation said so far."""
+"""The learning rate, as a pure function of the step and of the validation errors so far."""
 
 import math
 from collections.abc import Sequence
@@ -9,29 +9,26 @@ DROPS = 3
 
 
 def learning_rate(train: Train, step: int, total: int, history: Sequence[float]) -> float:
-    """Gives the learning rate of one step.
-
-    Args:
-        train: `schedule` and what it goes by, `learning_rate`, `rate_batch` and `batch_size`.
-        step: Which update, from 0.
-        total: Updates of the whole run.
-        history: Validation errors so far, oldest first.
+    """Returns the learning rate of update `step`, from 0, of `total`; `history` has the validation errors so far.
 
     Source: paper section 5, "divide by 10 when the validation error rate stopped improving", three times by hand.
     """
-    if train.schedule == "plateau":
-        return highest(train) / 10.0 ** plateaus(history, train.patience)
-    if train.schedule == "one-cycle":
-        return highest(train) * one_cycle((step + 1) / total, train.warm_up)
-    if train.schedule == "polynomial":
-        return highest(train) * polynomial((step + 1) / total, train.warm_up)
-    if train.schedule == "steps":
-        return highest(train) / 10.0 ** drops((step + 0.5) / total, train.drops, train.drop_share)
-    return highest(train)
+    top = highest(train)
+    match train.schedule:
+        case "plateau":
+            return top / 10.0 ** plateaus(history, train.patience)
+        case "steps":
+            return top / 10.0 ** drops((step + 0.5) / total, train.drops, train.drop_share)
+        case "one-cycle":
+            return top * one_cycle((step + 1) / total, train.warm_up)
+        case "polynomial":
+            return top * polynomial((step + 1) / total, train.warm_up)
+        case "constant":
+            return top
 
 
 def highest(train: Train) -> float:
-    """Gives the learning rate at its highest: `learning_rate`, scaled to the batch where that is asked for."""
+    """Returns the learning rate at its highest: `learning_rate`, scaled to the batch where `rate_batch` is set."""
     return train.learning_rate * (train.batch_size / (train.rate_batch or train.batch_size))
 
 
@@ -52,13 +49,13 @@ def polynomial(done: float, warm_up: float) -> float:
     return ((1 - done) / (1 - warm_up)) ** 2 if warm_up < 1 else 1.0
 
 
-def drops(done: float, count: int, share: float) -> int:
-    """Counts the drops so far of `count`, after each of which the rate stays for `share` of the run, the last to 1."""
-    return sum(done > 1 - share * left for left in range(1, count + 1))
+def drops(done: float, count: int, spacing: float) -> int:
+    """Counts the drops so far; the `count` drops divide the end of the run into stretches of length `spacing`."""
+    return sum(done > 1 - spacing * left for left in range(1, count + 1))
 
 
 def plateaus(history: Sequence[float], patience: int) -> int:
-    """Counts how often the error failed to improve for `patience` evaluations in a row, 3 at most."""
+    """Counts how often the error failed to improve for `patience` evaluations in a row, `DROPS` at most."""
     best, waited, drops = math.inf, 0, 0
     for error in history:
         waited = 0 if error < best else waited + 1

@@ -21,15 +21,14 @@ class Step:
     A training loop shows the three parts of an update; calling the step makes it in one.
 
     Args:
-        model: The network; put into training mode and channels-last layout, in place.
+        model: The network, which is put into training mode and channels-last layout in place.
         train: The settings.
-        dtype: Of activations and products; weights, gradients and momentum are float32.
-        part: What this process has of the network, where several share it.
+        dtype: Type of activations and products; weights, gradients and momentum are float32.
+        part: What this process has of the network, where several hold it together.
 
     Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
     keeps the old rate for a while after a change (as in Caffe).
-    Differs: under a schedule that changes the rate at every step, and ends at 0, the rate is outside v, as PyTorch has
-    it.
+    Differs: a schedule that changes the rate at every step, and ends at 0, has it outside v, as PyTorch does.
     """
 
     def __init__(self, model: Network, train: Train, dtype: torch.dtype, part: Part | None = None) -> None:
@@ -46,20 +45,19 @@ class Step:
         self._measured = torch.zeros(2)
 
     def __call__(self, images: Tensor, labels: Tensor, number: int, rate: float) -> tuple[float, float]:
-        """Makes one update, given what `loss` and `update` take; returns what `update` does."""
+        """Makes one update: takes what `loss` and `update` take, and returns what `update` returns."""
         self.loss(images, labels, number).backward()  # type: ignore[no-untyped-call]
         return self.update(rate)
 
     def loss(self, images: Tensor, labels: Tensor, number: int) -> Tensor:
-        """Computes the loss of a batch and forgets the gradients of the one before.
+        """Returns the mean loss of a batch in nats, to call `backward` on; gradients of the last batch are dropped.
+
+        Of a team, the mean over the processes that have other pictures.
 
         Args:
             images: (N, 3, S, S), preprocessed; of a team, those that this process feeds.
             labels: (N,) int64; of a team, those of the scores that this process computes.
             number: Which update, from 0; dropout is drawn for it.
-
-        Returns:
-            The mean loss in nats, over the processes that have other pictures: a scalar to call `backward` on.
         """
         for index, layer in enumerate(self.model.dropouts()):
             layer.seed = fold(self.train.seed, "dropout", number, index)
@@ -71,10 +69,7 @@ class Step:
         return loss / self.part.team.data.count
 
     def update(self, rate: float) -> tuple[float, float]:
-        """Updates the weights by the gradients.
-
-        Args:
-            rate: Learning rate.
+        """Updates the weights by the gradients, at a learning rate.
 
         Returns:
             The mean loss of the whole batch before the update, in nats, and the fraction of it that was named wrongly.
@@ -92,14 +87,14 @@ class Step:
         return {name: state[p]["momentum_buffer"] for name, p in self.parameters.items() if p in state}
 
     def restore(self, momentum: dict[str, Tensor], rate: float) -> None:
-        """Takes up where `momentum` and the rate of the last update were saved."""
+        """Takes up the momentum, of whole layers, and the rate that were saved after the last update."""
         self._set_rate(rate)
-        for name, value in momentum.items():
+        for name, value in self.part.mine(momentum).items():
             parameter = self.parameters[name]
             self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(value)
 
-    def _groups(self) -> list[dict[str, Any]]:  # as torch.optim takes them
-        """Returns pairs of groups, weights and biases of the same layers, a pair for each strength of decay."""
+    def _groups(self) -> list[dict[str, Any]]:  # what torch.optim takes
+        """Returns pairs of groups, weights and biases of the same layers: a pair for each factor of weight decay."""
         factors = {name: self.model.decays.get(name.partition(".")[0], 1.0) for name in self.parameters}
         return [
             {
@@ -111,23 +106,20 @@ class Step:
         ]
 
     def _set_rate(self, rate: float) -> None:
-        """Sets the rate of weights and biases.
-
-        PyTorch's SGD keeps the rate outside the momentum, the paper inside: where the rate drops, the momentum is
-        scaled so that what is inside stays as it was.
-        """
+        """Sets the rate of weights and biases, and keeps the paper's momentum as it was."""
         train = self.train
         bias_rate = train.bias_rate * (rate if train.bias_follows else highest(train))
         keeps = train.optimiser == "sgd" and train.schedule in ("plateau", "steps")
         for group, new in zip(self.optimiser.param_groups, cycle((rate, bias_rate)), strict=False):
             buffers = [self.optimiser.state[p]["momentum_buffer"] for p in group["params"] if p in self.optimiser.state]
             if keeps and buffers and new != group["lr"]:
+                # PyTorch's SGD has the rate outside the momentum, the paper inside: a drop must not shrink the past.
                 torch._foreach_mul_(buffers, group["lr"] / new)
             group["lr"] = new
 
 
 def dead_units(model: Network, images: Tensor, dtype: torch.dtype) -> dict[str, float]:
-    """Returns, for each ReLU layer, the fraction of channels or units that are zero on the whole batch."""
+    """Returns for each ReLU layer the fraction of its channels or units that are zero on the whole batch."""
     names = [name for name in model.order if name.startswith("relu")]
     with torch.no_grad(), torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         outputs = model.activations(images, *names)

@@ -1,4 +1,4 @@
-"""Notices a run that will not come to anything, early, and names the likely cause."""
+"""Notices early that a run will not come to anything, and names the likely cause."""
 
 import math
 from collections import deque
@@ -14,18 +14,18 @@ WINDOW = 50
 
 
 class Watch:
-    """Follows the loss.
+    """Follows the loss of a run.
 
     Args:
         train: The settings, for the remedies.
-        counts: Training pictures of each class: the loss of a network that looks at no picture is the entropy of their
-            (smoothed) shares, ln C for equal classes.
+        counts: Training pictures of each class. The loss of a network that looks at no picture is the entropy of their
+            (smoothed) frequencies, ln C for equal classes.
     """
 
     def __init__(self, train: Train, counts: Sequence[int]) -> None:
         even = train.label_smoothing / len(counts)
-        shares = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts if count]
-        self.train, self.chance = train, -sum(share * math.log(share) for share in shares)
+        targets = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts if count]
+        self.train, self.chance = train, -sum(target * math.log(target) for target in targets)
         self.losses: deque[float] = deque(maxlen=WINDOW)
 
     def follow(self, step: int, loss: float) -> None:
@@ -39,7 +39,7 @@ class Watch:
         self.losses.append(loss)
 
     def check(self, step: int, model: nn.Module) -> None:
-        """Looks at the weights, which a last finite loss may have spoiled.
+        """Looks at the weights, which an update after a finite loss may have spoiled.
 
         Raises:
             TrainingError: A weight is NaN or infinite.
@@ -49,7 +49,7 @@ class Watch:
                 raise self.diverged(f"{name} is not finite any more after step {step}")
 
     def diverged(self, what: str) -> TrainingError:
-        """Gives the error of a run whose numbers grew beyond all bounds, with the remedy."""
+        """Returns the error of a run whose numbers grew beyond all bounds, with the remedy."""
         rate = self.train.learning_rate
         return TrainingError(
             f"{what}: the learning rate {rate:g} is too high for this start; "
@@ -57,22 +57,20 @@ class Watch:
         )
 
     def is_dead_at(self, step: int) -> bool:
-        """Says whether, `PATIENCE` steps after the start, the loss is still that of guessing."""
-        return step == PATIENCE and sum(self.losses) / len(self.losses) > 0.99 * self.chance
+        """Returns whether the loss is still that of guessing, at the one step `PATIENCE` after the start."""
+        return step == PATIENCE and self._mean() > 0.99 * self.chance
 
-    def diagnosis(self, dead_units: dict[str, float]) -> str:
-        """Names the likely cause of a dead start.
-
-        Args:
-            dead_units: ReLU layer -> share of its units that are zero on a whole batch.
-        """
-        mean = sum(self.losses) / len(self.losses)
-        stuck = f"after {PATIENCE} steps the loss is {mean:.3f}, still that of guessing ({self.chance:.3f}): "
-        layer, share = max(dead_units.items(), key=lambda item: item[1], default=("", 0.0))
+    def diagnosis(self, dead: dict[str, float]) -> str:
+        """Returns the likely cause of a dead start; `dead` has each ReLU layer's fraction of units that stay zero."""
+        start = f"after {PATIENCE} steps the loss is {self._mean():.3f}, still that of guessing ({self.chance:.3f}): "
+        layer, fraction = max(dead.items(), key=lambda item: item[1], default=("", 0.0))
         is_he = self.train.initialisation == "he"
-        if share > 0.5:
+        if fraction > 0.5:
             remedy = "lower the learning rate" + " or take initialisation=he" * (not is_he)
-            return stuck + f"{share:.0%} of {layer} is dead; {remedy}"
+            return start + f"{fraction:.0%} of {layer} is dead; {remedy}"
         if not is_he:
-            return stuck + "small Gaussian weights start slowly; wait, or take initialisation=he (recipe `modern`)"
-        return stuck + "check that the labels belong to the pictures, or raise the learning rate"
+            return start + "small Gaussian weights start slowly; wait, or take initialisation=he (recipe `modern`)"
+        return start + "check that the labels belong to the pictures, or raise the learning rate"
+
+    def _mean(self) -> float:
+        return sum(self.losses) / len(self.losses)
