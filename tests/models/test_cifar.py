@@ -5,9 +5,8 @@ import torch
 
 import alexnet
 from alexnet.errors import UsageError
-from alexnet.models.cifar import CifarNet
+from alexnet.models.cifar import CifarNet, LocallyConnected
 from alexnet.models.create import create
-from alexnet.models.local import LocallyConnected
 from alexnet.models.summary import summarise
 from alexnet.models.variants import CIFAR, stored_size
 

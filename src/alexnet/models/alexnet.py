@@ -45,7 +45,7 @@ class AlexNet(Network):
     Args:
         design: What it consists of.
         classes: Outputs of fc8, 1 or more.
-        initialisation: A key of `SCHEMES`; the variant's own by default.
+        initialisation: A key of `SCHEMES`; None takes the variant's own.
         seed: Seed of the weights.
 
     Raises:
@@ -70,46 +70,42 @@ class AlexNet(Network):
         initialise(self, initialisation or row.initialisation, self.order, seed)
 
     def _build_convolutions(self, row: Variant) -> None:
-        design = self.design
-        plain = design.pooling == "2x2"
+        design, plain = self.design, self.design.pooling == "2x2"
         c1, c2, c3, c4, c5 = row.channels
         c3, c4 = c2 if design.without == "conv3" else c3, c3 if design.without == "conv4" else c4
-        convolutions = {
-            "1": nn.Conv2d(3, c1, 11, 4, 2 if row.conv1_padding == "both" else 0),
-            "2": nn.Conv2d(c1, c2, 5, padding=1 if plain else 2, groups=row.groups),
-            "3": nn.Conv2d(c2, c3, 3, padding=1),
-            "4": nn.Conv2d(c3, c4, 3, padding=1, groups=row.groups),
-            "5": nn.Conv2d(c4, c5, 3, padding=0 if plain else 1, groups=row.groups),
-        }
         make: dict[str, Callable[[], nn.Module]] = {
+            "conv1": lambda: nn.Conv2d(3, c1, 11, 4, 2 if row.conv1_padding == "both" else 0),
+            "conv2": lambda: nn.Conv2d(c1, c2, 5, padding=1 if plain else 2, groups=row.groups),
+            "conv3": lambda: nn.Conv2d(c2, c3, 3, padding=1),
+            "conv4": lambda: nn.Conv2d(c3, c4, 3, padding=1, groups=row.groups),
+            "conv5": lambda: nn.Conv2d(c4, c5, 3, padding=0 if plain else 1, groups=row.groups),
             "relu": ACTIVATIONS[design.activation],
             "norm": lambda: LocalResponseNorm(row.size, row.alpha, row.beta, row.k, row.towers),
             "same": SameMapNorm,
             "pool": lambda: nn.MaxPool2d(2, 2, ceil_mode=True) if plain else nn.MaxPool2d(3, 2),
         }
-        blocks = {"1": row.block1, "2": row.block2, "3": "conv relu", "4": "conv relu", "5": row.block5}
         if row.conv1_padding == "end":
             self._add("pad1", PadEnd(11, 4))
-        blocks.pop(design.without.removeprefix("conv"), None)
-        for number, block in blocks.items():
+        for number, block in enumerate((row.block1, row.block2, "conv relu", "conv relu", row.block5), 1):
+            if design.without == f"conv{number}":
+                continue
             for kind in block.split():
-                if kind == "conv":
-                    self._add("conv" + number, convolutions[number])
-                elif design.lrn or kind not in ("norm", "same"):
-                    self._add(kind + number, make[kind]())
+                if design.lrn or kind not in ("norm", "same"):
+                    self._add(f"{kind}{number}", make[f"conv{number}" if kind == "conv" else kind]())
 
     def _build_head(self, row: Variant, inputs: int) -> None:
-        for number in "67":
+        for number, width in ((6, inputs), (7, row.hidden)):
             for kind in row.head.split():
                 if kind == "fc":
-                    self._add("fc" + number, nn.Linear(inputs if number == "6" else row.hidden, row.hidden))
+                    self._add(f"fc{number}", nn.Linear(width, row.hidden))
                 elif kind == "relu":
-                    self._add("relu" + number, ACTIVATIONS[self.design.activation]())
+                    self._add(f"relu{number}", ACTIVATIONS[self.design.activation]())
                 elif self.design.dropout:
-                    self._add("drop" + number, Dropout(self.design.dropout, row.rescale_dropout))
+                    self._add(f"drop{number}", Dropout(self.design.dropout, row.rescale_dropout))
         self._add("fc8", nn.Linear(row.hidden, self.classes))
 
     def _side_of_pool5(self, side: int) -> int:
+        """Returns the side of pool5's maps for an input, or 0 where the input is too small."""
         for name in self.order:
             layer = getattr(self, name)
             if isinstance(layer, PadEnd):

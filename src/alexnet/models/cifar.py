@@ -7,15 +7,16 @@ Layers are numbered like AlexNet's: the source's `fc64` is fc4 here, its `fc10` 
 
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from alexnet.config import Design
 from alexnet.errors import UsageError
 from alexnet.models.initialise import initialise
-from alexnet.models.local import LocallyConnected
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import ACTIVATIONS, Network
-from alexnet.models.variants import CIFAR
+from alexnet.models.variants import CIFAR, look_up
 
 SMALLEST = 8
 """Side of the smallest input, pixels."""
@@ -24,14 +25,38 @@ WITH_WEIGHTS = ("conv", "local", "fc")
 POOLS = ("max", "avg")
 
 
-class CifarNet(Network):
-    """One of cuda-convnet's networks.
+class LocallyConnected(nn.Module):
+    """Windows of 3 x 3 at every place, zeros around the picture, each place with filters of its own: a convolution
+    whose filters are not shared among places.
 
-    Args:
-        design: What it consists of. These networks have no layer to leave out and no dropout.
-        classes: Outputs of the last layer, 1 or more.
-        initialisation: A key of `SCHEMES`; the variant's own by default.
-        seed: Seed of the weights.
+    `weight` has a row for each unit, as in a fully connected layer: (side * side * outputs, 9 * inputs), units in the
+    order (y, x, output), what they read in the order (y, x, input). `bias` has a number for each unit.
+
+    Source: cuda-convnet's `local` layers, of filterSize 3, stride 1, padding 1.
+    """
+
+    def __init__(self, inputs: int, outputs: int, side: int) -> None:
+        super().__init__()
+        self.inputs, self.outputs, self.side = inputs, outputs, side
+        self.weight = nn.Parameter(torch.empty(side * side * outputs, 9 * inputs))
+        self.bias = nn.Parameter(torch.empty(side * side * outputs))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns (N, outputs, side, side) from (N, inputs, side, side): one matrix product for each place."""
+        side, places = self.side, self.side**2
+        padded = F.pad(images, (1, 1, 1, 1)).permute(2, 3, 0, 1)
+        windows = torch.cat([padded[y : y + side, x : x + side] for y in range(3) for x in range(3)], -1)
+        weight = self.weight.view(places, self.outputs, -1).transpose(1, 2)
+        units = torch.baddbmm(self.bias.view(places, 1, -1), windows.flatten(0, 1), weight)
+        return torch.unflatten(units, 0, (side, side)).permute(2, 3, 0, 1)
+
+    def extra_repr(self) -> str:
+        """Shows the sizes in the network's printout."""
+        return f"{self.inputs}, {self.outputs}, side={self.side}"
+
+
+class CifarNet(Network):
+    """One of cuda-convnet's networks; the arguments are those of `AlexNet`.
 
     Raises:
         UsageError: There is no such variant, or it cannot have one of the settings.
@@ -42,9 +67,7 @@ class CifarNet(Network):
 
     def __init__(self, design: Design, *, classes: int = 10, initialisation: str | None = None, seed: int = 0) -> None:
         name = design.variant
-        if name not in CIFAR:
-            raise UsageError(f"no variant {name!r}; there are {', '.join(CIFAR)}")
-        row = CIFAR[name]
+        row = look_up(name, CIFAR)
         super().__init__(design, classes, row.input_size)
         if design.without != "none":
             raise UsageError(f"{name} has no layer to spare, got without={design.without}")

@@ -19,7 +19,7 @@ def create(
     seed: int = 0,
     **settings: Value,
 ) -> Network:
-    """Makes a network by the name of its variant.
+    """Returns a network by the name of its variant.
 
     Args:
         name: A key of `VARIANTS` or of `CIFAR`.
@@ -32,11 +32,11 @@ def create(
     Raises:
         UsageError: There is no such variant or setting, or the network cannot have a value.
     """
-    known = ["classes", *(field.name for field in dataclasses.fields(Design)), "initialisation", "seed"]
+    names = ["classes", *(field.name for field in dataclasses.fields(Design)), "initialisation", "seed"]
     for setting in settings:
-        if setting not in known:
-            close = get_close_matches(setting, known, 1)
-            hint = f"perhaps {close[0]!r}" if close else f"there are {', '.join(known)}"
+        if setting not in names:
+            close = get_close_matches(setting, names, 1)
+            hint = f"perhaps {close[0]!r}" if close else f"there are {', '.join(names)}"
             raise UsageError(f"no setting {setting!r}; {hint}")
     own = row(name)
     design = Design(variant=name, **{"dropout": own.dropout, **settings})  # type: ignore[arg-type]  # checked inside
@@ -44,13 +44,7 @@ def create(
 
 
 def build(design: Design, classes: int, initialisation: str | None = None, seed: int = 0) -> Network:
-    """Makes the network of a design.
-
-    Args:
-        design: What it consists of.
-        classes: Outputs of the last layer.
-        initialisation: A key of `models.initialise.SCHEMES`; None takes the variant's own.
-        seed: Seed of the weights.
+    """Returns the network of a design; the other arguments are those of `create`.
 
     Raises:
         UsageError: There is no such variant, or it cannot have one of the settings.

@@ -57,23 +57,23 @@ def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -
         return
     gains = _gains(model, order)
     numbers = {name: int(name[-1]) for name in gains}
-    if isinstance(rule, Gaussian) and len(rule.std) != max(numbers.values()):
-        count = max(numbers.values())
+    count = max(numbers.values())
+    if isinstance(rule, Gaussian) and len(rule.std) != count:
         raise UsageError(f"initialisation {scheme} is for {len(rule.std)} layers with weights, this has {count}")
     for name, number in numbers.items():
         layer, index = getattr(model, name), number - 1  # by its number: a layer left out changes no other
         generator = torch.Generator().manual_seed(fold(seed, "weights", index))
-        fan_in = layer.weight[0].numel()
+        weight, bias, fan_in = layer.weight, layer.bias, layer.weight[0].numel()
         with torch.no_grad():
             if isinstance(rule, Gaussian):
-                layer.weight.normal_(0, rule.std[index], generator=generator)
-                layer.bias.fill_(rule.bias[index])
+                weight.normal_(0, rule.std[index], generator=generator)
+                bias.fill_(rule.bias[index])
             elif rule == "he":
-                layer.weight.normal_(0, gains[name] * (2 / fan_in) ** 0.5, generator=generator)
-                layer.bias.zero_()
+                weight.normal_(0, gains[name] * (2 / fan_in) ** 0.5, generator=generator)
+                bias.zero_()
             else:
-                layer.weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
-                layer.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+                for tensor in (weight, bias):
+                    tensor.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
 
 
 def _gains(model: nn.Module, order: list[str]) -> dict[str, float]:

@@ -21,18 +21,7 @@ from alexnet.errors import UsageError
 
 
 def reference(images: Tensor, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Tensor:
-    """The equation, as plain loops over channels.
-
-    Args:
-        images: (N, C, H, W), any floating type.
-        size: Channels in the window; odd.
-        alpha: Factor of the sum of squares.
-        beta: Exponent.
-        k: Constant added to the sum.
-
-    Returns:
-        (N, C, H, W), same type.
-    """
+    """Returns what `local_response_norm` does, by the equation in plain loops over channels."""
     channels = images.shape[1]
     normalised = torch.empty_like(images)
     for i in range(channels):
@@ -44,9 +33,8 @@ def reference(images: Tensor, size: int = 5, alpha: float = 1e-4, beta: float = 
 
 
 def decomposed(images: Tensor, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Tensor:
-    """The same in tensor operations, in float32 at least; differentiable any number of times."""
-    wide = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
-    half, channels = size // 2, images.shape[1]
+    """Returns the same by tensor operations, in float32 at least; differentiable any number of times."""
+    wide, half, channels = _wide(images), size // 2, images.shape[1]
     squares = F.pad(wide * wide, (0, 0, 0, 0, half, half))
     total = squares[:, :channels]
     for shift in range(1, size):
@@ -78,7 +66,7 @@ def local_response_norm(
         (N, C, H, W), same type. Computed in float32 inside (float64 for float64).
 
     Raises:
-        UsageError: `size` is even, or the towers cannot share the channels evenly.
+        UsageError: `size` is even, or the channels cannot be divided evenly among the towers.
 
     Source: paper section 3.3; seams between towers: facts of the 2012 source, one `cmrnorm` a tower.
     """
@@ -89,10 +77,13 @@ def local_response_norm(
     return _plain(images, size, alpha, beta, k, towers, rectify)
 
 
+def _wide(images: Tensor) -> Tensor:
+    return images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
+
+
 def _plain(images: Tensor, size: int, alpha: float, beta: float, k: float, towers: int, rectify: bool) -> Tensor:
     images = F.relu(images) if rectify else images
-    parts = images.chunk(towers, 1)
-    normalised = [decomposed(part, size, alpha, beta, k) for part in parts]
+    normalised = [decomposed(part, size, alpha, beta, k) for part in images.chunk(towers, 1)]
     return normalised[0] if towers == 1 else torch.cat(normalised, 1)
 
 
@@ -127,14 +118,7 @@ class _Native(torch.autograd.Function):
 
 
 class LocalResponseNorm(nn.Module):
-    """`local_response_norm` as a layer.
-
-    Args:
-        size: Channels in the window; odd.
-        alpha: Factor of the sum of squares (the paper's convention; torch's alpha is `size` times this).
-        beta: Exponent.
-        k: Constant added to the sum.
-        towers: Separate channel ranges.
+    """`local_response_norm` as a layer, with the same settings.
 
     Raises:
         UsageError: `size` is even; frameworks disagree on which side such a window leans to.
@@ -168,7 +152,7 @@ class SameMapNorm(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns the normalised images; same shape."""
-        wide = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
+        wide = _wide(images)
         mean = F.avg_pool2d(wide * wide, self.size, 1, self.size // 2)
         scale = (self.k + self.alpha * self.size**2 * mean) ** -self.beta
         return (wide * scale).to(images.dtype)

@@ -19,16 +19,15 @@ MAX_CLASSES = 1_000_000
 class Network(nn.Module):
     """A network without its layers; `AlexNet` and `CifarNet` add them.
 
-    Attributes:
-        design: What it consists of; its `input_size` is never None.
-        classes: Outputs of the last layer.
-        order: Names of the layers, in the order they are called.
-        decays: Layer -> factor of its weight decay, where that is not 1.
-
     Args:
         design: What it consists of.
         classes: Outputs of the last layer.
         input_size: Side of the square input where the design gives none, pixels.
+
+    Attributes:
+        design: The design with its `input_size`, which is never None here.
+        order: Names of the layers, in the order they are called.
+        decays: Layer -> factor of its weight decay, where that is not 1.
 
     Raises:
         UsageError: There is no class, or there are more than a network can have.
@@ -51,24 +50,11 @@ class Network(nn.Module):
         return self.design.variant
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns the logits.
-
-        Args:
-            images: (N, 3, S, S) with S = `input_size`, preprocessed.
-
-        Returns:
-            (N, classes).
-        """
+        """Returns the logits (N, classes) of preprocessed images (N, 3, S, S) with S = `input_size`."""
         return self._run(images, self.order)
 
     def features(self, images: Tensor) -> Tensor:
-        """Returns the features a picture is known by, which the last layer reads: AlexNet's 4096 of fc7 after its ReLU.
-
-        Args:
-            images: (N, 3, S, S), preprocessed.
-
-        Returns:
-            (N, units); no dropout stands in between.
+        """Returns the features (N, units) that the last layer reads: AlexNet's 4096 of fc7 after its ReLU, no dropout.
 
         Source: paper section 6.1, which compares pictures by them.
         """
@@ -89,15 +75,15 @@ class Network(nn.Module):
             UsageError: There is no such layer, or the images have another shape.
         """
         self._check_side(images)
-        unknown = [name for name in names if name not in self.order]
-        if unknown:
-            raise UsageError(f"no layer {unknown[0]!r}; there are {', '.join(self.order)}")
-        taken = {}
-        for name in self.order[: 1 + max((self.order.index(name) for name in names), default=-1)]:
+        for name in names:
+            if name not in self.order:
+                raise UsageError(f"no layer {name!r}; there are {', '.join(self.order)}")
+        outputs = {}
+        for name in self.order[: 1 + max(map(self.order.index, names), default=-1)]:
             images = self._call_layer(name, images)
             if name in names:
-                taken[name] = images
-        return taken
+                outputs[name] = images
+        return outputs
 
     def dropouts(self) -> Iterator[Dropout]:
         """Returns the dropout layers, in order."""
@@ -106,13 +92,14 @@ class Network(nn.Module):
     def _run(self, images: Tensor, order: list[str]) -> Tensor:
         """Calls the layers, a ReLU together with the normalisation that follows it."""
         self._check_side(images)
-        skip = False
-        for name, following in zip(order, [*order[1:], ""], strict=True):
-            if skip:
-                skip = False
-                continue
-            skip = name.startswith("relu") and following.startswith("norm") and self.design.activation == "relu"
-            images = getattr(self, following)(images, rectify=True) if skip else self._call_layer(name, images)
+        fuses = self.design.activation == "relu"
+        names = zip(order, [*order[1:], ""], strict=True)
+        for name, following in names:
+            if fuses and name.startswith("relu") and following.startswith("norm"):
+                images = getattr(self, following)(images, rectify=True)
+                next(names)  # the normalisation is done
+            else:
+                images = self._call_layer(name, images)
         return images
 
     def _call_layer(self, name: str, images: Tensor) -> Tensor:

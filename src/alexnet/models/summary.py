@@ -14,9 +14,8 @@ class Row:
     """One layer, for one image.
 
     Attributes:
-        name: The layer's.
         output_shape: (C, H, W), or (units,).
-        parameters: Weights and biases.
+        parameters: Number of weights and biases.
         macs: Multiply-adds of the convolution or matrix product; biases and other layers count as none.
     """
 
@@ -53,22 +52,16 @@ def summarise(model: Network) -> list[Row]:
 
     Source: facts of the paper's figure 2; 62,378,344 parameters and 1,135,256,096 multiply-adds for `alexnet`.
     """
-    shapes = _shapes(model)
-    return [_row(name, getattr(model, name), shapes[name]) for name in model.order]
-
-
-def _shapes(model: Network) -> dict[str, tuple[int, ...]]:
     image = torch.zeros(1, 3, model.input_size, model.input_size, device=next(model.parameters()).device)
     was_training = model.training
-    model.eval()
     with torch.inference_mode():
-        outputs = model.activations(image, *model.order)
+        outputs = model.eval().activations(image, *model.order)
     model.train(was_training)
-    return {name: tuple(output.shape[1:]) for name, output in outputs.items()}
+    return [_row(name, getattr(model, name), tuple(output.shape[1:])) for name, output in outputs.items()]
 
 
 def _row(name: str, layer: nn.Module, shape: tuple[int, ...]) -> Row:
     weight = getattr(layer, "weight", None)
-    positions = shape[1] * shape[2] if isinstance(layer, nn.Conv2d) else 1  # that share a weight
+    positions = shape[1] * shape[2] if isinstance(layer, nn.Conv2d) else 1  # each weight is used at all of them
     macs = weight.numel() * positions if isinstance(weight, Tensor) else 0
     return Row(name, shape, sum(p.numel() for p in layer.parameters()), macs)

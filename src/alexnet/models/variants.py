@@ -1,8 +1,12 @@
 """The published networks: AlexNets, each a row of differences from the lecture's, and cuda-convnet's for CIFAR-10."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from alexnet.errors import UsageError
+
+Row = TypeVar("Row")
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 """The layers that learn, from input to output."""
@@ -27,8 +31,7 @@ class Variant:
             `both`, two zeros on every side (torchvision).
         block1, block2, block5: Layer orders around conv1, conv2 and conv5.
         head: Layer order of fc6 and fc7 each, with dropout after the ReLU or before the layer.
-        k, alpha, beta, size: Of local response normalisation, in the paper's convention: alpha multiplies the
-            plain *sum* of squares, not their mean.
+        k, alpha, beta, size: Constants of local response normalisation; alpha multiplies the plain *sum* of squares.
         rescale_dropout: Divide by the keep probability in training, instead of multiplying by it at test time.
         initialisation: Row of `models.initialise.SCHEMES` that the authors used.
         dropout: Rate of dropout in fc6 and fc7.
@@ -112,20 +115,14 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Cifar:
-    """One of cuda-convnet's networks for CIFAR-10, which came before AlexNet.
+    """One of cuda-convnet's networks for CIFAR-10; fields of the same name mean what they do in `Variant`.
 
     Attributes:
-        about: One line on it.
         layers: The layers in the order they are called, a block for each layer with weights: `conv` is 5 x 5, `local`
             3 x 3 with filters of its own at every place, `fc` fully connected, each with the number of its outputs (the
             last has the classes); `max` and `avg` pool windows of 3 at stride 2; `norm` normalises across 9 channels,
             `same` over 3 x 3 places of one channel.
         decays: Factor of the weight decay of each layer with weights.
-        initialisation: Row of `models.initialise.SCHEMES`.
-        input_size: Side of the square input, pixels.
-        stored_size: Side of the pictures that crops are taken from, pixels.
-        dropout: These networks have none.
-        classes: Outputs of the last layer.
     """
 
     about: str
@@ -178,26 +175,22 @@ CIFAR = {
 
 
 def variant(name: str) -> Variant:
-    """Looks an AlexNet up by the name of its variant.
+    """Returns the AlexNet of that name.
 
     Raises:
         UsageError: There is no such AlexNet.
     """
-    if name not in VARIANTS:
-        raise UsageError(f"no variant {name!r}; there are {', '.join(VARIANTS)}")
-    return VARIANTS[name]
+    return look_up(name, VARIANTS)
 
 
 def row(name: str) -> Variant | Cifar:
-    """Looks a variant up by name.
+    """Returns the AlexNet or the network for CIFAR-10 of that name.
 
     Raises:
         UsageError: There is no such variant.
     """
     rows: dict[str, Variant | Cifar] = {**VARIANTS, **CIFAR}
-    if name not in rows:
-        raise UsageError(f"no variant {name!r}; there are {', '.join(rows)}")
-    return rows[name]
+    return look_up(name, rows)
 
 
 def stored_size(name: str, input_size: int | None) -> int:
@@ -210,3 +203,14 @@ def stored_size(name: str, input_size: int | None) -> int:
     """
     own = row(name)
     return own.stored_size if input_size is None else round(own.stored_size * input_size / own.input_size)
+
+
+def look_up(name: str, rows: Mapping[str, Row]) -> Row:
+    """Returns a row of a table of variants.
+
+    Raises:
+        UsageError: There is no such row.
+    """
+    if name not in rows:
+        raise UsageError(f"no variant {name!r}; there are {', '.join(rows)}")
+    return rows[name]
