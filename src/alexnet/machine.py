@@ -36,7 +36,7 @@ class Facts:
 def facts() -> Facts:
     """Returns the facts of this machine."""
     return Facts(
-        cpu=_processor(),
+        cpu=_entry("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
         cores=cores(),
         threads=torch.get_num_threads(),
         bf16=has_bf16(),
@@ -50,41 +50,29 @@ def facts() -> Facts:
 
 
 def device() -> torch.device:
-    """Returns the GPU of this process, or the CPU where there is no GPU.
-
-    The GPU carries its number, because another thread may have a different current device.
-    """
+    """Returns the GPU of this process, or the CPU where there is no GPU."""
+    # The GPU carries its number, because another thread may have a different current device.
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def dtype(precision: str) -> torch.dtype:
-    """Returns the type of activations and products for a `precision` setting.
-
-    Args:
-        precision: `auto`, `bf16` or `float32`.
+    """Returns the type of activations and products for a `precision` setting: `auto`, `bf16` or `float32`.
 
     Raises:
         UsageError: The setting is bf16 and the processor would only emulate it.
     """
-    if precision == "float32":
-        return torch.float32
-    if has_bf16():
-        return torch.bfloat16
-    if precision == "bf16":
+    if precision == "bf16" and not has_bf16():
         raise UsageError("this processor has no bf16 instructions; take precision=float32 (or auto, which does)")
-    return torch.float32
+    return torch.bfloat16 if precision != "float32" and has_bf16() else torch.float32
 
 
 def has_bf16() -> bool:
-    """Returns whether the processor or GPU has bf16 instructions.
-
-    The question is put to the processor itself: oneDNN answers yes for AVX-512 alone, and then emulates bf16 slowly.
-    """
+    """Returns whether the processor or GPU has bf16 instructions."""
     if device().type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    if platform.machine().lower() in ("x86_64", "amd64"):
+    if platform.machine().lower() in ("x86_64", "amd64"):  # oneDNN says yes for AVX-512 alone, and emulates it slowly
         return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
@@ -99,10 +87,7 @@ def cores() -> int:
 
 
 def free_memory() -> int | None:
-    """Returns the bytes still free where the arithmetic runs, on this process's GPU or in main memory.
-
-    Returns None where the system does not report it.
-    """
+    """Returns the bytes still free on this process's GPU or else in main memory; None where they are not reported."""
     return torch.cuda.mem_get_info()[0] if device().type == "cuda" else free_host_memory()
 
 
@@ -157,13 +142,12 @@ def _control(name: str) -> str:
 
 def _main_memory(entry: str) -> int | None:
     """Returns the bytes of an entry of /proc/meminfo, such as `MemTotal`; None on other systems than Linux."""
-    account = Path("/proc/meminfo")
-    lines = (line.split() for line in account.read_text().splitlines()) if account.exists() else ()
-    return next((1024 * int(line[1]) for line in lines if line[0] == f"{entry}:"), None)
+    kilobytes = _entry("/proc/meminfo", entry)
+    return 1024 * int(kilobytes.split()[0]) if kilobytes else None
 
 
-def _processor() -> str:
-    account = Path("/proc/cpuinfo")
-    lines = account.read_text().splitlines() if account.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+def _entry(file: str, name: str) -> str | None:
+    """Returns what the first line `name: ...` of a file says; None where there is no such line or file."""
+    lines = Path(file).read_text().splitlines() if Path(file).exists() else []
+    entries = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in entries if key.strip() == name), None)

@@ -1,17 +1,18 @@
-import pickle
 import subprocess
 
 import pytest
 
 from alexnet.benches import Size
+from alexnet.benches.contest import read_turn
 from alexnet.observer import Observer
+from alexnet.records import to_json
 
 
 @pytest.fixture
 def tiny():
     return Size(
         rounds=2,
-        seconds=0,
+        seconds=0.0,
         map=(1, 8, 6, 6),
         matrices=(16,),
         block=1 << 16,
@@ -45,12 +46,12 @@ def answers(monkeypatch):
     def replace(play):
         def run(command, environment):
             try:
-                figures = play(*pickle.loads(bytes.fromhex(command[-1])))
+                figures = play(*read_turn(command[-1]))
             except ImportError as error:
                 return subprocess.CompletedProcess(
                     command, 1, b"", f"Traceback\nModuleNotFoundError: {error}\n".encode()
                 )
-            return subprocess.CompletedProcess(command, 0, pickle.dumps(figures), b"noise\n")
+            return subprocess.CompletedProcess(command, 0, to_json(figures), b"noise\n")
 
         monkeypatch.setattr("alexnet.benches.contest._run", run)
 

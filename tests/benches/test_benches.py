@@ -3,21 +3,19 @@ import math
 from functools import partial
 
 import pytest
-import torch
 
 from alexnet import benches, machine
-from alexnet.benches import data, layers, limits, lrn, parallel, peers, predict, train
+from alexnet.benches import data, layers, predict, train
 from alexnet.benches.findings import Figures, Layer, Limit
 from alexnet.cli import show
 from alexnet.errors import UsageError
 from alexnet.models.create import create
-from alexnet.models.lrn import decomposed, local_response_norm
 from alexnet.records import to_json
 
 RATES = dict.fromkeys((Limit.BF16, Limit.FLOAT32, Limit.COPY, Limit.READ), 2e12)
 FIGURES = {
-    limits.measure: RATES,
-    lrn.measure: {"float32 contiguous": 10.0, "bf16 channels-last": 5.0},
+    layers.measure_limits: RATES,
+    layers.normalise: {"float32 contiguous": 10.0, "bf16 channels-last": 5.0},
     train.ours: Figures(100.0, flop=5e9, first_s=2.0, step_s=1.0, lrn_percent=9.0, peak_bytes=1e9),
     train.peer: Figures(25.0, flop=5e9),
     layers.measure: [Layer("conv1", 4e9, 4e9, 4e9, 4e9)],
@@ -27,8 +25,8 @@ FIGURES = {
     data.raw: 800.0,
     data.pil: 400.0,
     data.training: 95.0,
-    parallel.ours: Figures(80.0, sent_megabytes=30.0),
-    peers.write_onnx: None,
+    train.by_team: Figures(80.0, sent_megabytes=30.0),
+    predict.write_onnx: None,
 }
 
 
@@ -107,17 +105,15 @@ def test_layers_that_were_not_measured_are_not_in_the_json(answers, tiny):
 
 
 CONTESTANTS = [
-    partial(limits.measure, limits=(Limit.FLOAT32, Limit.COPY, Limit.READ)),
-    partial(lrn.measure, normalise=local_response_norm),
-    partial(lrn.measure, normalise=torch.nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)),
-    partial(lrn.measure, normalise=decomposed),
+    partial(layers.measure_limits, limits=(Limit.FLOAT32, Limit.COPY, Limit.READ)),
+    *[partial(layers.normalise, way=way) for way in ("ours", "nn.LocalResponseNorm", "decomposed")],
 ]
 NETWORKS = [
     partial(train.ours, variant="toy", numbers="float32"),
-    partial(train.peer, make=peers.two_tower, side=227, variant="alexnet-two-tower", numbers="float32"),
-    partial(train.peer, make=peers.torchvision_style, side=224, variant="one-weird-trick", numbers="bf16"),
+    partial(train.peer, variant="alexnet-two-tower", numbers="float32"),
+    partial(train.peer, variant="one-weird-trick", numbers="bf16"),
     partial(predict.measure, numbers="int8"),
-    partial(parallel.ours, mode="data", threads=1, numbers="float32"),
+    partial(train.by_team, mode="data", threads=1, numbers="float32"),
 ]
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.benches import contest, limits
+from alexnet.benches import contest, layers, predict
 from alexnet.benches.contest import Contest, Contestant, Failed, launch, ratio, rows
-from alexnet.benches.findings import Figures, Row, images_per_s
+from alexnet.benches.findings import Figures, Row
 
-A, B, C = (Contestant(name, float) for name in "abc")
+A, B, C = (Contestant(name, predict.measure) for name in "abc")
 
 
 def test_contestants_take_turns(answers, tiny):
@@ -19,15 +19,15 @@ def test_contestants_take_turns(answers, tiny):
     answers(lambda contestant, size: turns.append(contestant.name) or Figures(float(len(turns))))
     contest = Contest([A, B], tiny, lambda text: None)
     assert turns == ["a", "b", "a", "b"]
-    assert contest.series(A, images_per_s) == [1, 3]
+    assert contest.series(A, lambda turn: turn.images_per_s) == [1, 3]
     assert contest.series(A, lambda turn: turn.one_ms) == contest(C) == []
 
 
 def test_a_slow_contest_begins_no_further_round(answers, tiny):
     answers(lambda contestant, size: 1.0)
-    said = []
-    contest = Contest([A], replace(tiny, patience=0), said.append)
-    assert contest(A) == [1]
+    said, slow = [], Contestant("slow", float)
+    contest = Contest([slow], replace(tiny, patience=0), said.append)
+    assert contest(slow) == [1]
     assert said[-1].startswith("no more rounds")
 
 
@@ -35,7 +35,7 @@ def test_a_failing_contestant_is_left_out_with_the_reason(answers, tiny):
     peer, ours = Contestant("peer", float), Contestant("ours", float)
 
     def play(contestant, size):
-        if contestant == peer:
+        if contestant.name == "peer":
             raise ImportError("No module named 'peer'")
         return 1.0
 
@@ -55,7 +55,7 @@ def test_a_real_process_answers_whatever_it_prints(tiny):
 
 def test_a_real_process_that_fails_says_its_last_line(tiny):
     with pytest.raises(Failed, match="KeyError: 'no such limit'"):
-        launch(Contestant("x", partial(limits.measure, limits=["no such limit"])), tiny)
+        launch(Contestant("x", partial(layers.measure_limits, limits=["no such limit"])), tiny)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

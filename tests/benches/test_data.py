@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alexnet.benches import data, samples
+from alexnet.benches import data
 from alexnet.data.store import Store
 
 
@@ -17,19 +17,19 @@ def flat(pictures, tmp_path_factory):
 
 
 def test_a_flat_folder_becomes_two_classes_repeated(flat, tmp_path):
-    made = samples.write_folder(tmp_path / "made", str(flat), 6)
+    made = data.write_folder(tmp_path / "made", str(flat), 6)
     assert len(list((made / "a").iterdir())) == len(list((made / "b").iterdir())) == 3
 
 
 def test_a_store_and_made_up_photographs_serve_as_well(store):
-    assert sum(1 for _ in samples.examples(str(store.directory))) == 18
-    ending, content = next(samples.examples(None))
+    assert sum(1 for _ in data.examples(str(store.directory))) == 18
+    ending, content = next(data.examples(None))
     assert ending == ".jpg"
     assert 80_000 < len(content) < 140_000
 
 
 def test_a_grown_store_repeats_the_first_shard(store, tmp_path):
-    grown = Store(samples.grow(store, tmp_path / "grown", 40)).splits["train"]
+    grown = Store(data.grow(store, tmp_path / "grown", 40)).splits["train"]
     small = store.splits["train"]
     assert len(grown) == 40
     for i in (0, 17, 18, 39):

@@ -7,13 +7,13 @@ a ratio the median of the ratios within each round. So a disturbance of the mach
 
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 
 from alexnet import machine
 from alexnet.benches import data as loaders
-from alexnet.benches import lrn, parallel, predict, train
+from alexnet.benches import layers, predict, train
 from alexnet.benches.contest import Notice
-from alexnet.benches.findings import Bench, Findings
-from alexnet.benches.size import Size
+from alexnet.benches.findings import Bench, Findings, Size
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
 
@@ -41,16 +41,16 @@ def run(
         DataError: The data cannot be read.
     """
     functions: dict[str, Callable[[Size, Notice], Findings]] = {
-        "lrn": lrn.bench,
+        "lrn": layers.bench,
         "train": partial(train.bench, per_layer=per_layer),
         "data": partial(loaders.bench, data=data),
         "predict": predict.bench,
-        "parallel": parallel.bench,
+        "parallel": train.bench_teams,
     }
     if what not in (*functions, "all"):
         raise UsageError(f"no bench {what!r}; there are {', '.join(functions)} and all")
     notice = (observer or Observer()).notice
     parts = [functions[name](size or Size(), notice) for name in (functions if what == "all" else [what])]
-    limits = {limit: rate for part in parts for limit, rate in part.limits.items()}
-    layers = [layer for part in parts for layer in part.layers]
-    return Bench(what, machine.facts(), limits, [row for part in parts for row in part.rows], layers)
+    limits = {limit: median(series) for part in parts for limit, series in part.limits.items()}
+    layer_table = [layer for part in parts for layer in part.layers]
+    return Bench(what, machine.facts(), limits, [row for part in parts for row in part.rows], layer_table)

@@ -1,7 +1,7 @@
 """Contestants, each measured in a process of its own, taking turns; and the rows that come of it."""
 
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -9,32 +9,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from statistics import median
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_type_hints
 
+import msgspec
 import torch
 
 from alexnet import machine
-from alexnet.benches.findings import Row, Unit
-from alexnet.benches.size import Size
+from alexnet.benches.findings import Row, Series, Size, Unit
+from alexnet.records import to_json
 
 Measured = TypeVar("Measured")
 Notice = Callable[[str], None]
-Series = list[float]
-"""One figure of one contestant, a value for each round; empty where it was left out."""
 
 TIMEOUT_S = 900
+
+clock = time.process_time if machine.cores() == 1 and not torch.cuda.is_available() else time.perf_counter
+"""Returns seconds. On a single core only this process's own count, as others take turns with it there."""
 
 
 @dataclass(frozen=True)
 class Contestant(Generic[Measured]):
     """One implementation of what a bench measures.
 
-    Attributes:
-        name: What its rows and ratios are called.
-        measure: Plays one turn. Another process calls it, so it is a function of a module or a `partial` of one.
-        keeps_memory: Whether it runs with `machine.keep_memory`, as our own commands do.
-        threads: Threads for PyTorch; None leaves the number to PyTorch.
+    `measure` plays one turn, in another process: it is a function of a module, or a `partial` of one whose arguments
+    JSON can hold. `keeps_memory` has it run with `machine.keep_memory`, as our own commands do. `threads` is their
+    number for PyTorch, which None leaves to PyTorch.
     """
 
     name: str
@@ -108,6 +110,23 @@ def ratio(values: Series, others: Series, unit: Unit) -> float:
     return median(other / value if unit in ("ms", "s") else value / other for value, other in pairs)
 
 
+def laps(call: Callable[[], object], seconds: float, fewest: int = 2) -> list[float]:
+    """Returns the seconds of each of several calls, at least `fewest`, until all but the first took `seconds`."""
+    times: list[float] = []
+    while len(times) < fewest or sum(times[1:]) < seconds:
+        started = clock()
+        call()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(clock() - started)
+    return times
+
+
+def typical(call: Callable[[], object], seconds: float) -> float:
+    """Returns the median seconds of a call, after one to warm up."""
+    return median(laps(call, seconds)[1:])
+
+
 def launch(contestant: Contestant[Measured], size: Size) -> Measured:
     """Plays one turn of a contestant in a new process.
 
@@ -120,26 +139,42 @@ def launch(contestant: Contestant[Measured], size: Size) -> Measured:
         raise Failed(f"ended by signal {-ended.returncode}; perhaps there is too little memory")
     if ended.returncode:
         raise Failed((ended.stderr.decode(errors="replace").strip() or "no reason given").splitlines()[-1])
-    measured: Measured = pickle.loads(ended.stdout)
-    return measured
+    return answer(contestant, ended.stdout)
 
 
 def command(contestant: Contestant[Any], size: Size) -> list[str]:
-    """Returns the command line of a process that plays one turn and writes what it measured, pickled, to its output."""
-    turn = pickle.dumps((contestant, size)).hex()
-    return [sys.executable, "-c", "from alexnet.benches.contest import play; play()", turn]
+    """Returns the command line of a process that plays one turn and writes what it measured, as JSON, to its output."""
+    measure = partial(contestant.measure)  # of a function as of a partial: partials of partials are one
+    function = (measure.func.__module__, measure.func.__name__, measure.args, measure.keywords)
+    turn = (*function, contestant.name, contestant.keeps_memory, contestant.threads, size)
+    words = json.dumps(msgspec.to_builtins(turn, enc_hook=os.fspath))
+    return [sys.executable, "-c", "from alexnet.benches.contest import play; play()", words]
 
 
 def play() -> None:
     """Plays the turn on the command line of this process; what libraries print goes to the error stream."""
-    with os.fdopen(os.dup(1), "wb") as answer:
+    with os.fdopen(os.dup(1), "w") as output:
         os.dup2(2, 1)
-        contestant, size = pickle.loads(bytes.fromhex(sys.argv[1]))
+        contestant, size = read_turn(sys.argv[1])
         if contestant.keeps_memory:
             machine.keep_memory()
         if contestant.threads:
             torch.set_num_threads(contestant.threads)
-        answer.write(pickle.dumps(contestant.measure(size)))
+        output.write(to_json(contestant.measure(size)))
+
+
+def read_turn(words: str) -> tuple[Contestant[Any], Size]:
+    """Returns the contestant and the size that the last word of a `command` stands for."""
+    module, function, arguments, named, name, keeps_memory, threads, size = json.loads(words)
+    measure = partial(getattr(import_module(module), function), *arguments, **named)
+    return Contestant(name, measure, keeps_memory, threads), msgspec.convert(size, Size)
+
+
+def answer(contestant: Contestant[Measured], output: bytes) -> Measured:
+    """Returns what the process of a contestant measured, in the type that its function is declared to return."""
+    kind = get_type_hints(partial(contestant.measure).func).get("return", object)
+    measured: Measured = msgspec.convert(json.loads(output), kind)
+    return measured
 
 
 def _run(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:

@@ -1,36 +1,49 @@
 """Loading pictures: ours, packed and not, beside PIL; training from a store; and long stores."""
 
+import io
+import os
+import shutil
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, closing
 from functools import partial
-from itertools import count, repeat
+from itertools import count, cycle, islice, repeat
 from pathlib import Path
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from alexnet import machine
-from alexnet.benches import samples
-from alexnet.benches.clock import laps, typical
-from alexnet.benches.contest import Contest, Contestant, Notice
-from alexnet.benches.findings import Findings, Row
-from alexnet.benches.size import Size
+from alexnet.benches.contest import Contest, Contestant, Notice, laps, typical
+from alexnet.benches.findings import Findings, Size
 from alexnet.benches.train import TWO_TOWER, made_up_batch
 from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.augment import augment, draw
 from alexnet.data.feed import Batch, Feed, indices
+from alexnet.data.folders import PICTURES
+from alexnet.data.manifest import MANIFEST, MEAN_IMAGE, File, is_store, read_manifest, shard_name
+from alexnet.data.open import open_undecoded
 from alexnet.data.pack import pack
 from alexnet.data.pictures import MEMORY_BUDGET
 from alexnet.data.sources import open_source
 from alexnet.data.store import EXAMPLES_PER_SHARD, Store
+from alexnet.files import from_home
 from alexnet.models.create import create
 from alexnet.seeds import generator
 from alexnet.training.step import Step
+
+MADE_UP = 100
+SIDES, QUALITY = (500, 375), 95
+"""The mean size of an ImageNet photograph; at this quality a made-up one has its mean length, about 100 kB."""
+AHEAD = 3
+"""Steps of a training whose batches may have been made in advance."""
 
 
 def bench(size: Size, notice: Notice, data: str | None = None) -> Findings:
@@ -38,44 +51,39 @@ def bench(size: Size, notice: Notice, data: str | None = None) -> Findings:
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as scratch:
         place = Path(scratch)
         notice("data: preparing pictures" + ("" if data else ", made up, as none were given"))
-        folder = samples.write_folder(place / "pictures", data, size.pictures)
+        folder = write_folder(place / "pictures", data, size.pictures)
         store = pack(open_source(folder), place / "store")
-        table = _compare_loaders(folder, store.directory, size, notice)
-        table += _compare_training(store.directory, size, notice)
-        stores = [(count, samples.grow(store, place / f"store-{count}", count)) for count in size.stores]
-        return Findings(table + _compare_lengths(stores, size, notice))
+        at = str(store.directory)
+
+        loaders = [
+            Contestant("packed store", partial(packed, store=at), True, 1),
+            Contestant("raw class folder", partial(raw, store=at, folder=str(folder)), True, 1),
+        ]
+        peer = Contestant("PIL + class folder", partial(pil, store=at, folder=str(folder)), threads=1)
+        contest = Contest([*loaders, peer], size, notice)
+        table = contest.rows("data: {}, one core", "images/s", float, loaders, [peer])
+
+        synthetic = Contestant("training on synthetic data", training, True)
+        kept = partial(training, store=at, memory_budget=MEMORY_BUDGET)
+        trainings = [
+            Contestant("training from the packed store", partial(training, store=at), True),
+            Contestant("training from the packed store, kept decoded", kept, True),
+        ]
+        contest = Contest([synthetic, *trainings], size, notice)
+        bound = {"synthetic data": contest.series(synthetic, float)}
+        table += contest.rows("data: {}", "images/s", float, trainings, bounds=lambda _: bound)
+        table += contest.rows("data: {}", "images/s", float, [synthetic])
+
+        lengths = [
+            Contestant(f"{length:,} pictures in the store", partial(packed, store=str(grown)), True)
+            for length in size.stores
+            for grown in [grow(store, place / f"store-{length}", length)]
+        ]
+        contest = Contest(lengths, size, notice)
+        return Findings(table + contest.rows("data: {}", "images/s", float, lengths[1:], lengths[:1]))
 
 
-def _compare_loaders(folder: Path, store: Path, size: Size, notice: Notice) -> list[Row]:
-    ours = [
-        Contestant("packed store", partial(packed, store=store), True, 1),
-        Contestant("raw class folder", partial(raw, store=store, folder=folder), True, 1),
-    ]
-    peer = Contestant("PIL + class folder", partial(pil, store=store, folder=folder), threads=1)
-    return Contest([*ours, peer], size, notice).rows("data: {}, one core", "images/s", float, ours, [peer])
-
-
-def _compare_training(store: Path, size: Size, notice: Notice) -> list[Row]:
-    kept = partial(training, store=store, memory_budget=MEMORY_BUDGET)
-    synthetic = Contestant("training on synthetic data", training, True)
-    ours = [
-        Contestant("training from the packed store", partial(training, store=store), True),
-        Contestant("training from the packed store, kept decoded", kept, True),
-    ]
-    contest = Contest([synthetic, *ours], size, notice)
-    bound = {"synthetic data": contest.series(synthetic, float)}
-    table = contest.rows("data: {}", "images/s", float, ours, bounds=lambda _: bound)
-    return table + contest.rows("data: {}", "images/s", float, [synthetic])
-
-
-def _compare_lengths(stores: list[tuple[int, Path]], size: Size, notice: Notice) -> list[Row]:
-    short, long = (
-        Contestant(f"{count:,} pictures in the store", partial(packed, store=store), True) for count, store in stores
-    )
-    return Contest([short, long], size, notice).rows("data: {}", "images/s", float, [long], [short])
-
-
-def packed(size: Size, store: Path) -> float:
+def packed(size: Size, store: str) -> float:
     """Measures the images/s of a packed store: which pictures, decoding, augmentation.
 
     A shard is mapped when the first of its 1,024 pictures is read; here that happens before.
@@ -87,23 +95,23 @@ def packed(size: Size, store: Path) -> float:
         return _rate(feed.batch, size)
 
 
-def raw(size: Size, store: Path, folder: Path) -> float:
+def raw(size: Size, store: str, folder: str) -> float:
     """Measures the images/s of our reading of a class folder; mean and colours are the store's."""
-    opened, listing, train = Store(store), open_source(folder).splits["train"], _settings(size)
+    opened, listing, settings = Store(store), open_source(folder).splits["train"], _settings(size)
     side, mean = _side(size), torch.from_numpy(opened.mean_image)
 
     def batch(step: int) -> Tensor:
         chosen = indices(0, step, size.batch, len(listing))
         pictures = np.stack([decode.load(listing.read(i), listing.name(i), opened.size) for i in chosen])
-        draws = draw(train, opened.covariance, step, opened.size, side)
+        draws = draw(settings, opened.covariance, step, opened.size, side)
         return augment(pictures, draws, mean, side, torch.float32)
 
     return _rate(batch, size)
 
 
-def pil(size: Size, store: Path, folder: Path) -> float:
+def pil(size: Size, store: str, folder: str) -> float:
     """Measures the images/s of what a `Dataset` over a class folder does, with PIL and numpy."""
-    opened, files = Store(store), sorted(folder.rglob("*.*"))
+    opened, files = Store(store), sorted(Path(folder).rglob("*.*"))
     eigenvalues, components = np.linalg.eigh(opened.covariance)
     mean, side = opened.mean_image.mean((0, 1)), _side(size)
 
@@ -126,20 +134,22 @@ def pil(size: Size, store: Path, folder: Path) -> float:
     return _rate(batch, size)
 
 
-def training(size: Size, store: Path | None = None, memory_budget: int = 0) -> float:
-    """Measures the images/s of our two-tower training step on pictures from a store, or on one made-up batch."""
+def training(size: Size, store: str | None = None, memory_budget: int = 0) -> float:
+    """Measures the mean images/s of our two-tower training step on pictures from a store, or on one made-up batch."""
     model = create(TWO_TOWER, input_size=size.input_size).to(machine.device())
     step = Step(model, _settings(size), machine.dtype("auto"))
-    if store is None:
-        images, labels = made_up_batch(size.batch, _side(size))
-        return _training_rate(step, repeat((images.to(step.dtype, memory_format=torch.channels_last), labels)), size)
-    with (
-        closing(_feed(Store(store), size, step.dtype, memory_budget)) as feed,
-        closing(feed.batches(count())) as batches,
-    ):
-        if memory_budget:
-            feed.pictures.read(range(len(feed.split)))  # so that what is kept decoded is there from the first step
-        return _training_rate(step, batches, size)
+    with ExitStack() as stack:
+        if store is None:
+            images, labels = made_up_batch(size.batch, _side(size))
+            batches: Iterator[Batch] = repeat((images.to(step.dtype, memory_format=torch.channels_last), labels))
+        else:
+            feed = stack.enter_context(closing(_feed(Store(store), size, step.dtype, memory_budget)))
+            batches = stack.enter_context(closing(feed.batches(count())))
+            if memory_budget:
+                feed.pictures.read(range(len(feed.split)))  # what is kept decoded is there from the first step
+        learning_rate = step.train.learning_rate
+        times = laps(lambda: step(*next(batches), 0, learning_rate), size.seconds, AHEAD + size.steps)[AHEAD:]
+    return size.batch * len(times) / sum(times)
 
 
 def _settings(size: Size) -> Train:
@@ -160,8 +170,93 @@ def _rate(batch: Callable[[int], object], size: Size) -> float:
     return size.batch / typical(lambda: batch(next(steps)), size.seconds)
 
 
-def _training_rate(step: Step, batches: Iterator[Batch], size: Size) -> float:
-    """Returns the mean images/s after the steps whose batches may have been made in advance."""
-    ahead = 3
-    times = laps(lambda: step(*next(batches), 0, step.train.learning_rate), size.seconds, ahead + size.steps)[ahead:]
-    return size.batch * len(times) / sum(times)
+def write_folder(place: Path, data: str | None, number: int) -> Path:
+    """Writes a class folder of a number of pictures, whose two classes take turns.
+
+    Args:
+        place: Folder to make.
+        data: A folder of pictures, a tar file of them, a source or a store; None makes photographs up.
+        number: Pictures to write; those of `data` are repeated where there are fewer.
+    """
+    pictures = list(islice(examples(data), number))
+    for label in ("a", "b"):
+        (place / label).mkdir(parents=True)
+    for i, (ending, content) in enumerate(islice(cycle(pictures), number)):
+        (place / "ab"[i % 2] / f"{i:06d}{ending}").write_bytes(content)
+    return place
+
+
+def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
+    """Yields ending and content of each picture.
+
+    Raises:
+        UsageError: There is no such source.
+        DataError: The source cannot be read.
+    """
+    if data is None:
+        yield from ((".jpg", photograph(seed)) for seed in range(MADE_UP))
+        return
+    path = from_home(data)
+    if not is_store(path) and next(files_below(path, PICTURES), None):
+        yield from ((file.suffix, file.read_bytes()) for file in files_below(path, PICTURES))
+    elif path.is_file() and tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            for member in archive:
+                ending = Path(member.name).suffix
+                if ending.lower() in PICTURES and (content := archive.extractfile(member)):
+                    yield ending, content.read()
+    else:
+        listing = open_undecoded(data).splits["train"]
+        for i in range(len(listing)):
+            ending = Path(listing.name(i)).suffix
+            yield ending if ending.lower() in PICTURES else ".png", listing.read(i)
+
+
+def files_below(path: Path, endings: AbstractSet[str] | None = None) -> Iterator[Path]:
+    """Yields the files below a folder, all or those of some endings; none where there is no folder."""
+    for folder, _, names in os.walk(path):
+        yield from (Path(folder, name) for name in names if not endings or Path(name).suffix.lower() in endings)
+
+
+def photograph(seed: int) -> bytes:
+    """Makes up a JPEG with the spectrum of photographs: noise whose strength falls with its frequency."""
+    dice = generator(seed, "photograph")
+    width, height = SIDES
+    pixels = np.full((height, width, 3), 128.0, np.float32)
+    for octave in range(10):
+        coarse = dice.normal(0, 60 / 1.2**octave, (2 + (3 << octave) // 4, 2 + (1 << octave), 3)).astype(np.float32)
+        coarse = 0.8 * coarse.mean(axis=2, keepdims=True) + 0.2 * coarse  # colours are paler than light and shade
+        layers = [Image.fromarray(coarse[..., c]).resize(SIDES, Image.Resampling.BICUBIC) for c in range(3)]
+        pixels += np.stack([np.asarray(layer) for layer in layers], axis=2)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def grow(store: Store, place: Path, length: int) -> Path:
+    """Makes a store of `length` training pictures out of a small one, whose first shard it repeats.
+
+    The shards are links to one file, so that a million pictures take the disk no more than their index.
+    """
+    place.mkdir()
+    whole = np.load(store.directory / "train.index.npy")
+    first = whole[whole["shard"] == 0]
+    names = (store.directory / "train.names").read_bytes()[: int(first["name_end"][-1])]
+    copy, places = divmod(np.arange(length), len(first))
+    index = first[places]
+    index["shard"] = np.arange(length) // EXAMPLES_PER_SHARD
+    index["name_end"] += copy * len(names)
+    np.save(place / "train.index.npy", index)
+    (place / "train.names").write_bytes(names * int(copy[-1] + 1))
+    shutil.copy(store.directory / MEAN_IMAGE, place)
+    tars = [shard_name("train", shard) for shard in range(int(index["shard"][-1]) + 1)]
+    for tar in tars:
+        try:
+            (place / tar).hardlink_to(store.directory / tars[0])
+        except OSError:  # a disk without hard links
+            (place / tar).symlink_to((store.directory / tars[0]).resolve())
+    others = {name: File.at(place / name) for name in ("train.index.npy", "train.names", MEAN_IMAGE)}
+    files = dict.fromkeys(tars, store.files[tars[0]]) | others
+    manifest = replace(read_manifest(store.directory), splits={"train": length}, files=files)
+    (place / MANIFEST).write_text(manifest.to_json())
+    return place

@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -14,10 +15,10 @@ import numpy as np
 import torch
 
 from alexnet import machine
-from alexnet.benches import samples, train
-from alexnet.benches.clock import typical
-from alexnet.benches.contest import Contestant, Failed, Notice, launch
-from alexnet.benches.size import Size
+from alexnet.benches.contest import Contestant, Failed, Notice, launch, typical
+from alexnet.benches.data import files_below, write_folder
+from alexnet.benches.findings import Size
+from alexnet.benches.train import ours
 from alexnet.config import PAPER, Train
 from alexnet.data.augment import augment, draw
 from alexnet.data.manifest import is_store
@@ -52,15 +53,25 @@ class Stage(StrEnum):
     UNKNOWN = "unknown"
 
 
+Rates = dict[Stage, float]
+
 EACH_IMAGE = (Stage.DISK, Stage.DECODING, Stage.AUGMENTATION, Stage.TRANSFER, Stage.STEP)
 """The stages that an image passes in training."""
 
-Rates = dict[Stage, float]
+ADVICE = {
+    Stage.DISK: "The disk bounds training: pack the pictures into a store on a faster disk, and train with the store.",
+    Stage.DECODING: "Decoding bounds training: more processor cores help, or a data set that fits in memory decoded.",
+    Stage.AUGMENTATION: "Augmentation bounds training: more processor cores help.",
+    Stage.TRANSFER: "The way to the GPU bounds training: see whether it sits in a full-width slot.",
+    Stage.STEP: "The training step bounds training, as it should: only a smaller network, a smaller input_size or a "
+    "faster processor or GPU changes that.",
+    Stage.UNKNOWN: "The training step could not be measured.",
+}
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was measured on a machine, and what follows from it; None is what is not known."""
+    """What was measured on a machine, and what follows from it; None stands for what is not known."""
 
     machine: Facts
     rates: Rates  # images/s of each stage by itself that was measured, and of training; the disk also in MB/s
@@ -86,54 +97,55 @@ def examine(data: str | None, variant: str, observer: Observer | None = None, si
         DataError: The data cannot be read.
     """
     notice, size = (observer or Observer()).notice, size or Size()
-    side = size.input_size or row(variant).input_size
-    with tempfile.TemporaryDirectory(prefix="alexnet-doctor-") as scratch:
-        rates, picture_bytes = _loading(Path(scratch), data, variant, side, size, notice)
-    if data is not None and Path(data).exists():
-        notice("reading the disk")
-        rates[Stage.DISK_MEGABYTES] = disk_rate(Path(data)) / 1e6
-        rates[Stage.DISK] = 1e6 * rates[Stage.DISK_MEGABYTES] / picture_bytes
+    side, pictures = size.input_size or row(variant).input_size, None
+    rates = _loading(data, variant, side, size, notice)
     step_rate, largest_batch = _step(variant, size, notice)
     if step_rate is not None:
         rates[Stage.STEP] = step_rate
-    shares, pictures, stored = _shares(rates), _count(data), stored_size(variant, side)
-    are_kept = pictures is not None and pictures * stored * stored * 3 <= MEMORY_BUDGET
+    with suppress(AlexNetError):
+        pictures = len(open_undecoded(data).splits["train"]) if data is not None else None
+    are_kept = pictures is not None and pictures * stored_size(variant, side) ** 2 * 3 <= MEMORY_BUDGET
+    each = {stage: 1 / rates[stage] for stage in EACH_IMAGE if stage in rates} if step_rate is not None else {}
+    if each:
+        # A processor does one stage after the other; beside a GPU they run at the same time.
+        total = max if torch.cuda.is_available() else sum
+        rates[Stage.TRAINING] = 1 / total(each.values())
+        skipped = (Stage.DISK, Stage.DECODING) if are_kept else ()
+        image_s = total(seconds for stage, seconds in each.items() if stage not in skipped)
     examination = Examination(
         machine=machine.facts(),
-        rates=rates | {Stage.TRAINING: 1 / _seconds(rates)} if shares else rates,
-        shares=shares,
+        rates=rates,
+        shares={stage: seconds / sum(each.values()) for stage, seconds in each.items()},
         pictures=pictures,
-        epoch_s=pictures * _seconds(rates, are_kept) if shares and pictures else None,
+        epoch_s=pictures * image_s if each and pictures else None,
         largest_batch=largest_batch,
-        bound_by=max(shares, key=lambda stage: shares[stage], default=Stage.UNKNOWN),
+        bound_by=max(each, key=lambda stage: each[stage], default=Stage.UNKNOWN),
         advice=[],
     )
     is_packed = data is not None and is_store(data)
     return replace(examination, advice=list(_advice(examination, is_packed, are_kept)))
 
 
-def loading(size: Size, store: Path, variant: str, side: int) -> Rates:
+def loading(size: Size, store: str, variant: str, side: int) -> Rates:
     """Measures the images/s of decoding, augmentation and, where there is a GPU, transfer: each by itself."""
     opened, settings, dtype = Store(store), Train(variant=variant, batch_size=size.batch), machine.dtype("auto")
-    pictures = Pictures(opened.splits["train"], opened.size, 0)
-    chosen = np.arange(size.batch) % len(pictures)
-    batch, draws = pictures.read(chosen), draw(settings, opened.covariance, 0, opened.size, side)
-    mean, tensor = torch.from_numpy(opened.mean_image).to(machine.device()), torch.from_numpy(batch)
-    stages: dict[Stage, Callable[[], object]] = {
-        Stage.DECODING: lambda: pictures.read(chosen),
-        Stage.AUGMENTATION: lambda: augment(batch, draws, mean, side, dtype),
-    }
-    if torch.cuda.is_available():
-        stages[Stage.TRANSFER] = lambda: tensor.to(machine.device())
-    rates = {stage: size.batch / typical(work, size.seconds) for stage, work in stages.items()}
-    pictures.close()
-    return rates
+    with closing(Pictures(opened.splits["train"], opened.size, 0)) as pictures:
+        chosen = np.arange(size.batch) % len(pictures)
+        batch, draws = pictures.read(chosen), draw(settings, opened.covariance, 0, opened.size, side)
+        mean, tensor = torch.from_numpy(opened.mean_image).to(machine.device()), torch.from_numpy(batch)
+        stages: dict[Stage, Callable[[], object]] = {
+            Stage.DECODING: lambda: pictures.read(chosen),
+            Stage.AUGMENTATION: lambda: augment(batch, draws, mean, side, dtype),
+        }
+        if torch.cuda.is_available():
+            stages[Stage.TRANSFER] = lambda: tensor.to(machine.device())
+        return {stage: size.batch / typical(work, size.seconds) for stage, work in stages.items()}
 
 
 def disk_rate(path: Path) -> float:
     """Returns the bytes/s of reading files, past the system's memory where the system can be told to forget them."""
     done, started = 0, time.perf_counter()
-    for file in samples.files_below(path) if path.is_dir() else [path]:
+    for file in files_below(path) if path.is_dir() else [path]:
         with file.open("rb", buffering=0) as opened:
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -144,33 +156,36 @@ def disk_rate(path: Path) -> float:
     return done / (time.perf_counter() - started)
 
 
-def _loading(place: Path, data: str | None, variant: str, side: int, size: Size, notice: Notice) -> tuple[Rates, float]:
-    """Packs some pictures and loads them; returns images/s, and the mean bytes of a packed picture."""
+def _loading(data: str | None, variant: str, side: int, size: Size, notice: Notice) -> Rates:
+    """Packs some pictures, loads them and reads the disk of the data; returns the rates that were measured."""
     notice("packing some pictures" + ("" if data else ", made up, as none were given"))
-    source = open_source(samples.write_folder(place / "pictures", data, size.pictures))
-    started = time.perf_counter()
-    store = pack(source, place / "store", size=stored_size(variant, side))
-    rates = {Stage.PACKING: size.pictures / (time.perf_counter() - started)}
-    split = store.splits["train"]
-    picture_bytes = float(np.mean([len(split.jpeg(i)) for i in range(len(split))]))
-    notice("loading pictures")
-    measure = partial(loading, store=store.directory, variant=variant, side=side)
-    return rates | (_try(Contestant("loading", measure, keeps_memory=True), size, notice) or {}), picture_bytes
+    with tempfile.TemporaryDirectory(prefix="alexnet-doctor-") as scratch:
+        source = open_source(write_folder(Path(scratch, "pictures"), data, size.pictures))
+        started = time.perf_counter()
+        store = pack(source, Path(scratch, "store"), size=stored_size(variant, side))
+        rates = {Stage.PACKING: size.pictures / (time.perf_counter() - started)}
+        split = store.splits["train"]
+        picture_bytes = float(np.mean([len(split.jpeg(i)) for i in range(len(split))]))
+        notice("loading pictures")
+        measure = partial(loading, store=str(store.directory), variant=variant, side=side)
+        rates |= _try(Contestant("loading", measure, keeps_memory=True), size, notice) or {}
+    if data is not None and Path(data).exists():
+        notice("reading the disk")
+        rate = disk_rate(Path(data))
+        rates |= {Stage.DISK_MEGABYTES: rate / 1e6, Stage.DISK: rate / picture_bytes}
+    return rates
 
 
 def _step(variant: str, size: Size, notice: Notice) -> tuple[float | None, int | None]:
-    """Returns the images/s of training steps, and the largest batch that fits in memory; None where not known.
-
-    What one more image takes is the difference between the peaks of a small and a whole batch.
-    """
+    """Returns the images/s of training steps, and the largest batch that fits in memory; None where not known."""
     notice("training steps")
-    ours = Contestant("training steps", partial(train.ours, variant=variant, numbers="auto"), keeps_memory=True)
+    contestant = Contestant("training steps", partial(ours, variant=variant, numbers="auto"), keeps_memory=True)
     few = max(1, size.batch // 4)
-    small, whole = (_try(ours, replace(size, batch=batch), notice) for batch in (few, size.batch))
+    small, whole = (_try(contestant, replace(size, batch=batch), notice) for batch in (few, size.batch))
     rate, free = whole.images_per_s if whole else None, machine.free_memory()
-    if not small or not whole or not free or not whole.peak_bytes > small.peak_bytes:
+    if not small or not whole or not free or not whole.peak_bytes > small.peak_bytes:  # NaN is not larger either
         return rate, None
-    each = (whole.peak_bytes - small.peak_bytes) / (size.batch - few)
+    each = (whole.peak_bytes - small.peak_bytes) / (size.batch - few)  # what one more image takes
     return rate, max(0, int(size.batch + (free - whole.peak_bytes) / each))
 
 
@@ -182,35 +197,8 @@ def _try(contestant: Contestant[Measured], size: Size, notice: Notice) -> Measur
         return None
 
 
-def _seconds(rates: Rates, are_kept: bool = False) -> float:
-    """Returns the seconds that one image takes.
-
-    On a processor that does everything that is the sum of the stages; beside a GPU, the longest of them. A picture that
-    is kept decoded passes neither the disk nor decoding.
-    """
-    skipped = (Stage.DISK, Stage.DECODING) if are_kept else ()
-    each = [1 / rates[stage] for stage in EACH_IMAGE if stage in rates and stage not in skipped]
-    return max(each) if torch.cuda.is_available() else sum(each)
-
-
-def _shares(rates: Rates) -> Rates:
-    """Returns what part of an image's time each stage would take if they ran one after the other."""
-    each = {stage: 1 / rates[stage] for stage in EACH_IMAGE if stage in rates}
-    return {stage: seconds / sum(each.values()) for stage, seconds in each.items()} if Stage.STEP in each else {}
-
-
-def _count(data: str | None) -> int | None:
-    """Returns the number of training pictures; None where it is not known."""
-    if data is None:
-        return None
-    try:
-        return len(open_undecoded(data).splits["train"])
-    except AlexNetError:
-        return None
-
-
 def _advice(examination: Examination, is_packed: bool, are_kept: bool) -> Iterator[str]:
-    facts, rates, count = examination.machine, examination.rates, examination.pictures
+    facts, count, batch = examination.machine, examination.pictures, examination.largest_batch
     if not facts.kernels:
         yield "The compiled kernels are missing: install alexnet again with a C++ compiler at hand."
     if facts.threads < facts.cores:
@@ -218,21 +206,9 @@ def _advice(examination: Examination, is_packed: bool, are_kept: bool) -> Iterat
     if not facts.bf16:
         yield "This processor has no bf16 instructions: training runs in float32, at about half the rate."
     yield ADVICE[examination.bound_by]
-    if count and not is_packed and (seconds := count / rates[Stage.PACKING]) > WORTH_SAYING_S:
+    if count and not is_packed and (seconds := count / examination.rates[Stage.PACKING]) > WORTH_SAYING_S:
         yield f"The first run packs {count:,} pictures, about {seconds / 60:.0f} min, unless they are packed before."
     if count and are_kept:
         yield "Decoded, these pictures fit in memory: they are decoded in the first epoch only."
-    batch = examination.largest_batch
     if batch is not None and batch < PAPER.batch_size:
         yield f"A batch of {PAPER.batch_size} does not fit in memory: train with batch_size={max(1, batch)}."
-
-
-ADVICE = {
-    Stage.DISK: "The disk bounds training: pack the pictures into a store on a faster disk, and train with the store.",
-    Stage.DECODING: "Decoding bounds training: more processor cores help, or a data set that fits in memory decoded.",
-    Stage.AUGMENTATION: "Augmentation bounds training: more processor cores help.",
-    Stage.TRANSFER: "The way to the GPU bounds training: see whether it sits in a full-width slot.",
-    Stage.STEP: "The training step bounds training, as it should: only a smaller network, a smaller input_size or a "
-    "faster processor or GPU changes that.",
-    Stage.UNKNOWN: "The training step could not be measured.",
-}

@@ -1,4 +1,4 @@
-"""What benches find: rows of figures with their ratios, the machine's limits, and the layers of a step."""
+"""How much benches measure, and what they find: rows of figures, the machine's limits, the layers of a step."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +10,27 @@ import msgspec
 from alexnet.machine import Facts
 
 Unit = Literal["images/s", "ms", "s", "%", "x", "MB a step"]
+Series = list[float]
+"""One figure of one contestant, a value for each round; empty where the figure was not measured."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """The sizes of everything; the defaults are the lecture's, and what two cores do in twelve minutes."""
+
+    rounds: int = 3  # turns of each contestant, at most
+    patience: float = 45.0  # seconds after which a contest begins no further round
+    seconds: float = 2.0  # that each figure is measured for in a round, at least
+    map: tuple[int, int, int, int] = (128, 96, 55, 55)  # (N, C, H, W) that is normalised; conv1's output
+    matrices: tuple[int, ...] = (2048, 4096)  # sides of the matrices that are multiplied; the best rate counts
+    block: int = 256 << 20  # bytes of the memory that is copied and read
+    input_size: int | None = None  # side of the network's input; None takes each network's own
+    batch: int = 128  # images a training step
+    predict_batch: int = 32  # images of a large prediction
+    warm_up: int = 3  # training steps after the first that do not count; kept memory is touched for the first time
+    steps: int = 4  # training steps that the data path is measured over, at least
+    pictures: int = 400  # in the folder that loaders read
+    stores: tuple[int, int] = (1_000, 1_000_000)  # two counts of stored pictures that should be equally fast
 
 
 class Limit(StrEnum):
@@ -23,7 +44,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True)
 class Figures:
-    """What one turn of a network measured; None is what the contestant does not measure."""
+    """What one turn of a network measured; None stands for what the contestant does not measure."""
 
     images_per_s: float
     one_ms: float | None = None  # a prediction for one picture
@@ -34,11 +55,6 @@ class Figures:
     peak_bytes: float = nan  # of memory; NaN where the system keeps no count
     weight_bytes: float | None = None
     sent_megabytes: float | None = None  # by each process of a team, in a step
-
-
-def images_per_s(figures: Figures) -> float:
-    """Returns the rate, the one figure that every turn of a network has."""
-    return figures.images_per_s
 
 
 @dataclass(frozen=True)
@@ -66,10 +82,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Findings:
-    """What one bench found; there is nothing of what could not be measured."""
+    """What one bench found; whatever could not be measured is absent."""
 
     rows: list[Row] = field(default_factory=list)
-    limits: dict[Limit, float] = field(default_factory=dict)
+    limits: dict[Limit, Series] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
 
 

@@ -1,5 +1,8 @@
-"""The training step, on made-up pictures: ours, and as most people write it."""
+"""The training step on made-up pictures: ours, as most people write it, and by two processes that share the cores."""
 
+import os
+import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -10,28 +13,43 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alexnet import machine
-from alexnet.benches import layers, limits, peers
-from alexnet.benches.clock import laps
-from alexnet.benches.contest import Contest, Contestant, Notice, Series
-from alexnet.benches.findings import Figures, Findings, Limit, images_per_s
-from alexnet.benches.lrn import forward_backward
-from alexnet.benches.size import Size
+from alexnet.benches import layers
+from alexnet.benches.contest import Contest, Contestant, Notice, answer, command, laps
+from alexnet.benches.findings import Figures, Findings, Limit, Row, Series, Size
 from alexnet.config import Train
+from alexnet.meeting import assemble
 from alexnet.models.create import create
 from alexnet.models.network import Network
 from alexnet.models.summary import summarise
+from alexnet.training.parallel import CUT, Part
 from alexnet.training.step import Step
 
 TWO_TOWER = "alexnet-two-tower"
 BEST = "bf16" if machine.has_bf16() else "float32"
+PROCESSES = 2
+TIMEOUT_S = 300.0
 
 
 def bench(size: Size, notice: Notice, per_layer: bool = False) -> Findings:
     """Compares training steps; those in float32 are contiguous, those in bf16 are channels-last and say so."""
-    limit = limits.contestant(Limit.BF16, Limit.FLOAT32, *([Limit.COPY] if per_layer else []))
-    ours, others = _ours(), _peers()
-    contest = Contest([limit, *ours, *others], size, notice)
-    rates = limits.rates(contest(limit))
+    limit = layers.limits(Limit.BF16, Limit.FLOAT32, *([Limit.COPY] if per_layer else []))
+    cases = dict.fromkeys([(TWO_TOWER, BEST), (TWO_TOWER, "float32"), ("alexnet", BEST)])
+    entries = [
+        Contestant(f"{variant}, {numbers}", partial(ours, variant=variant, numbers=numbers), keeps_memory=True)
+        for variant, numbers in cases
+    ]
+    plain = {"plain PyTorch": partial(peer, variant=TWO_TOWER)}
+    plain["torchvision-style"] = partial(peer, variant="one-weird-trick")
+    allocators = {"": False, ", same allocator": True}
+    peers = [
+        Contestant(f"{name}{ending}", step, keeps_memory)
+        for name, step in plain.items()
+        for ending, keeps_memory in allocators.items()
+    ]
+    if BEST == "bf16":
+        peers += [Contestant(f"{name}, bf16", partial(step, numbers=BEST)) for name, step in plain.items()]
+    contest = Contest([limit, *entries, *peers], size, notice)
+    rates = layers.series(contest(limit))
 
     def reached(contestant: Contestant[Figures]) -> dict[str, Series]:
         """Returns the images/s that the multiply rates would allow."""
@@ -39,13 +57,12 @@ def bench(size: Size, notice: Notice, per_layer: bool = False) -> Findings:
         multiply = [name for name in (Limit.BF16, Limit.FLOAT32) if flop and name in rates]
         return {name: [rate / flop[0] for rate in rates[name]] for name in multiply}
 
-    table = contest.rows("train: {}", "images/s", images_per_s, ours, others, reached)
-    for entry in ours:
+    table = contest.rows("train: {}", "images/s", lambda turn: turn.images_per_s, entries, peers, reached)
+    for entry in entries:
         table += contest.rows("train: {}: share of LRN in the step", "%", lambda turn: turn.lrn_percent, [entry])
         table += contest.rows("train: {}: first step", "s", lambda turn: turn.first_s, [entry])
         table += contest.rows("train: {}: later steps", "s", lambda turn: turn.step_s, [entry])
-    machine_limits = {name: median(series) for name, series in rates.items()}
-    return Findings(table, machine_limits, layers.table(size, machine_limits, notice) if per_layer else [])
+    return Findings(table, rates, layers.table(size, rates, notice) if per_layer and rates else [])
 
 
 def ours(size: Size, variant: str, numbers: str) -> Figures:
@@ -58,21 +75,17 @@ def ours(size: Size, variant: str, numbers: str) -> Figures:
     images, labels = images.to(dtype, memory_format=torch.channels_last), labels % model.classes
     first, *later = laps(lambda: step(images, labels, 0, train.learning_rate), size.seconds, size.warm_up + 3)
     peak, step_s = peak_bytes(), median(later[size.warm_up :])
-    return Figures(
-        images_per_s=size.batch / step_s,
-        flop=operations,
-        first_s=first,
-        step_s=step_s,
-        lrn_percent=100 * _normalisation_s(model, size, dtype) / step_s,
-        peak_bytes=peak,
-    )
+    lrn_s = 0.0  # of all normalisation layers, forwards and backwards, on maps of their shapes
+    for row in summarise(model):
+        if row.name.startswith("norm"):
+            norm, shape = partial(getattr(model, row.name), rectify=True), (size.batch, *row.output_shape)
+            lrn_s += layers.forward_backward(norm, shape, dtype, torch.channels_last, size.seconds / 8)
+    return Figures(size.batch / step_s, None, operations, first, step_s, 100 * lrn_s / step_s, peak)
 
 
-def peer(size: Size, make: Callable[[int], nn.Module], side: int, variant: str, numbers: str = "float32") -> Figures:
-    """Measures a plain step with momentum 0.9 and decay 5e-4: float32 and contiguous, or autocast and channels-last.
-
-    `make` makes the network from the side of its input; `variant` is ours of the same layers, whose operations count.
-    """
+def peer(size: Size, variant: str, numbers: str = "float32") -> Figures:
+    """Measures a plain step with momentum 0.9 and decay 5e-4: float32 and contiguous, or autocast and channels-last."""
+    make, side = PLAIN[variant]
     side, is_bf16 = size.input_size or side, numbers == "bf16"
     layout = torch.channels_last if is_bf16 else torch.contiguous_format
     model = make(side).to(machine.device(), memory_format=layout).train()  # type: ignore[call-overload]
@@ -91,6 +104,52 @@ def peer(size: Size, make: Callable[[int], nn.Module], side: int, variant: str, 
 
     rate = size.batch / median(laps(step, size.seconds, size.warm_up + 3)[1 + size.warm_up :])
     return Figures(rate, flop=flop(create(variant, input_size=side, initialisation="none")))
+
+
+class TowerNorm(nn.LocalResponseNorm):
+    """PyTorch's normalisation, run over each tower separately: a picture becomes two pictures of half the channels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns the normalised maps; same shape."""
+        count, channels, height, width = images.shape
+        halves = images.reshape(2 * count, channels // 2, height, width)
+        return super().forward(halves).reshape(images.shape)
+
+
+def two_tower(side: int) -> nn.Module:
+    """Returns the paper's network for inputs of `side` pixels: grouped convolutions, ReLU in place, PyTorch's LRN."""
+    pooled = (side - 35) // 32  # conv1 and three poolings at strides 4, 2, 2 and 2: side of pool5's map
+    return nn.Sequential(
+        *[nn.Conv2d(3, 96, 11, 4), nn.ReLU(True), TowerNorm(5, 5e-4, 0.75, 2.0), nn.MaxPool2d(3, 2)],
+        *[nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(True), TowerNorm(5, 5e-4, 0.75, 2.0)],
+        *[nn.MaxPool2d(3, 2), nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(True)],
+        *[nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(True)],
+        *[nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(True), nn.MaxPool2d(3, 2), nn.Flatten()],
+        *[nn.Linear(256 * pooled**2, 4096), nn.ReLU(True), nn.Dropout()],
+        *[nn.Linear(4096, 4096), nn.ReLU(True), nn.Dropout(), nn.Linear(4096, 1000)],
+    )
+
+
+def torchvision_style(side: int) -> nn.Module:
+    """Returns torchvision's simplified network, layer by layer: narrower, one tower, no normalisation.
+
+    Source: torchvision/models/alexnet.py; its average pooling leaves the 6 x 6 map of 224-pixel inputs as it is.
+    """
+    return nn.Sequential(
+        *[nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(True), nn.MaxPool2d(3, 2)],
+        *[nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(True), nn.MaxPool2d(3, 2)],
+        *[nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(True), nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(True)],
+        *[nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(True), nn.MaxPool2d(3, 2)],
+        *[nn.AdaptiveAvgPool2d(6), nn.Flatten(), nn.Dropout(), nn.Linear(256 * 36, 4096), nn.ReLU(True)],
+        *[nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(True), nn.Linear(4096, 1000)],
+    )
+
+
+PLAIN: dict[str, tuple[Callable[[int], nn.Module], int]] = {
+    TWO_TOWER: (two_tower, 227),
+    "one-weird-trick": (torchvision_style, 224),
+}
+"""Our variant -> a function that makes the same layers from the side of their input, and that side."""
 
 
 def flop(model: Network) -> float:
@@ -120,32 +179,57 @@ def peak_bytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
 
 
-def _ours() -> list[Contestant[Figures]]:
-    cases = dict.fromkeys([(TWO_TOWER, BEST), (TWO_TOWER, "float32"), ("alexnet", BEST)])
-    return [
-        Contestant(f"{variant}, {numbers}", partial(ours, variant=variant, numbers=numbers), keeps_memory=True)
-        for variant, numbers in cases
+def bench_teams(size: Size, notice: Notice) -> Findings:
+    """Compares the modes of `training.parallel` with one process that has all cores: same batch, same network."""
+    threads = machine.cores()
+    if threads < PROCESSES:
+        notice(f"left out: parallel: {PROCESSES} processes need as many cores, there is {threads}")
+        return Findings()
+    kinds = ("float32", "bf16") if machine.has_bf16() else ("float32",)
+    return Findings([row for numbers in kinds for row in _compare_teams(numbers, threads, size, notice)])
+
+
+def _compare_teams(numbers: str, threads: int, size: Size, notice: Notice) -> list[Row]:
+    step = partial(ours, variant=TWO_TOWER, numbers=numbers)
+    alone = Contestant(f"one process of {threads} threads, {numbers}", step, True, threads)
+    teams = [
+        Contestant(f"{mode}, {numbers}", partial(by_team, mode=mode, threads=threads // PROCESSES, numbers=numbers))
+        for mode in CUT
     ]
+    contest = Contest([alone, *teams], size, notice)
+    base = {alone.name: contest.series(alone, lambda turn: turn.images_per_s)}
+    table = contest.rows("parallel: {}", "images/s", lambda turn: turn.images_per_s, [alone])
+    for team in teams:
+        name = f"parallel: {PROCESSES} processes, {{}}"
+        table += contest.rows(name, "images/s", lambda turn: turn.images_per_s, [team], bounds=lambda _: base)
+        table += contest.rows(f"{name}: sent by each", "MB a step", lambda turn: turn.sent_megabytes, [team])
+    return table
 
 
-def _peers() -> list[Contestant[Figures]]:
-    plain = partial(peer, make=peers.two_tower, side=227, variant=TWO_TOWER)
-    simplified = partial(peer, make=peers.torchvision_style, side=224, variant="one-weird-trick")
-    contestants = []
-    for name, step in (("plain PyTorch", plain), ("torchvision-style", simplified)):
-        contestants.append(Contestant(name, step))
-        contestants.append(Contestant(f"{name}, same allocator", step, keeps_memory=True))
-    if BEST == "bf16":
-        contestants.append(Contestant("plain PyTorch, bf16", partial(plain, numbers=BEST)))
-        contestants.append(Contestant("torchvision-style, bf16", partial(simplified, numbers=BEST)))
-    return contestants
+def by_team(size: Size, mode: str, threads: int, numbers: str) -> Figures:
+    """Starts the processes of a team and returns what the first one measured."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(PROCESSES)}
+    contestant = Contestant("member", partial(member, mode=mode, numbers=numbers), True, threads)
+    environments = [{**os.environ, **place, "RANK": f"{rank}", "LOCAL_RANK": f"{rank}"} for rank in range(PROCESSES)]
+    words = command(contestant, size)
+    processes = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) for environment in environments]
+    outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        sys.exit(1)  # the members have written the reason to the error stream, which they share with this process
+    return answer(contestant, outputs[0])
 
 
-def _normalisation_s(model: Network, size: Size, dtype: torch.dtype) -> float:
-    """Returns the seconds of all normalisation layers, forwards and backwards, on maps of their shapes."""
-    seconds = 0.0
-    for row in summarise(model):
-        if row.name.startswith("norm"):
-            norm, shape = partial(getattr(model, row.name), rectify=True), (size.batch, *row.output_shape)
-            seconds += forward_backward(norm, shape, dtype, torch.channels_last, size.seconds / 8)
-    return seconds
+def member(size: Size, mode: str, numbers: str) -> Figures:
+    """Makes one member's steps and measures the team's rate and what this member sends."""
+    settings, dtype = Train(variant=TWO_TOWER, batch_size=size.batch), machine.dtype(numbers)
+    with assemble(mode, TIMEOUT_S) as team:
+        model = create(settings.variant, input_size=size.input_size).to(machine.device())
+        step = Step(model, settings, dtype, Part(model, team))
+        images, _ = made_up_batch(size.batch // team.images.count, model.input_size)
+        _, labels = made_up_batch(size.batch // team.data.count, 1)
+        images = images.to(dtype, memory_format=torch.channels_last)
+        times = laps(lambda: step(images, labels, 0, settings.learning_rate), 0, 1 + size.warm_up + size.steps)
+        rate = size.batch / median(times[1 + size.warm_up :])
+        return Figures(rate, sent_megabytes=team.sent / len(times) / 1e6)

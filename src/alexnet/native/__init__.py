@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.native.interface import library
-from alexnet.native.normalisation import Normalisation
+from alexnet.native.interface import Normalisation, library
 
 __all__ = ["Normalisation", "augment", "can_run", "dense", "dot8", "library", "like", "lrn", "on_gpu"]
 
@@ -25,11 +24,9 @@ _gpu_failures: list[Exception] = []  # why the GPU's kernel is out of use
 
 
 def can_run(images: Tensor, size: int = 1) -> bool:
-    """Returns whether a kernel can take this tensor: its device and type are known, and nothing is being exported.
+    """Returns whether a kernel can take images (N, C, H, W) with a window of `size` channels.
 
-    Args:
-        images: (N, C, H, W).
-        size: Channels in the window.
+    Their device and type must be known, and nothing may be under export.
     """
     if torch.compiler.is_compiling():
         return False
@@ -58,16 +55,10 @@ def like(gradient: Tensor, images: Tensor) -> Tensor:
 
 
 def lrn(images: Tensor, gradient: Tensor | None, settings: Normalisation) -> Tensor | None:
-    """Runs the kernel: forwards without a gradient, backwards with one.
+    """Returns normalised images or, given a gradient, the gradient with respect to `images`.
 
-    Args:
-        images: (N, C, H, W), `dense`.
-        gradient: Same shape, type and layout, or None.
-        settings: How to normalise.
-
-    Returns:
-        The normalised images, or the gradient with respect to `images`; same type and layout. None where the
-        GPU's kernel does not work.
+    Images are (N, C, H, W) and `dense`; gradient and result have the same shape, type and layout. Returns None where
+    the GPU's kernel does not work.
     """
     out = torch.empty_like(images)
     if on_gpu(images):
@@ -77,10 +68,9 @@ def lrn(images: Tensor, gradient: Tensor | None, settings: Normalisation) -> Ten
     count, channels, height, width = images.shape
     planes = height * width
     outer, inner = (count, planes) if images.is_contiguous() else (count * planes, 1)
-    at = {"x": images, "gradient": gradient, "out": out}
-    addresses = {name: None if tensor is None else tensor.data_ptr() for name, tensor in at.items()}
     kernels.lrn(
-        dtype=DTYPES[images.dtype], **addresses,
+        dtype=DTYPES[images.dtype], x=images.data_ptr(),
+        gradient=None if gradient is None else gradient.data_ptr(), out=out.data_ptr(),
         outer=outer * settings.towers, channels=channels // settings.towers, inner=inner, half=settings.size // 2,
         k=settings.k, alpha=settings.alpha, beta=settings.beta, rectify=settings.rectify,
     )  # fmt: skip
@@ -113,7 +103,7 @@ def augment(
     size: int,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Runs the augmentation kernel; arguments and result are those of `data.augment.augment`.
+    """Runs the augmentation kernel; the result is that of `data.augment.augment`.
 
     Raises:
         TypeError: The kernel does not write this type.
@@ -131,22 +121,20 @@ def augment(
 
 
 def dot8(weights: Tensor, scale: Tensor, bias: Tensor, units: Tensor) -> Tensor:
-    """Runs a fully connected layer over 8-bit weights for one picture.
+    """Returns what a fully connected layer over 8-bit weights answers to one picture, (1, outputs) float32.
 
     Args:
         weights: (outputs, inputs) int8, contiguous.
         scale: (outputs,) float32, what each row's weights are multiplied by.
         bias: (outputs,) float32.
         units: (1, inputs) float32, contiguous.
-
-    Returns:
-        (1, outputs) float32.
     """
     kernels = library()
     assert kernels is not None
     outputs, inputs = weights.shape
     out = units.new_empty(1, outputs)
-    at = {"weights": weights, "scale": scale, "bias": bias, "x": units, "out": out}
-    addresses = {name: tensor.data_ptr() for name, tensor in at.items()}
-    kernels.dot8(**addresses, outputs=outputs, inputs=inputs)
+    kernels.dot8(
+        weights=weights.data_ptr(), scale=scale.data_ptr(), bias=bias.data_ptr(), x=units.data_ptr(),
+        outputs=outputs, inputs=inputs, out=out.data_ptr(),
+    )  # fmt: skip
     return out

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from alexnet.native.normalisation import Normalisation
+from alexnet.native.interface import Normalisation
 
 TILE = 2048  # values a program holds: 16 a thread
 
@@ -77,11 +77,7 @@ def _kernel(
 def lrn(images: Tensor, gradient: Tensor | None, out: Tensor, settings: Normalisation) -> None:
     """Fills `out` with the normalised images or, given a gradient, with the gradient with respect to `images`.
 
-    Args:
-        images: (N, C, H, W), `dense`; float32, bfloat16 or float16.
-        gradient: Same shape, type and layout, or None.
-        out: Same shape, type and layout.
-        settings: How to normalise.
+    Images are (N, C, H, W) and `dense`, in float32, bfloat16 or float16; the others have their shape, type and layout.
     """
     size, alpha, beta, k, towers, rectify = settings
     channels, planes = images.shape[1] // towers, images.shape[2] * images.shape[3]
@@ -92,9 +88,8 @@ def lrn(images: Tensor, gradient: Tensor | None, out: Tensor, settings: Normalis
         outer, inner, strides = lines, planes, (planes, 1)
     height = triton.next_power_of_2(channels)
     width = max(TILE // height, 1)
-    grid = (outer * triton.cdiv(inner, width),)
     with torch.cuda.device_of(images):
-        _kernel[grid](
+        _kernel[(outer * triton.cdiv(inner, width),)](
             *[images, gradient, out, inner, *strides, k, alpha, beta],
             *[channels, size // 2, beta == 0.75, rectify, height, width],
         )

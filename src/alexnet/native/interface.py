@@ -10,14 +10,24 @@ import logging
 import os
 from collections.abc import Callable
 from ctypes import c_double, c_int, c_int64, c_void_p
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Kernel = Callable[..., int | None]
 """A compiled function; it takes its arguments by name."""
 
 
-@dataclass(frozen=True)
-class Prototype:
+class Normalisation(NamedTuple):
+    """The settings of `models.lrn.local_response_norm`, in its order; the kernels of processors and GPUs take them."""
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+    towers: int
+    rectify: bool
+
+
+class Prototype(NamedTuple):
     """A function in C: its name, its arguments' names and types in order (pointers are addresses), and its result."""
 
     name: str
@@ -25,8 +35,7 @@ class Prototype:
     result: type | None
 
 
-@dataclass(frozen=True)
-class Kernels:
+class Kernels(NamedTuple):
     """The functions of the loaded library; those with a result return 0, or 1 for a storage type they do not know."""
 
     lrn: Kernel
@@ -59,7 +68,7 @@ def library() -> Kernels | None:
         if spec is None or spec.origin is None:
             raise FileNotFoundError("they were not built")
         loaded = ctypes.CDLL(spec.origin)
-        return Kernels(_bind(LRN, loaded), _bind(AUGMENT, loaded), _bind(DOT8, loaded))
+        return Kernels(*(_bind(prototype, loaded) for prototype in (LRN, AUGMENT, DOT8)))
     except (OSError, AttributeError) as reason:  # AttributeError: the library is of a version without that kernel
         logging.getLogger(__name__).warning(
             "the compiled kernels are out of use (%s): training is slower. "
