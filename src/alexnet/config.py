@@ -5,9 +5,16 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self, get_args, get_origin
+from typing import Literal, Self, TypeVar, get_args, get_origin
 
 from alexnet.errors import UsageError
+
+Kind = TypeVar("Kind")
+
+
+def _within(low: float, high: float, *, default: Kind) -> Kind:
+    """Returns a field for a number that lies between two bounds."""
+    return dataclasses.field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass(frozen=True)
@@ -30,13 +37,13 @@ class Design:
     """
 
     variant: str = "alexnet"
-    input_size: int | None = None
+    input_size: int | None = _within(1, 4096, default=None)
     activation: Literal["relu", "tanh"] = "relu"
     lrn: bool = True
-    alpha_factor: float = 1.0
+    alpha_factor: float = _within(0, 1e12, default=1.0)
     pooling: Literal["overlapping", "2x2"] = "overlapping"
     without: Literal["none", "conv3", "conv4"] = "none"
-    dropout: float = 0.5
+    dropout: float = _within(0, 0.99, default=0.5)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -96,43 +103,40 @@ class Train(Design):
         precision: `auto` takes bf16 where the processor has instructions for it, else float32.
         evaluate_every: Epochs between evaluations on the validation split.
         seed: Seed of weights, order, crops, colour and dropout.
-
-    Raises:
-        UsageError: A value is not one of its choices or lies outside of its range.
     """
 
     recipe: str = "paper"
-    stored_size: int | None = None
+    stored_size: int | None = _within(1, 4096, default=None)
     initialisation: str | None = None
     crops: bool = True
-    smallest_crop: float = 1.0
+    smallest_crop: float = _within(0.05, 1, default=1.0)
     flips: bool = True
     turns: bool = False
     colour: Literal["lecture", "source", "none"] = "lecture"
-    colour_strength: float = 0.1
-    divide_pixels_by: float = 1.0
-    batch_size: int = 128
-    epochs: float = 90
-    steps: int | None = None
-    learning_rate: float = 0.01
-    rate_batch: int | None = None
+    colour_strength: float = _within(0, 10, default=0.1)
+    divide_pixels_by: float = _within(1e-3, 1e6, default=1.0)
+    batch_size: int = _within(1, 1 << 20, default=128)
+    epochs: float = _within(1e-3, 1e6, default=90)
+    steps: int | None = _within(1, 1 << 40, default=None)
+    learning_rate: float = _within(0, 1e3, default=0.01)
+    rate_batch: int | None = _within(1, 1 << 20, default=None)
     schedule: Literal["plateau", "one-cycle", "polynomial", "steps", "constant"] = "plateau"
-    patience: int = 5
-    warm_up: float = 0.25
-    drops: int = 2
-    drop_share: float = 0.1
-    bias_rate: float = 1.0
+    patience: int = _within(1, 1e6, default=5)
+    warm_up: float = _within(0, 1, default=0.25)
+    drops: int = _within(0, 10, default=2)
+    drop_share: float = _within(0, 1, default=0.1)
+    bias_rate: float = _within(1e-6, 100, default=1.0)
     bias_follows: bool = True
     optimiser: Literal["sgd", "lars"] = "sgd"
-    trust: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    trust: float = _within(0, 1, default=0.001)
+    momentum: float = _within(0, 0.9999, default=0.9)
+    weight_decay: float = _within(0, 10, default=5e-4)
     bias_decay: bool = False
-    label_smoothing: float = 0.0
+    label_smoothing: float = _within(0, 0.99, default=0.0)
     reduction: Literal["float32", "bf16"] = "float32"
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    evaluate_every: float = 1
-    seed: int = 0
+    evaluate_every: float = _within(1e-3, 1e6, default=1)
+    seed: int = _within(0, 2**63 - 1, default=0)
 
 
 Value = bool | int | float | str | None
@@ -147,29 +151,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 RANGES: dict[str, tuple[float, float]] = {
-    "input_size": (1, 4096),
-    "stored_size": (1, 4096),
-    "alpha_factor": (0, 1e12),
-    "dropout": (0, 0.99),
-    "smallest_crop": (0.05, 1),
-    "colour_strength": (0, 10),
-    "divide_pixels_by": (1e-3, 1e6),
-    "batch_size": (1, 1 << 20),
-    "epochs": (1e-3, 1e6),
-    "steps": (1, 1 << 40),
-    "learning_rate": (0, 1e3),
-    "rate_batch": (1, 1 << 20),
-    "patience": (1, 1e6),
-    "warm_up": (0, 1),
-    "drops": (0, 10),
-    "drop_share": (0, 1),
-    "bias_rate": (1e-6, 100),
-    "trust": (0, 1),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, 10),
-    "label_smoothing": (0, 0.99),
-    "evaluate_every": (1e-3, 1e6),
-    "seed": (0, 2**63 - 1),
+    field.name: field.metadata["range"] for field in dataclasses.fields(Train) if "range" in field.metadata
 }
 
 PAPER = Train()

@@ -1,15 +1,5 @@
 """What can go wrong, by whose hand.
 
-    AlexNetError
-    ├── UsageError        a request that cannot be met: a wrong name, value or path
-    ├── DataError         a source or a store that cannot serve: a missing split, an empty class
-    │   └── BadImage      one picture that cannot be decoded
-    ├── CheckpointError   a run folder or weight file that is damaged or belongs to something else
-    ├── ExportError       an exported file whose numbers are not the network's
-    ├── TrainingError     a training run that cannot go on: the loss is NaN, the start is dead
-    └── TeamError         processes that should work together cannot: one did not come, ended, or hangs
-        └── SaidElsewhere     another process of the team says what is wrong; this one has no message
-
 Every message is one line: what is wrong, the value at fault, and the remedy. The command line prints it and exits
 with 2, as it does with what the system refuses (`OSError`); anything else is a bug and shows its traceback.
 """
@@ -29,11 +19,11 @@ class AlexNetError(Exception):
 
 
 class UsageError(AlexNetError):
-    """A request that cannot be met."""
+    """A request that cannot be met: a wrong name, value or path."""
 
 
 class DataError(AlexNetError):
-    """A source or a store that cannot serve."""
+    """A source or a store that cannot serve: a missing split, an empty class."""
 
 
 class BadImage(DataError):
@@ -53,12 +43,12 @@ class ExportError(AlexNetError):
 
 
 class TrainingError(AlexNetError):
-    """A training run that cannot go on."""
+    """A training run that cannot go on: the loss is NaN, the start is dead."""
 
 
 class TeamError(AlexNetError):
-    """Processes that should work together cannot."""
+    """Processes that should work together cannot: one did not come, ended, or hangs."""
 
 
 class SaidElsewhere(TeamError):
-    """Another process of the team says what is wrong."""
+    """Another process of the team says what is wrong; this one has no message."""

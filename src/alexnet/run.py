@@ -31,35 +31,22 @@ REMEDY = "restore it from a copy, or start a new run in another folder"
 
 @dataclass(frozen=True)
 class Rows:
-    """The lines of `metrics.jsonl` by rising step; of a step that was made twice the later line.
-
-    `damaged` counts the lines that are neither rows of steps nor of validations; an interrupted write leaves one.
-    """
+    """The lines of `metrics.jsonl` by rising step; of a step that was made twice the later line."""
 
     steps: tuple[StepRow, ...]
     validations: tuple[ValidationRow, ...]
-    damaged: int
+    damaged: int  # number of lines that are neither; an interrupted write leaves one
 
 
 class Run:
-    """A run folder.
-
-    Attributes:
-        config: What decided the run.
-        metrics: Losses and errors as the training went, a JSON object a line.
-        best: The weights of the lowest loss on the validation split.
-        last: The newest weights with all that resuming needs.
-        evaluation_file: The errors last measured.
-        examples_file: Example pictures of that evaluation.
-        report: The page for people.
-    """
+    """A run folder and its files, which need not be there."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.config = self.folder / CONFIG
-        self.metrics = self.folder / "metrics.jsonl"
-        self.best = self.folder / "model.safetensors"
-        self.last = self.folder / "last.safetensors"
+        self.metrics = self.folder / "metrics.jsonl"  # losses and errors as the training went, a JSON object a line
+        self.best = self.folder / "model.safetensors"  # the weights of the lowest loss on the validation split
+        self.last = self.folder / "last.safetensors"  # the newest weights with all that resuming needs
         self.report = self.folder / "report.html"
         self.evaluation_file = self.folder / "evaluation.json"
         self.examples_file = self.folder / "examples.json"

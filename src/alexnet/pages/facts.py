@@ -27,31 +27,25 @@ NEAR = 0.98
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of a run folder; None where one is missing or was left out.
-
-    `kernels` is the first layer of the best weights; `faults` has a sentence for each file that was left out.
-    """
+    """The files of a run folder; None where one is missing or was left out."""
 
     name: str
     description: Description | None
     rows: Rows
     evaluation: Evaluation | None
     examples: Examples | None
-    kernels: Kernels | None
-    faults: tuple[str, ...]
+    kernels: Kernels | None  # of the best weights
+    faults: tuple[str, ...]  # a sentence for each file that was left out
 
 
 @dataclass(frozen=True)
 class Figure:
-    """An error in large letters, with its 95 % interval where it was measured on test pictures.
-
-    `naive` is the error of always naming the largest class, where that is to be compared.
-    """
+    """An error in large letters."""
 
     what: str
     error: float
-    interval: tuple[float, float] | None = None
-    naive: float | None = None
+    interval: tuple[float, float] | None = None  # 95 %, where the error was measured on test pictures
+    naive: float | None = None  # the error of always naming the largest class, where that is to be compared
 
 
 @dataclass(frozen=True)

@@ -22,20 +22,13 @@ MOST_DOTS = 60
 
 @dataclass(frozen=True)
 class Line:
-    """One series of a line chart: points (x, y) by rising x.
+    """One series of a line chart."""
 
-    Attributes:
-        label: Its name in the legend; "" leaves it out there.
-        hue: Its colour: a class of the style sheet (`blue`, `warm`, `violet`, `green`).
-        faint: Whether it is drawn thin, without values on hover, and may leave the frame.
-        dots: Whether its points are marked, up to 60 of them.
-    """
-
-    label: str
-    points: Points
-    hue: str
-    faint: bool = False
-    dots: bool = False
+    label: str  # its name in the legend; "" leaves it out there
+    points: Points  # (x, y) by rising x
+    hue: str  # a class of the style sheet: `blue`, `warm`, `violet` or `green`
+    faint: bool = False  # whether it is drawn thin, without values on hover, and may leave the frame
+    dots: bool = False  # whether its points are marked, up to 60 of them
 
 
 @dataclass(frozen=True)
@@ -63,6 +56,7 @@ class Scale:
             return [10.0**i for i in range(first, last + 1, -(-(last - first + 1) // about) or 1)]
         rough = (self.high - self.low) / about
         power = 10.0 ** math.floor(math.log10(rough))
+        # Rounding must not make a step of 1.0000001 powers one of 2, nor lose a tick at the end of the range.
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
         first = math.ceil(self.low / step - 1e-9)
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
@@ -119,7 +113,7 @@ def line_chart(
 
 
 def reliability(bins: Sequence[Bin]) -> Markup:
-    """Draws the reliability diagram of bins that all have pictures: how often the network is right when how sure.
+    """Draws the reliability diagram: how often the network is right, against how sure it is. No bin may be empty.
 
     A dot on the diagonal is honest, and a stroke shows the gap. A dot's area and the bars below show how many pictures.
     """
@@ -136,7 +130,7 @@ def _scales(lines: Sequence[Line], log: bool, rule: tuple[float, str] | None) ->
         high = max(10 ** math.ceil(math.log10(max(ys))), low * 10)
     else:
         low = min(0.0, *ys)
-        high = _end(low, max(ys) + 0.06 * (max(ys) - low))
+        high = _end(low, max(ys) + 0.06 * (max(ys) - low))  # so that the highest point stays off the frame
     x = Scale(min(xs), _end(min(xs), max(xs)), LEFT, WIDTH - RIGHT)
     return x, Scale(low, high, HEIGHT - BOTTOM, TOP, log)
 

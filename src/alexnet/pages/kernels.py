@@ -21,13 +21,10 @@ GAP = 1
 
 @dataclass(frozen=True)
 class Kernels:
-    """The first layer of a network: finite weights (O, channels, k, k) of 1 or 3 channels.
+    """The first layer of a network."""
 
-    Each of its 1 or 2 towers has an equal part of the kernels, in order.
-    """
-
-    weights: npt.NDArray[np.float32]
-    towers: int
+    weights: npt.NDArray[np.float32]  # finite, of shape (O, channels, k, k), 1 or 3 channels
+    towers: int  # 1 or 2; each has an equal part of the kernels, in order
 
 
 def read(path: Path) -> Kernels | None:

@@ -11,37 +11,24 @@ from alexnet.pages import markup
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page with a heading, that the navigation leads to; one with an empty body is left out of the page.
+    """A part of a page with a heading, that the navigation leads to; one with an empty body is left out of the page."""
 
-    Attributes:
-        key: Its identifier in links; capitalised, its name in the navigation.
-        lead: A sentence below the heading, or "".
-    """
-
-    key: str
+    key: str  # its identifier in links; capitalised, its name in the navigation
     title: str
-    lead: str
+    lead: str  # a sentence below the heading, or ""
     body: Markup
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows, from top to bottom.
+    """What a page shows, from top to bottom."""
 
-    Attributes:
-        title: Title of the browser's window.
-        eyebrow: A line above the heading: what kind of page this is.
-        headline: The answer, in large letters.
-        facts: A few key facts: name -> value.
-        notices: Sentences that a reader must not miss.
-    """
-
-    title: str
-    eyebrow: str | Markup
+    title: str  # of the browser's window
+    eyebrow: str | Markup  # a line above the heading: what kind of page this is
     heading: str | Markup
-    headline: Markup
-    facts: dict[str, str]
-    notices: tuple[str, ...]
+    headline: Markup  # the answer, in large letters
+    facts: dict[str, str]  # a few key facts: name -> value
+    notices: tuple[str, ...]  # sentences that a reader must not miss
     sections: tuple[Section, ...]
 
     def render(self) -> str:

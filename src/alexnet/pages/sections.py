@@ -41,6 +41,7 @@ def smooth(points: Points) -> list[tuple[float, float]]:
     x, y = np.array(points, dtype=np.float64).T
     half, total, at = len(y) // 50, np.concatenate([[0.0], np.cumsum(y)]), np.arange(len(y))
     first, behind = np.maximum(at - half, 0), np.minimum(at + half + 1, len(y))
+    # Sums of windows as differences of running sums: one pass, however wide the window.
     mean = (total[behind] - total[first]) / (behind - first)
     return list(zip(x.tolist(), mean.tolist(), strict=True))
 
@@ -72,9 +73,7 @@ def mixed_up(evaluation: Evaluation | None) -> Markup:
 
 def heat_map(names: Sequence[str], rows: Matrix) -> Markup:
     """Draws a table of counts; the depth of a cell is its fraction of its row, right and wrong in two colours."""
-    is_roomy = len(names) <= ROOMY
-    size = "few" if len(names) <= 4 else "roomy" if is_roomy else "dense"
-    return draw("confusion.html", names=names, rows=rows, is_roomy=is_roomy, size=size)
+    return draw("confusion.html", names=names, rows=rows, is_roomy=len(names) <= ROOMY)
 
 
 def confused_pairs(names: Sequence[str], rows: Matrix) -> Markup:

@@ -14,56 +14,35 @@ from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record,
 
 
 class Preprocessing(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What a picture goes through before a network sees it.
+    """What a picture goes through before a network sees it."""
 
-    Attributes:
-        divide_pixels_by: What pixels are divided by after the mean image is subtracted.
-        stored_size: Side of the pictures that crops are taken from, pixels.
-        decoding, mean: What stored pictures went through, and what the mean image is of, in words.
-    """
-
-    divide_pixels_by: Annotated[float, Meta(gt=0, le=sys.float_info.max)]
+    divide_pixels_by: Annotated[float, Meta(gt=0, le=sys.float_info.max)]  # after the mean image is subtracted
     square: Square = "centre"
-    stored_size: Size | None = None
-    decoding: str | None = None
-    mean: str | None = None
+    stored_size: Size | None = None  # of the pictures that crops are taken from
+    decoding: str | None = None  # what stored pictures went through, in words
+    mean: str | None = None  # what the mean image is of, in words
 
 
 class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The data of a training.
+    """The data of a training, and the pictures that were left out."""
 
-    Attributes:
-        name, source: The source's own name, and what the user called it; None where weights are published.
-        hash: Content hash of the packed store.
-        counts: Pictures of each split.
-        licence: The data's, where stated.
-        quarantine: Pictures that were left out.
-    """
-
-    name: str | None = None
-    hash: str | None = None
-    counts: dict[str, Count] = msgspec.field(default_factory=dict)
-    source: str | None = None
-    licence: str | None = None
+    name: str | None = None  # the source's own
+    hash: str | None = None  # of the packed store's content
+    counts: dict[str, Count] = msgspec.field(default_factory=dict)  # pictures of each split
+    source: str | None = None  # what the user called the data; None where weights are published
+    licence: str | None = None  # the data's, where stated
     quarantine: tuple[Quarantined, ...] = ()
 
 
 class Conversion(Record, frozen=True, kw_only=True):
-    """Where weights of another program came from.
+    """The file of another program that weights came from."""
 
-    Attributes:
-        dialect: The other program, such as `Caffe`.
-        file, sha256: Name and hash of its file.
-        layers: Our layer -> theirs.
-        translated, not_known: A sentence for each convention that was translated, or that the file does not tell.
-    """
-
-    dialect: str
+    dialect: str  # the other program, such as `Caffe`
     file: str
     sha256: str
-    layers: dict[str, str]
-    translated: tuple[str, ...]
-    not_known: tuple[str, ...]
+    layers: dict[str, str]  # our layer -> theirs
+    translated: tuple[str, ...]  # a sentence for each convention that was translated
+    not_known: tuple[str, ...]  # a sentence for each thing that the file does not tell
 
 
 class Machine(Record, frozen=True, kw_only=True):
@@ -74,38 +53,28 @@ class Machine(Record, frozen=True, kw_only=True):
 
 
 class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What decided a run: `config.json` of a run folder, and part of every weight file's header.
-
-    Attributes:
-        recipe, variant, input_size, parameters: The recipe, and the network in short.
-        train: The settings of the training; None of converted weights.
-        classes: Name of each output.
-        versions: Name of a program -> its version.
-        started: When the training began, ISO 8601.
-        seconds: How long the training took; None as long as it is not finished.
-        licence: The weights', where stated.
-    """
+    """What decided a run: `config.json` of a run folder, and part of every weight file's header."""
 
     recipe: str | None = None
     variant: str | None = None
     input_size: Size | None = None
     parameters: Count | None = None
-    train: dict[str, Value] | None = None
-    classes: tuple[str, ...]
+    train: dict[str, Value] | None = None  # the settings of the training; None of converted weights
+    classes: tuple[str, ...]  # the name of each output
     preprocessing: Preprocessing
     data: Dataset | None = None
     converted: Conversion | None = None
-    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    versions: dict[str, str] = msgspec.field(default_factory=dict)  # of each program
     machine: Machine | None = None
-    started: str | None = None
-    seconds: Finite | None = None
-    licence: str | None = None
+    started: str | None = None  # when the training began, ISO 8601
+    seconds: Finite | None = None  # how long the training took; None as long as it is not finished
+    licence: str | None = None  # the weights', where stated
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"it names the class {Counter(self.classes).most_common(1)[0][0][:80]!r} twice")
         if self.train is not None:
-            config.from_json(self.train)
+            config.from_json(self.train)  # refuses what are no settings
 
     @property
     def settings(self) -> Train | None:
@@ -114,19 +83,13 @@ class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Progress(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far a run is after `step` updates: all that resuming needs besides weights and momentum.
+    """How far a run is: all that resuming needs besides weights and momentum."""
 
-    Attributes:
-        rate: Learning rate of the last update.
-        best_loss: Lowest loss on the validation split so far.
-        history: Top-1 error of every evaluation so far.
-    """
-
-    step: Count
-    rate: Finite
+    step: Count  # updates made
+    rate: Finite  # learning rate of the last update
     seconds: Finite
-    best_loss: Finite | None
-    history: tuple[Finite, ...]
+    best_loss: Finite | None  # the lowest on the validation split so far
+    history: tuple[Finite, ...]  # top-1 error of every evaluation so far
 
 
 BEGINNING = Progress(step=0, rate=0.0, seconds=0.0, best_loss=None, history=())
@@ -160,14 +123,11 @@ class CompressionRequest(Record, frozen=True, kw_only=True):
 
 
 class CompressionStep(Record, frozen=True, kw_only=True):
-    """A row of a compression's table: what was done, and the size and the errors over `n` pictures after it.
-
-    `ratio` is the size of all weights and biases in float32 over `bytes`.
-    """
+    """A row of a compression's table: what was done, and the size and the errors over `n` pictures after it."""
 
     step: str
     bytes: Count
-    ratio: Finite
+    ratio: Finite  # size of all weights and biases in float32 over `bytes`
     top1_error: Fraction
     top5_error: Fraction
     n: Count
@@ -181,29 +141,19 @@ class Compression(Record, frozen=True, kw_only=True):
 
 
 class Header(Description, frozen=True, kw_only=True, omit_defaults=True):
-    """What a weight file says of itself.
+    """What a weight file says of itself."""
 
-    Attributes:
-        network: The design of the network, setting by setting.
-        crc32: Checksum of the tensors.
-        probe: What the network answers to the built-in pictures; None in a file to resume from.
-        metrics: Errors of the weights on the validation split.
-        step: Updates after which the weights were taken.
-        progress: How far the run is, in a file to resume from.
-        compression: How a compressed file came about.
-    """
-
-    network: dict[str, Value]
-    crc32: int
-    probe: Probe | None = None
-    metrics: Metrics | None = None
-    step: int | None = None
-    progress: Progress | None = None
-    compression: Compression | None = None
+    network: dict[str, Value]  # the design, setting by setting
+    crc32: int  # checksum of the tensors
+    probe: Probe | None = None  # None in a file to resume from
+    metrics: Metrics | None = None  # on the validation split
+    step: int | None = None  # updates after which the weights were taken
+    progress: Progress | None = None  # in a file to resume from
+    compression: Compression | None = None  # in a compressed file
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        config.design_from_json(self.network)
+        config.design_from_json(self.network)  # refuses what is no design
 
     @property
     def design(self) -> Design:

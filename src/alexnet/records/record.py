@@ -33,16 +33,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quarantined(Record, frozen=True, kw_only=True):
-    """A picture of a split that a store left out, by its name in the source, and why, in a few words.
-
-    `was_unread` says that it could not be read, as against decoded. That may pass, so it is worth trying again.
-    """
+    """A picture of a split that a store left out, by its name in the source, and why, in a few words."""
 
     split: str
     class_name: str = msgspec.field(name="class")
     name: str
     reason: str
-    was_unread: bool = cast(bool, UNSET)
+    was_unread: bool = cast(bool, UNSET)  # as against decoded: it may become readable, so packing tries it again
 
     def __post_init__(self) -> None:
         # Files of version 0.1 have no `was_unread`; there the reason of an unread picture begins with these words.

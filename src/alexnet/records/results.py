@@ -33,37 +33,26 @@ class Calibration(Record, frozen=True, kw_only=True):
 
 
 class Evaluation(Record, frozen=True, kw_only=True):
-    """Errors of one network, or of several averaged, over `n` pictures: `evaluation.json` of a run folder.
+    """Errors of one network, or of several averaged, over `n` pictures: `evaluation.json` of a run folder."""
 
-    Attributes:
-        precision: Kind of numbers that the network computed in; all its weights take `weight_bytes` in them.
-        views: Views that each picture was averaged over, 1 or 10.
-        split: The split, or several joined by `+`.
-        top1_interval, top5_interval: 95 % intervals.
-        confusion: (C, C) counts; row truth, column guess.
-        loss: Mean loss, nats.
-        is_split_drawn: Whether `val` was held out of `train` because the source has no split of its own.
-        quarantined: Pictures of the split that were left out of the data.
-    """
-
-    precision: str | None = None
+    precision: str | None = None  # the kind of numbers that was computed in
     top1_error: Fraction
     top5_error: Fraction
     n: Count
-    views: Count
+    views: Count  # that each picture was averaged over, 1 or 10
     models: Count
-    split: str
-    top1_interval: tuple[Fraction, Fraction]
+    split: str  # or several joined by `+`
+    top1_interval: tuple[Fraction, Fraction]  # 95 %, as the next
     top5_interval: tuple[Fraction, Fraction]
     classes: tuple[str, ...]
-    confusion: tuple[tuple[Count, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]  # (C, C); row truth, column guess
     per_class: tuple[ClassErrors, ...]
     calibration: Calibration
     seconds: Finite
-    loss: Finite | None = None
-    is_split_drawn: bool = False
-    quarantined: tuple[Quarantined, ...] = ()
-    weight_bytes: int | None = None
+    loss: Finite | None = None  # the mean, nats
+    is_split_drawn: bool = False  # whether `val` was held out of `train`: the source has no split of its own
+    quarantined: tuple[Quarantined, ...] = ()  # pictures of the split that the store left out
+    weight_bytes: int | None = None  # of all weights in these numbers
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.classes) for row in (self.confusion, *self.confusion)):
@@ -103,20 +92,12 @@ class Prediction(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StepRow(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A line of `metrics.jsonl` on one update.
+    """A line of `metrics.jsonl` on one update; loss and error are the batch's before it."""
 
-    Attributes:
-        step: Updates made, this one included.
-        epoch: Passes over the training pictures so far.
-        loss, error: Mean loss of the batch in nats, and the fraction of it named wrongly, before the update.
-        lr: Learning rate.
-        images_per_s: Speed of this update.
-    """
-
-    step: Count
-    epoch: Finite
-    loss: Finite
-    error: Fraction | None = None
+    step: Count  # updates made, this one included
+    epoch: Finite  # passes over the training pictures so far
+    loss: Finite  # the mean, nats
+    error: Fraction | None = None  # fraction of the batch that was named wrongly
     lr: Finite | None = None
     images_per_s: Finite | None = None
 
@@ -132,22 +113,14 @@ class ValidationRow(Record, frozen=True, kw_only=True):
 
 
 class Parity(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """How far the probabilities of an engine are from the network's own.
+    """How far the probabilities of an engine are from the network's own."""
 
-    Attributes:
-        engine: Name and version of the runtime.
-        pictures, origin: How many pictures were compared, and where they came from, in words.
-        error: Norm of the difference over the norm of the output, the largest of all pictures.
-        same_first: Pictures whose most probable class is the same.
-        whole_difference: Largest difference of a probability where the engine resized the decoded pictures itself.
-    """
-
-    engine: str
-    pictures: Count
-    origin: str
-    error: float
-    same_first: Count
-    whole_difference: float | None = None
+    engine: str  # name and version of the runtime
+    pictures: Count  # that were compared
+    origin: str  # where the pictures came from, in words
+    error: float  # norm of the difference over the norm of the output, the largest of all pictures
+    same_first: Count  # pictures whose most probable class is the same
+    whole_difference: float | None = None  # largest of a probability where the engine resized decoded pictures itself
 
 
 class MeasuredFile(Record, frozen=True, kw_only=True):
@@ -169,22 +142,14 @@ class Int8(Record, frozen=True, kw_only=True):
 
 
 class Exported(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A network that was exported into a file or folder.
-
-    Attributes:
-        opset: Version of ONNX's operators.
-        lrn: How an ONNX file normalises: `native` or `decomposed`.
-        parity, rounded: The network in the runtime, compared with ours: in float32, and with 8-bit weights.
-        int8: Size and errors before and after quantisation.
-        bytes, network_bytes: Size of the file, or of all files of the folder and of the network alone.
-    """
+    """A network that was exported into a file or folder, and how the runtime's answers compare with ours."""
 
     file: str
     format: str
-    opset: int | None = None
-    lrn: str | None = None
-    parity: Parity
+    opset: int | None = None  # version of ONNX's operators
+    lrn: str | None = None  # how an ONNX file normalises: `native` or `decomposed`
+    parity: Parity  # of the float32 network
     int8: Int8 | None = None
-    rounded: Parity | None = None
-    bytes: Count
-    network_bytes: Count | None = None
+    rounded: Parity | None = None  # of the network with 8-bit weights
+    bytes: Count  # of the file, or of all files of the folder
+    network_bytes: Count | None = None  # of the network alone, in a folder
