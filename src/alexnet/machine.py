@@ -80,10 +80,8 @@ def has_bf16() -> bool:
 def cores() -> int:
     """Returns the number of processor cores that this process may use; a container's quota is rounded up."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    match _limit("cpu.max"):
-        case [quota, period]:
-            return max(1, min(usable, math.ceil(int(quota) / int(period))))
-    return usable
+    quota = _limit("cpu.max")
+    return max(1, min(usable, math.ceil(int(quota[0]) / int(quota[1])))) if quota else usable
 
 
 def free_memory() -> int | None:
@@ -109,13 +107,12 @@ def free_host_memory() -> int | None:
 
 
 def keep_memory() -> None:
-    """Lets the process keep the memory it frees, for the next step to use.
+    """Lets the process keep the memory it frees, for the next step to use; without glibc this does nothing.
 
     A step on the CPU allocates and frees about a gigabyte of activations. By default glibc returns each large block
     to the system, which then clears every page anew: on the reference machine that costs more than the convolutions.
-    Huge pages, where the system offers them, make the remaining clearing cheap. Without glibc this does nothing.
     """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # PyTorch asks for huge pages: what clearing remains is cheap
     if not sys.platform.startswith("linux"):
         return
     libc = ctypes.CDLL(None)
@@ -128,7 +125,7 @@ def keep_memory() -> None:
 def _limit(name: str) -> list[str] | None:
     """Returns the words of one limit of Linux's control group; None where there is no limit or no group."""
     words = _control(name).split()
-    return words if words and words[0] != "max" else None
+    return None if words[:1] in ([], ["max"]) else words
 
 
 def _control(name: str) -> str:

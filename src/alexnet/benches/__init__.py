@@ -27,14 +27,10 @@ def run(
     observer: Observer | None = None,
     size: Size | None = None,
 ) -> Bench:
-    """Runs one bench, or all of them.
+    """Runs one bench (`lrn`, `train`, `data`, `predict` or `parallel`), or `all` of them.
 
-    Args:
-        what: `lrn`, `train`, `data`, `predict`, `parallel` or `all`.
-        data: Pictures for `data`: a folder of them, or any source or store; None makes photographs up.
-        per_layer: Adds the time of each layer of the two-tower network to `train`.
-        observer: Is told of each turn, and of what was left out, with the reason.
-        size: How much to measure.
+    The bench `data` reads a folder of pictures, a source or a store; None makes photographs up. `per_layer` adds the
+    time of each layer to `train`. The observer is told of each turn, and of what was left out, with the reason.
 
     Raises:
         UsageError: There is no such bench, or no such data.

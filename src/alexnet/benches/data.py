@@ -39,6 +39,7 @@ from alexnet.models.create import create
 from alexnet.seeds import generator
 from alexnet.training.step import Step
 
+SIDE = 227  # of the two-tower network's input
 MADE_UP = 100
 SIDES, QUALITY = (500, 375), 95
 """The mean size of an ImageNet photograph; at this quality a made-up one has its mean length, about 100 kB."""
@@ -97,8 +98,9 @@ def packed(size: Size, store: str) -> float:
 
 def raw(size: Size, store: str, folder: str) -> float:
     """Measures the images/s of our reading of a class folder; mean and colours are the store's."""
-    opened, listing, settings = Store(store), open_source(folder).splits["train"], _settings(size)
-    side, mean = _side(size), torch.from_numpy(opened.mean_image)
+    opened, listing = Store(store), open_source(folder).splits["train"]
+    settings, side = Train(variant=TWO_TOWER, batch_size=size.batch), size.input_size or SIDE
+    mean = torch.from_numpy(opened.mean_image)
 
     def batch(step: int) -> Tensor:
         chosen = indices(0, step, size.batch, len(listing))
@@ -113,7 +115,7 @@ def pil(size: Size, store: str, folder: str) -> float:
     """Measures the images/s of what a `Dataset` over a class folder does, with PIL and numpy."""
     opened, files = Store(store), sorted(Path(folder).rglob("*.*"))
     eigenvalues, components = np.linalg.eigh(opened.covariance)
-    mean, side = opened.mean_image.mean((0, 1)), _side(size)
+    mean, side = opened.mean_image.mean((0, 1)), size.input_size or SIDE
 
     def item(file: Path, dice: np.random.Generator) -> NDArray[np.float32]:
         picture = Image.open(file).convert("RGB")
@@ -137,10 +139,10 @@ def pil(size: Size, store: str, folder: str) -> float:
 def training(size: Size, store: str | None = None, memory_budget: int = 0) -> float:
     """Measures the mean images/s of our two-tower training step on pictures from a store, or on one made-up batch."""
     model = create(TWO_TOWER, input_size=size.input_size).to(machine.device())
-    step = Step(model, _settings(size), machine.dtype("auto"))
+    step = Step(model, Train(variant=TWO_TOWER, batch_size=size.batch), machine.dtype("auto"))
     with ExitStack() as stack:
         if store is None:
-            images, labels = made_up_batch(size.batch, _side(size))
+            images, labels = made_up_batch(size.batch, size.input_size or SIDE)
             batches: Iterator[Batch] = repeat((images.to(step.dtype, memory_format=torch.channels_last), labels))
         else:
             feed = stack.enter_context(closing(_feed(Store(store), size, step.dtype, memory_budget)))
@@ -152,17 +154,9 @@ def training(size: Size, store: str | None = None, memory_budget: int = 0) -> fl
     return size.batch * len(times) / sum(times)
 
 
-def _settings(size: Size) -> Train:
-    return Train(variant=TWO_TOWER, batch_size=size.batch)
-
-
-def _side(size: Size) -> int:
-    return size.input_size or 227
-
-
 def _feed(store: Store, size: Size, dtype: torch.dtype, memory_budget: int = 0) -> Feed:
-    threads = torch.get_num_threads()
-    return Feed(_settings(size), store, _side(size), dtype, machine.device(), memory_budget, threads=threads)
+    settings, threads = Train(variant=TWO_TOWER, batch_size=size.batch), torch.get_num_threads()
+    return Feed(settings, store, size.input_size or SIDE, dtype, machine.device(), memory_budget, threads=threads)
 
 
 def _rate(batch: Callable[[int], object], size: Size) -> float:
@@ -171,23 +165,18 @@ def _rate(batch: Callable[[int], object], size: Size) -> float:
 
 
 def write_folder(place: Path, data: str | None, number: int) -> Path:
-    """Writes a class folder of a number of pictures, whose two classes take turns.
-
-    Args:
-        place: Folder to make.
-        data: A folder of pictures, a tar file of them, a source or a store; None makes photographs up.
-        number: Pictures to write; those of `data` are repeated where there are fewer.
-    """
+    """Writes a number of `examples`, repeated where there are fewer, into a folder of two classes, which take turns."""
     pictures = list(islice(examples(data), number))
-    for label in ("a", "b"):
-        (place / label).mkdir(parents=True)
+    folders = [place / "a", place / "b"]
+    for folder in folders:
+        folder.mkdir(parents=True)
     for i, (ending, content) in enumerate(islice(cycle(pictures), number)):
-        (place / "ab"[i % 2] / f"{i:06d}{ending}").write_bytes(content)
+        (folders[i % 2] / f"{i:06d}{ending}").write_bytes(content)
     return place
 
 
 def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
-    """Yields ending and content of each picture.
+    """Yields ending and content of each picture of a folder, a tar file, a source or a store; None makes some up.
 
     Raises:
         UsageError: There is no such source.

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from alexnet import machine
-from alexnet.benches.contest import Contestant, Failed, Notice, launch, typical
+from alexnet.benches.contest import Contestant, Failed, Measured, Notice, launch, typical
 from alexnet.benches.data import files_below, write_folder
 from alexnet.benches.findings import Size
 from alexnet.benches.train import ours
@@ -35,8 +34,6 @@ from alexnet.observer import Observer
 READ_AT_MOST = 256 << 20
 WORTH_SAYING_S = 120
 """Packing that takes longer is announced."""
-
-Measured = TypeVar("Measured")
 
 
 class Stage(StrEnum):
@@ -86,11 +83,8 @@ class Examination:
 def examine(data: str | None, variant: str, observer: Observer | None = None, size: Size | None = None) -> Examination:
     """Measures each stage between the disk and the weights, for a few seconds each.
 
-    Args:
-        data: A source, a store or a folder of pictures; None makes photographs up.
-        variant: The network to train.
-        observer: Is told of each measurement, and of what could not be measured, with the reason.
-        size: How much to measure.
+    The pictures are those of a source, a store or a folder; None makes photographs up. The observer is told of each
+    measurement, and of what could not be measured, with the reason.
 
     Raises:
         UsageError: There is no such network or data.

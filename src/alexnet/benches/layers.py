@@ -22,17 +22,17 @@ from alexnet.training.step import Step
 Function = Callable[[Tensor], Tensor]
 
 CASES = {
-    "float32 contiguous": (torch.float32, torch.contiguous_format),
-    "float32 channels-last": (torch.float32, torch.channels_last),
-    "bf16 contiguous": (torch.bfloat16, torch.contiguous_format),
-    "bf16 channels-last": (torch.bfloat16, torch.channels_last),
+    f"{numbers} {layout}": (dtype, order)
+    for numbers, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16))
+    for layout, order in (("contiguous", torch.contiguous_format), ("channels-last", torch.channels_last))
 }
 MAPS_MOVED = 5  # forwards reads a and writes b; backwards reads a and b's gradient and writes a's
 UPDATE_MOVES = 5  # reads weights, gradients and momentum; writes weights and momentum
 
+PYTORCH = "nn.LocalResponseNorm"
 WAYS: dict[str, Function] = {
     "ours": local_response_norm,
-    "nn.LocalResponseNorm": nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0),
+    PYTORCH: nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0),
     "decomposed": decomposed,
 }
 """The ways to normalise."""
@@ -40,9 +40,7 @@ WAYS: dict[str, Function] = {
 
 def bench(size: Size, notice: Notice) -> Findings:
     """Compares four ways to normalise conv1's map, forwards and backwards, in each case of numbers and layout."""
-    ours, pytorch, plain = (
-        Contestant(way, partial(normalise, way=way), keeps_memory=way != "nn.LocalResponseNorm") for way in WAYS
-    )
+    ours, pytorch, plain = (Contestant(way, partial(normalise, way=way), way != PYTORCH) for way in WAYS)
     alike = replace(pytorch, name=f"{pytorch.name}, same allocator", keeps_memory=True)
     peers, machine_itself = [pytorch, alike, plain], limits(Limit.COPY)
     contest = Contest([machine_itself, ours, *peers], size, notice)

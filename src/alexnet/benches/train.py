@@ -38,16 +38,13 @@ def bench(size: Size, notice: Notice, per_layer: bool = False) -> Findings:
         Contestant(f"{variant}, {numbers}", partial(ours, variant=variant, numbers=numbers), keeps_memory=True)
         for variant, numbers in cases
     ]
-    plain = {"plain PyTorch": partial(peer, variant=TWO_TOWER)}
-    plain["torchvision-style"] = partial(peer, variant="one-weird-trick")
-    allocators = {"": False, ", same allocator": True}
-    peers = [
-        Contestant(f"{name}{ending}", step, keeps_memory)
-        for name, step in plain.items()
-        for ending, keeps_memory in allocators.items()
-    ]
+    peers, peers_bf16 = [], []
+    for name, variant in (("plain PyTorch", TWO_TOWER), ("torchvision-style", "one-weird-trick")):
+        step = partial(peer, variant=variant)
+        peers += [Contestant(name, step), Contestant(f"{name}, same allocator", step, keeps_memory=True)]
+        peers_bf16.append(Contestant(f"{name}, bf16", partial(step, numbers="bf16")))
     if BEST == "bf16":
-        peers += [Contestant(f"{name}, bf16", partial(step, numbers=BEST)) for name, step in plain.items()]
+        peers += peers_bf16
     contest = Contest([limit, *entries, *peers], size, notice)
     rates = layers.series(contest(limit))
 

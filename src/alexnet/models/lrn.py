@@ -101,7 +101,7 @@ class _Native(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, settings: native.Normalisation) -> Tensor:
         ctx.save_for_backward(images)
         ctx.settings = settings
-        out = native.lrn(native.dense(images), None, settings)
+        out = native.lrn(images, None, settings)
         return _plain(images, *settings) if out is None else out
 
     @staticmethod
@@ -109,8 +109,7 @@ class _Native(torch.autograd.Function):
         (images,) = ctx.saved_tensors
         out, twice = None, torch.is_grad_enabled()  # create_graph=True
         if not twice:
-            inputs = native.dense(images)
-            out = native.lrn(inputs, native.like(gradient, inputs), ctx.settings)
+            out = native.lrn(images, gradient, ctx.settings)
         if out is None:
             with torch.enable_grad():
                 (out,) = torch.autograd.grad(_plain(images, *ctx.settings), images, gradient, create_graph=twice)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet.native.interface import Normalisation, library
 
-__all__ = ["Normalisation", "augment", "can_run", "dense", "dot8", "library", "like", "lrn", "on_gpu"]
+__all__ = ["Normalisation", "augment", "can_run", "dot8", "library", "lrn", "on_gpu"]
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
 GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
@@ -24,11 +24,8 @@ _gpu_failures: list[Exception] = []  # why the GPU's kernel is out of use
 
 
 def can_run(images: Tensor, size: int = 1) -> bool:
-    """Returns whether a kernel can take images (N, C, H, W) with a window of `size` channels.
-
-    Their device and type must be known, and nothing may be under export.
-    """
-    if torch.compiler.is_compiling():
+    """Returns whether a kernel can take images (N, C, H, W) of this device and type, in a window of `size`."""
+    if torch.compiler.is_compiling():  # as in an export, which knows no kernels
         return False
     if on_gpu(images):
         is_small = images.shape[1] <= 1024 and size <= 33  # beyond this, Triton compiles for minutes
@@ -41,33 +38,23 @@ def on_gpu(images: Tensor) -> bool:
     return images.device.type == "cuda"
 
 
-def dense(images: Tensor) -> Tensor:
-    """Returns the tensor itself if it is contiguous in one of the two layouts, else a contiguous copy."""
-    if images.is_contiguous(memory_format=torch.channels_last) or images.is_contiguous():
-        return images
-    return images.contiguous()
-
-
-def like(gradient: Tensor, images: Tensor) -> Tensor:
-    """Returns the gradient in the layout and type of the images."""
-    layout = torch.contiguous_format if images.is_contiguous() else torch.channels_last
-    return gradient.to(images.dtype).contiguous(memory_format=layout)
-
-
 def lrn(images: Tensor, gradient: Tensor | None, settings: Normalisation) -> Tensor | None:
     """Returns normalised images or, given a gradient, the gradient with respect to `images`.
 
-    Images are (N, C, H, W) and `dense`; gradient and result have the same shape, type and layout. Returns None where
-    the GPU's kernel does not work.
+    Images are (N, C, H, W); the result has their type and layout. Returns None where the GPU's kernel does not work.
     """
+    if not images.is_contiguous(memory_format=torch.channels_last):
+        images = images.contiguous()
+    layout = torch.contiguous_format if images.is_contiguous() else torch.channels_last
+    if gradient is not None:
+        gradient = gradient.to(images.dtype).contiguous(memory_format=layout)
     out = torch.empty_like(images)
     if on_gpu(images):
         return out if _gpu_lrn(images, gradient, out, settings) else None
     kernels = library()
     assert kernels is not None
     count, channels, height, width = images.shape
-    planes = height * width
-    outer, inner = (count, planes) if images.is_contiguous() else (count * planes, 1)
+    outer, inner = (count, height * width) if images.is_contiguous() else (count * height * width, 1)
     kernels.lrn(
         dtype=DTYPES[images.dtype], x=images.data_ptr(),
         gradient=None if gradient is None else gradient.data_ptr(), out=out.data_ptr(),
@@ -110,12 +97,12 @@ def augment(
     """
     kernels = library()
     assert kernels is not None
-    count, side = images.shape[:2]
     named = {"images": images, "mean": mean, "crops": crops, "shifts": shifts, "gains": gains}
-    arrays = {name: np.ascontiguousarray(array) for name, array in named.items()}
-    out = torch.empty((count, 3, size, size), dtype=dtype, memory_format=torch.channels_last)
+    arrays = {name: np.ascontiguousarray(array) for name, array in named.items()}  # kept while C++ reads them
+    out = torch.empty((len(images), 3, size, size), dtype=dtype, memory_format=torch.channels_last)
     addresses = {name: array.ctypes.data for name, array in arrays.items()}
-    if kernels.augment(dtype=DTYPES[dtype], **addresses, count=count, side=side, size=size, out=out.data_ptr()):
+    shape = {"count": len(images), "side": images.shape[1], "size": size}
+    if kernels.augment(dtype=DTYPES[dtype], **addresses, **shape, out=out.data_ptr()):
         raise TypeError(f"the kernel does not augment to {dtype}")
     return out
 

@@ -77,7 +77,7 @@ def _kernel(
 def lrn(images: Tensor, gradient: Tensor | None, out: Tensor, settings: Normalisation) -> None:
     """Fills `out` with the normalised images or, given a gradient, with the gradient with respect to `images`.
 
-    Images are (N, C, H, W) and `dense`, in float32, bfloat16 or float16; the others have their shape, type and layout.
+    Images are (N, C, H, W), contiguous or channels-last, in float32, bfloat16 or float16; the others are like them.
     """
     size, alpha, beta, k, towers, rectify = settings
     channels, planes = images.shape[1] // towers, images.shape[2] * images.shape[3]

@@ -67,8 +67,7 @@ def library() -> Kernels | None:
     try:
         if spec is None or spec.origin is None:
             raise FileNotFoundError("they were not built")
-        loaded = ctypes.CDLL(spec.origin)
-        return Kernels(*(_bind(prototype, loaded) for prototype in (LRN, AUGMENT, DOT8)))
+        return Kernels(*(_bind(prototype, ctypes.CDLL(spec.origin)) for prototype in (LRN, AUGMENT, DOT8)))
     except (OSError, AttributeError) as reason:  # AttributeError: the library is of a version without that kernel
         logging.getLogger(__name__).warning(
             "the compiled kernels are out of use (%s): training is slower. "
