@@ -4,10 +4,10 @@ A pickle is a program for a small stack machine. The machine here follows the in
 need. A function that a pickle calls is looked up by its name in a table of our own functions. Any other name is an
 error, or, in modules that the caller lists, becomes a lifeless `Inert`. No code from a file is ever run.
 
-Time and memory are bounded. The number of instructions is limited. A length is compared with what is left of the file
+Time and memory are bounded. The number of instructions is limited. A length is compared with the rest of the file
 before anything is read; `pickletools.genops` would copy and decode an argument before it can be refused. Long strings
-and arrays are views of the file. Only strings and numbers may be keys, and no value is hashed or printed that may be
-nested, because a few bytes make a tuple of tuples whose hash takes days.
+and arrays are views of the file. Only strings and numbers may be keys, and a value that may be nested is neither hashed
+nor printed, because a few bytes make a tuple of tuples whose hash takes days.
 
 Source: the comments of CPython's pickletools.py. Of CPython's `pickle` only the names of the instructions are used.
 """
@@ -16,7 +16,7 @@ import math
 import pickle
 import struct
 from collections.abc import Callable, Collection, Iterable, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ MAX_INSTRUCTIONS = 5_000_000
 """A cuda-convnet checkpoint with the errors of 90 epochs has about 2 million."""
 
 SHORT = 4096
-"""Bytes of the longest string that is copied; a longer one stays a view of the file."""
+"""Bytes of the longest string that is copied."""
 
 MAX_NAME = 200
 """Characters of the longest name of a module or function."""
@@ -37,7 +37,7 @@ _ORDERS = {"<": "<", "|": "|", "=": "<", ">": ">"}
 
 
 class PickleError(Exception):
-    """The pickle is damaged, or asks for something that it must not have."""
+    """The pickle is damaged, or asks for something that no data need."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,8 @@ class _Dtype:
         return np.dtype(self.order + self.code)
 
 
-def content(value: object) -> memoryview:
-    """Returns the bytes of a string of any kind.
-
-    Raises:
-        PickleError: The value is no string.
-    """
+def _content(value: object) -> memoryview:
+    """Returns the bytes of a string of any kind."""
     if isinstance(value, str):  # Python 2 did not tell text from bytes
         value = value.encode("latin-1")
     if isinstance(value, (bytes, memoryview)):
@@ -82,14 +78,14 @@ def _dtype(code: object, *_: object) -> _Dtype:
 
 
 def _scalar(dtype: object, data: object) -> object:
-    if not isinstance(dtype, _Dtype) or len(content(data)) != dtype.numpy().itemsize:
+    if not isinstance(dtype, _Dtype) or len(_content(data)) != dtype.numpy().itemsize:
         raise PickleError("a damaged number")
-    return np.frombuffer(content(data), dtype.numpy())[0].item()
+    return np.frombuffer(_content(data), dtype.numpy())[0].item()
 
 
 def _encode(text: object, _: object) -> bytes:
-    """Returns bytes that Python 3 wrote for Python 2 as text, one character a byte."""
-    return (text if isinstance(text, str) else bytes(content(text)).decode("utf-8")).encode("latin-1")
+    """Returns bytes that Python 3 wrote for Python 2 as text, a character for each byte."""
+    return (text if isinstance(text, str) else bytes(_content(text)).decode("utf-8")).encode("latin-1")
 
 
 def _dict(pairs: Iterable[tuple[object, object]] = ()) -> dict[object, object]:
@@ -138,7 +134,7 @@ def read(
         persistent: Returns the object for a persistent id; without it such ids are refused.
 
     Returns:
-        The object, and where the pickle ends.
+        The object, and the place where the pickle ends.
 
     Raises:
         PickleError: The pickle is damaged, is too long, or asks for anything else.
@@ -150,21 +146,20 @@ def read(
         raise PickleError(f"damaged at byte {machine.at:,}") from error
 
 
+@dataclass
 class _Machine:
-    def __init__(
-        self,
-        data: memoryview,
-        names: Mapping[str, object],
-        inert: Collection[str],
-        persistent: Callable[[object], object] | None,
-    ) -> None:
-        self.data, self.at = data, 0
-        self.names, self.inert, self.persistent = names, inert, persistent
+    data: memoryview
+    names: Mapping[str, object]
+    inert: Collection[str]
+    persistent: Callable[[object], object] | None
+    at: int = 0
+    stack: list[object] = field(default_factory=list)
+    marked: list[list[object]] = field(default_factory=list)
+    memo: dict[int, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         # A pickle may call with the same large argument again and again, so the items that calls may copy are limited.
-        self.copies_left = MAX_INSTRUCTIONS + 2 * len(data)
-        self.stack: list[object] = []
-        self.marked: list[list[object]] = []
-        self.memo: dict[int, object] = {}
+        self.copies_left = MAX_INSTRUCTIONS + 2 * len(self.data)
 
     def run(self) -> object:
         """Follows the instructions up to STOP; returns the object on top of the stack."""
@@ -173,10 +168,9 @@ class _Machine:
             self.at += 1
             if code == pickle.STOP[0]:
                 return self.stack.pop()
-            instruction = _INSTRUCTIONS.get(code)
-            if instruction is None:
+            if code not in _INSTRUCTIONS:
                 raise PickleError(f"instruction 0x{code:02x} at byte {self.at - 1:,}, which data have no need of")
-            instruction(self)
+            _INSTRUCTIONS[code](self)
         raise PickleError(f"more than {MAX_INSTRUCTIONS:,} instructions")
 
     def take(self, length: int) -> memoryview:
@@ -200,10 +194,10 @@ class _Machine:
 
     def string(self, width: int, encoding: str | None) -> None:
         data = self.take(self.unsigned(width))
-        if len(data) > SHORT:
-            self.push(data)
+        if len(data) <= SHORT:
+            self.push(bytes(data).decode(encoding, "replace") if encoding else bytes(data))
         else:
-            self.push(bytes(data) if encoding is None else bytes(data).decode(encoding, "replace"))
+            self.push(data)
 
     def signed(self, length: int) -> None:
         if length > 64:
@@ -229,7 +223,7 @@ class _Machine:
     def extend(self, items: list[object]) -> None:
         target = self.stack[-1]
         if isinstance(target, list):
-            target.extend(items)
+            target += items
         elif not isinstance(target, Inert):
             raise PickleError(f"it appends to a {type(target).__name__}")
 
@@ -238,16 +232,13 @@ class _Machine:
         for key, value in zip(each, each, strict=True):
             _set(self.stack[-1], key, value)
 
-    def put(self, index: int) -> None:
-        self.memo[index] = self.stack[-1]
-
     def look_up(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise PickleError("it calls what has no name")
         full = f"{module}.{name}"
         if full not in self.names and module not in self.inert:
             raise PickleError(f"it calls {full}, which a weight file has no need of")
-        self.push(self.names[full] if full in self.names else Inert(full))
+        self.push(self.names.get(full, Inert(full)))
 
     def call(self, function: object, arguments: object) -> None:
         if isinstance(function, Inert):
@@ -260,9 +251,6 @@ class _Machine:
         else:
             raise PickleError("it calls what is no function")
 
-    def call_items(self, items: list[object]) -> None:
-        self.call(items[0], items[1:])
-
     def build(self) -> None:
         """Hands an object its state; a dict or an inert object ignores it."""
         target, state = self.stack[-2:]
@@ -273,10 +261,10 @@ class _Machine:
             raise PickleError(f"it changes a {type(target).__name__}")
         if isinstance(target, Array):
             target.values = _array(*state)
-        elif not isinstance(state[1], str) or state[1] not in _ORDERS:
-            raise PickleError("a damaged array type")
-        else:
+        elif isinstance(state[1], str) and state[1] in _ORDERS:
             target.order = _ORDERS[state[1]]
+        else:
+            raise PickleError("a damaged array type")
 
     def persist(self) -> None:
         if self.persistent is None:
@@ -289,7 +277,7 @@ def _array(version: object, shape: object, dtype: object, is_fortran: object, da
         raise PickleError("a damaged array")
     if not all(isinstance(side, int) and 0 <= side < 1 << 40 for side in shape):
         raise PickleError("an array of impossible shape")
-    values = np.frombuffer(content(data), dtype.numpy())
+    values = np.frombuffer(_content(data), dtype.numpy())
     if math.prod(shape) != len(values):
         raise PickleError(f"an array of shape {shape} with {len(values):,} values")
     return values.reshape(shape, order="F" if is_fortran else "C")
@@ -332,12 +320,12 @@ _BY_NAME: dict[bytes, Callable[[_Machine], object]] = {
     pickle.SETITEMS: lambda m: m.set_items(m.to_mark()),
     pickle.BINGET: lambda m: m.push(m.memo[m.unsigned(1)]),
     pickle.LONG_BINGET: lambda m: m.push(m.memo[m.unsigned(4)]),
-    pickle.BINPUT: lambda m: m.put(m.unsigned(1)),
-    pickle.LONG_BINPUT: lambda m: m.put(m.unsigned(4)),
-    pickle.MEMOIZE: lambda m: m.put(len(m.memo)),
+    pickle.BINPUT: lambda m: m.memo.update({m.unsigned(1): m.stack[-1]}),
+    pickle.LONG_BINPUT: lambda m: m.memo.update({m.unsigned(4): m.stack[-1]}),
+    pickle.MEMOIZE: lambda m: m.memo.update({len(m.memo): m.stack[-1]}),
     pickle.GLOBAL: lambda m: m.look_up(m.line(), m.line()),
     pickle.STACK_GLOBAL: lambda m: m.look_up(*m.top(2)),
-    pickle.OBJ: lambda m: m.call_items(m.to_mark()),
+    pickle.OBJ: lambda m: m.call((items := m.to_mark())[0], items[1:]),
     pickle.NEWOBJ: lambda m: m.call(*m.top(2)),
     pickle.REDUCE: lambda m: m.call(*m.top(2)),
     pickle.BUILD: _Machine.build,

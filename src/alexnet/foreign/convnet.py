@@ -202,27 +202,16 @@ def _arrays(
             rows.append([parts[name] for name in above if name in parts] or list(parts.values()))
             shapes += [str(matrix.shape) for matrix in matrices]
         try:
-            arrays[f"{ours}.weight"] = _joined(rows)
+            # The parts of each tower stand side by side, and the towers on top of each other.
+            towers = [np.concatenate(parts, 1, dtype=np.float32) for parts in rows]
+            arrays[f"{ours}.weight"] = np.concatenate(towers) if len(towers) > 1 else towers[0]
             biases = [_floats(layer.values.get("biases"), layer.name).reshape(-1) for layer in stage]
-            arrays[f"{ours}.bias"] = np.concatenate(biases).astype(np.float32)
+            arrays[f"{ours}.bias"] = np.concatenate(biases, dtype=np.float32)
         except ValueError as error:
             raise PickleError(f"the towers of {ours} do not fit together") from error
         mapping[ours] = f"{', '.join(layer.name for layer in stage)}: {', '.join(shapes)}"
         above = [layer.name for layer in stage]
     return arrays, mapping
-
-
-def _joined(rows: list[list[NDArray[np.generic]]]) -> NDArray[np.float32]:
-    """Puts the parts of each tower side by side, and the towers on top of each other."""
-    if len({(sum(part.shape[1] for part in parts), *parts[0].shape[2:]) for parts in rows}) > 1:
-        raise ValueError("towers of unequal width")
-    outputs = sum(parts[0].shape[0] for parts in rows)
-    joined = np.empty((outputs, sum(part.shape[1] for part in rows[0]), *rows[0][0].shape[2:]), np.float32)
-    top = 0
-    for parts in rows:
-        joined[top : top + parts[0].shape[0]] = np.concatenate(parts, 1)
-        top += parts[0].shape[0]
-    return joined
 
 
 def _is_joined(stage: list[_Layer], tower: int, origins: list[str], above: list[str]) -> bool:

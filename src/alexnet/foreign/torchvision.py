@@ -1,9 +1,9 @@
 """torchvision's `alexnet`: a state dict as safetensors, or as `torch.save` wrote it, before 2020 or since.
 
-Since 2020 a `.pth` is a zip archive without compression: `data.pkl` describes the tensors, `data/0`, `data/1`, ...
-hold their numbers. Before, it is five pickles (a magic number, a version, facts of the machine, the object, the names
-of the storages) and then, for each storage, how many numbers and the numbers. Both are read by `pickles`, not by
-`torch.load`, whose restricted reader was broken twice (CVE-2025-32434, CVE-2026-24747).
+Since 2020 a `.pth` is a zip archive without compression: `data.pkl` describes the tensors, and `data/0`, `data/1`, ...
+hold their numbers. Earlier it is five pickles (a magic number, a version, facts of the machine, the object, the names
+of the storages) and then, for each storage, a count and the numbers. Both are read by `pickles`, not by `torch.load`,
+whose restricted reader was broken twice (CVE-2025-32434, CVE-2026-24747).
 
 Source: torch/serialization.py; torchvision/models/alexnet.py.
 """
@@ -24,7 +24,8 @@ from torch import Tensor
 from alexnet import pickles
 from alexnet.data.imagenet import WORDNET
 from alexnet.errors import CheckpointError
-from alexnet.foreign.imported import Dialect, Imported, check_counts, identify, outline_of_shapes
+from alexnet.foreign import imported
+from alexnet.foreign.imported import Dialect, Imported
 from alexnet.models.variants import LAYERS
 from alexnet.pickles import Inert, PickleError
 
@@ -34,11 +35,7 @@ MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in [0, 1]: every network of torchvision expects pixels less this mean, divided by these deviations."""
 
-DIALECT = Dialect(
-    name="torchvision",
-    class_order=WORDNET,
-    mean_colour=(255 * MEAN[0], 255 * MEAN[1], 255 * MEAN[2]),
-)
+DIALECT = Dialect("torchvision", class_order=WORDNET, mean_colour=(255 * MEAN[0], 255 * MEAN[1], 255 * MEAN[2]))
 
 _MODULES = [*(f"features.{i}" for i in (0, 3, 6, 8, 10)), *(f"classifier.{i}" for i in (1, 4, 6))]
 THEIRS = dict(zip(LAYERS, _MODULES, strict=True))
@@ -74,38 +71,28 @@ class _Tensor:
 
 
 def read(name: str, tensors: dict[str, Tensor], variant: str | None) -> Imported:
-    """Makes torchvision's alexnet of its tensors.
-
-    Args:
-        name: What errors call the file.
-        tensors: As `read_safetensors`, `read_zip` or `read_older` return them.
-        variant: The variant that the user names, or None.
+    """Returns the network of tensors that `read_safetensors`, `read_zip` or `read_older` has read.
 
     Raises:
-        CheckpointError: The tensors are another network's.
+        CheckpointError: The tensors are another network's, or another than the `variant` that the user names.
     """
-    check_counts(
-        name, *(sum(t.dim() == dim and key.endswith("weight") for key, t in tensors.items()) for dim in (4, 2))
-    )
+    dimensions = [tensor.dim() for key, tensor in tensors.items() if key.endswith("weight")]
+    imported.check_counts(name, dimensions.count(4), dimensions.count(2))
     names = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in THEIRS.items() for part in ("weight", "bias")}
     odd = sorted(names.values() ^ tensors.keys())
     if odd:
         verb = "holds" if odd[0] in tensors else "lacks"
         raise CheckpointError(f"{name} {verb} {odd[0]}; torchvision's alexnet has {', '.join(THEIRS.values())}")
     ours = {key: tensors[theirs].float() for key, theirs in names.items()}
-    outline = replace(
-        outline_of_shapes(name, {key: tuple(tensor.shape) for key, tensor in ours.items()}),
-        block1="conv relu pool",
-        head="drop fc relu",
-        conv1_padding="both",
-    )
+    outline = imported.outline_of_shapes(name, {key: tuple(tensor.shape) for key, tensor in ours.items()})
+    outline = replace(outline, block1="conv relu pool", head="drop fc relu", conv1_padding="both")
     divide_pixels_by = 255 * DEVIATION[2]
     factors = torch.tensor([DEVIATION[2] / deviation for deviation in DEVIATION])
     ours["conv1.weight"] = ours["conv1.weight"] * factors[:, None, None]
     return Imported(
         dialect=DIALECT,
         format="torchvision",
-        variant=identify(name, outline, variant),
+        variant=imported.identify(name, outline, variant),
         tensors=ours,
         mapping={layer: f"{THEIRS[layer]} {tuple(tensors[THEIRS[layer] + '.weight'].shape)}" for layer in LAYERS},
         mean=np.array(MEAN, np.float32) * 255,
@@ -184,7 +171,7 @@ def read_older(name: str, data: memoryview) -> dict[str, Tensor]:
 
 @contextmanager
 def _plain_errors(name: str) -> Iterator[None]:
-    """Turns what a damaged pickle raises into one line."""
+    """Turns the errors of a damaged pickle into one line."""
     try:
         yield
     except (PickleError, struct.error) as error:
@@ -193,18 +180,16 @@ def _plain_errors(name: str) -> Iterator[None]:
 
 def _storage(identity: object) -> _Storage:
     """Source: `persistent_id` of torch/serialization.py: ("storage", type, key, location, numbers, ...)."""
-    if not isinstance(identity, tuple):
-        raise PickleError("a damaged storage")
-    _, dtype, key, *_ = identity
-    if not isinstance(dtype, torch.dtype) or not isinstance(key, str):
-        raise PickleError("a damaged storage")
-    return _Storage(dtype, key)
+    match identity:
+        case tuple([_, torch.dtype() as dtype, str(key), *_]):
+            return _Storage(dtype, key)
+    raise PickleError("a damaged storage")
 
 
 def _rebuild(storage: object, offset: object, shape: object, stride: object, *_: object) -> _Tensor:
-    if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(stride, tuple):
+    if not isinstance(storage, _Storage) or not isinstance(offset, int):
         raise PickleError("a damaged tensor")
-    if len(shape) != len(stride) or len(shape) > 8 or not isinstance(offset, int):
+    if not isinstance(shape, tuple) or not isinstance(stride, tuple) or not len(shape) == len(stride) <= 8:
         raise PickleError("a damaged tensor")
     if not all(isinstance(number, int) and 0 <= number < 1 << 40 for number in (offset, *shape, *stride)):
         raise PickleError("a tensor of impossible shape")
@@ -223,7 +208,7 @@ _NAMES: dict[str, object] = {
 
 
 def _state(value: object, place: Callable[[str], memoryview]) -> dict[str, Tensor]:
-    """Finds the state dict in the saved object, and joins its tensors with their numbers."""
+    """Returns the tensors of the state dict in a saved object; `place` returns the bytes of a storage."""
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(value, dict) and isinstance(value.get(key), dict):
             value = value[key]
@@ -233,7 +218,7 @@ def _state(value: object, place: Callable[[str], memoryview]) -> dict[str, Tenso
 
 
 def _tensors_in(value: object) -> Iterator[_Tensor]:
-    """Yields the tensors in dicts, lists and tuples; enters each container once, since it may stand in many places."""
+    """Yields the tensors in dicts, lists and tuples, and enters each of these once, however often it is referred to."""
     entered, waiting = set(), [value]
     while waiting:
         value = waiting.pop()
@@ -247,7 +232,7 @@ def _tensors_in(value: object) -> Iterator[_Tensor]:
 def _filled(tensor: _Tensor, place: Callable[[str], memoryview]) -> Tensor:
     data, dtype = place(tensor.storage.key), tensor.storage.dtype
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.stride, strict=True))
-    # Steps of 0 make many numbers of few: more, perhaps, than memory holds.
+    # Strides of 0 can make more numbers of a few than memory holds, so the product of the sides counts too.
     count = max(last + 1, math.prod(tensor.shape))
     if 0 in tensor.shape or count * dtype.itemsize > len(data):
         raise PickleError(f"a tensor of shape {tensor.shape} in a storage of {len(data):,} bytes")

@@ -35,12 +35,8 @@ class _File:
 class Message:
     """The fields of one message, by number; the caller states the type of each, since the file does not.
 
-    Where a field is repeated, the last one counts, as in protocol buffers, except in `messages`, `integers` and
-    `floats`.
-
-    Attributes:
-        file: The file that the message is part of.
-        fields: Number -> values in order; varints as numbers, all others as views of the file.
+    `fields` holds varints as numbers and all else as views of the file. Of a repeated field the last value counts, as
+    in protocol buffers, except in `messages`, `integers` and `floats`, which are empty where the field is absent.
 
     Raises:
         CheckpointError: The message is damaged, a value is not of the type stated, or the file has too many fields.
@@ -64,7 +60,7 @@ class Message:
         return field in self.fields
 
     def messages(self, field: int) -> list["Message"]:
-        """Returns a repeated message; [] where the field is absent."""
+        """Returns a repeated message."""
         return [Message(self.file, value) for value in self.fields.get(field, [])]
 
     def message(self, field: int) -> "Message":
@@ -79,7 +75,7 @@ class Message:
         return bytes(value).decode("utf-8", "replace")
 
     def integers(self, field: int) -> list[int]:
-        """Returns a repeated integer, packed or not; [] where the field is absent."""
+        """Returns a repeated integer, packed or not."""
         numbers: list[int] = []
         for value in self.fields.get(field, []):
             if isinstance(value, int):
@@ -98,12 +94,12 @@ class Message:
         return [default, *self.integers(field)][-1]
 
     def floats(self, field: int, dtype: str = "<f4") -> NDArray[np.generic]:
-        """Returns a repeated float or double, as a view where it is packed; empty where the field is absent."""
-        size = np.dtype(dtype).itemsize
-        views = [value for value in self.fields.get(field, []) if not isinstance(value, int) and len(value) % size == 0]
-        if len(views) < len(self.fields.get(field, [])):
-            raise self.file.damaged("a list of floats is torn")
-        parts = [np.frombuffer(view, dtype) for view in views]
+        """Returns a repeated float or double, as a view of the file where it is packed."""
+        parts = []
+        for value in self.fields.get(field, []):
+            if isinstance(value, int) or len(value) % np.dtype(dtype).itemsize:
+                raise self.file.damaged("a list of floats is torn")
+            parts.append(np.frombuffer(value, dtype))
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
 
     def number(self, field: int, default: float) -> float:
@@ -112,15 +108,7 @@ class Message:
 
 
 def read(name: str, data: memoryview) -> Message:
-    """Reads the outermost message of a file.
-
-    Args:
-        name: What errors call the file.
-        data: Its bytes.
-
-    Raises:
-        CheckpointError: The message is damaged.
-    """
+    """Returns the outermost message of a file, which errors call `name`."""
     return Message(_File(name), data)
 
 
@@ -139,13 +127,11 @@ def _value(file: _File, data: memoryview, at: int, kind: int) -> tuple[int | mem
 
 
 def _varint(file: _File, data: memoryview, at: int) -> tuple[int, int]:
+    """Returns a number and the place behind it: seven bits a byte, the lowest first; the last byte is below 128."""
     number = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise file.damaged("it ends in the middle of a number")
-        byte = data[at]
-        at += 1
-        number |= (byte & 127) << shift
+    for i, byte in enumerate(data[at : at + 10]):
+        number |= (byte & 127) << 7 * i
         if byte < 128:
-            return number, at
-    raise file.damaged("a number of more than ten bytes")
+            return number, at + i + 1
+    long = len(data) - at >= 10
+    raise file.damaged("a number of more than ten bytes" if long else "it ends in the middle of a number")
