@@ -15,21 +15,15 @@ Source: the comments of CPython's pickletools.py. Of CPython's `pickle` only the
 import math
 import pickle
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_INSTRUCTIONS = 5_000_000
-"""A cuda-convnet checkpoint with the errors of 90 epochs has about 2 million."""
-
-SHORT = 4096
-"""Bytes of the longest string that is copied."""
-
-MAX_NAME = 200
-"""Characters of the longest name of a module or function."""
-
+MAX_INSTRUCTIONS = 5_000_000  # a cuda-convnet checkpoint with the errors of 90 epochs has about 2 million
+SHORT = 4096  # bytes of the longest string that is copied
+MAX_NAME = 200  # characters of the longest name of a module or function
 _DTYPES = {"b1", "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
 
 _ORDERS = {"<": "<", "|": "|", "=": "<", ">": ">"}
@@ -108,14 +102,11 @@ PLAIN: dict[str, object] = {
     "_codecs.encode": _encode,
     "numpy.ndarray": Inert("numpy.ndarray"),
     "numpy.dtype": _dtype,
-    "collections.OrderedDict": _dict,
-    "ordereddict.OrderedDict": _dict,
+    **dict.fromkeys(("collections.OrderedDict", "ordereddict.OrderedDict"), _dict),
+    **{f"numpy.{core}.multiarray._reconstruct": lambda *_: Array() for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
 }
 """The names that every pickle may use, and the values or functions of ours that stand for them."""
-
-for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    PLAIN[f"{_module}._reconstruct"] = lambda *_: Array()
-    PLAIN[f"{_module}.scalar"] = _scalar
 
 
 def read(
@@ -125,16 +116,13 @@ def read(
     inert: Collection[str] = (),
     persistent: Callable[[object], object] | None = None,
 ) -> tuple[object, int]:
-    """Reads one pickle.
+    """Returns the object of a pickle, and the place in the data where the pickle ends.
 
     Args:
         data: The pickle, and whatever follows it.
         names: The names that it may use, each with the value or the function of ours that stands for it.
         inert: Modules whose objects become `Inert`.
         persistent: Returns the object for a persistent id; without it such ids are refused.
-
-    Returns:
-        The object, and the place where the pickle ends.
 
     Raises:
         PickleError: The pickle is damaged, is too long, or asks for anything else.
@@ -227,9 +215,8 @@ class _Machine:
         elif not isinstance(target, Inert):
             raise PickleError(f"it appends to a {type(target).__name__}")
 
-    def set_items(self, items: Collection[object]) -> None:
-        each = iter(items)
-        for key, value in zip(each, each, strict=True):
+    def set_items(self, items: Sequence[object]) -> None:
+        for key, value in zip(items[::2], items[1::2], strict=True):
             _set(self.stack[-1], key, value)
 
     def look_up(self, module: object, name: object) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.foreign.convert import Options, convert
+from alexnet.foreign.convert import convert
 from alexnet.models.variants import VARIANTS
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,6 +28,6 @@ def turn(tmp_path):
 
     def do(data, name="weights", **options):
         (tmp_path / name).write_bytes(data)
-        return convert(tmp_path / name, tmp_path / "run", Options(**options))
+        return convert(tmp_path / name, tmp_path / "run", **options)
 
     return do

@@ -87,11 +87,10 @@ def convert(
     """
     import msgspec
 
-    from alexnet.foreign.convert import Options
     from alexnet.foreign.convert import convert as turn
 
-    options = Options(None if mean is None else Path(mean), None if classes is None else str(classes), variant)
-    description = turn(Path(source), Path(dest), options)
+    mean, classes = None if mean is None else Path(mean), None if classes is None else str(classes)
+    description = turn(Path(source), Path(dest), mean=mean, classes=classes, variant=variant)
     return Converted(run=str(dest), **msgspec.structs.asdict(description))
 
 

@@ -23,7 +23,6 @@ from alexnet.foreign.wire import Message
 from alexnet.models.variants import LAYERS
 
 DIALECT = Dialect(
-    name="Caffe",
     class_order=WORDNET,
     mean_colour=(122.67891434, 116.66876762, 104.00698793),  # of Caffe's ilsvrc_2012_mean.npy
     is_bgr=True,
@@ -83,19 +82,12 @@ class _Layer:
     message: Message
     fields: _Fields
 
+    def part(self, number: int) -> Message:
+        return self.message.message(number)
+
 
 def read(name: str, data: memoryview, variant: str | None) -> Imported:
-    """Reads a `.caffemodel`.
-
-    Args:
-        name: What errors call the file.
-        data: Its bytes; the tensors are views of them.
-        variant: The variant that the user names, or None.
-
-    Raises:
-        CheckpointError: The file is damaged, or holds no AlexNet.
-        UsageError: The file does not tell its variant.
-    """
+    """Reads a `.caffemodel`; the tensors are views of its bytes."""
     fields, layers = _layers(wire.read(name, data))
     learning = [layer for layer in layers if layer.type in (_CONVOLUTION, _DENSE)]
     imported.check_counts(name, *(sum(layer.type == kind for layer in learning) for kind in (_CONVOLUTION, _DENSE)))
@@ -122,20 +114,12 @@ def read(name: str, data: memoryview, variant: str | None) -> Imported:
 
 
 def read_mean(name: str, data: memoryview) -> NDArray[np.float32]:
-    """Returns the mean of a `.binaryproto`: RGB (S, S, 3), or one colour (3,), 0..255.
-
-    Raises:
-        CheckpointError: The file is damaged, or the mean has not three square channels.
-    """
+    """Returns the mean of a `.binaryproto`: RGB (S, S, 3), or one colour (3,), 0..255."""
     return to_rgb(name, _blob(name, wire.read(name, data), "the mean image"))
 
 
 def to_rgb(name: str, mean: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Returns a mean in Caffe's layout, BGR (3, S, S) or (3,), as RGB (S, S, 3) or (3,).
-
-    Raises:
-        CheckpointError: The mean has another shape.
-    """
+    """Returns a mean in Caffe's layout, BGR (3, S, S) or (3,), as RGB (S, S, 3) or (3,)."""
     planes = mean.reshape([side for side in mean.shape if side != 1] or [1])
     if planes.ndim not in (1, 3) or planes.shape[0] != 3 or planes.shape[1:2] != planes.shape[2:3]:
         raise CheckpointError(f"{name} holds an array of shape {mean.shape}; a mean is (3, S, S) or (3,)")
@@ -192,12 +176,12 @@ def _check_geometry(file: str, layers: list[_Layer]) -> str | None:
     """Checks padding, stride and windows where the file states them; returns conv1's padding, or None."""
     for layer in layers:
         if layer.type == "Pooling":
-            pooling = layer.message.message(layer.fields.pooling)
+            pooling = layer.part(layer.fields.pooling)
             method, window = pooling.integer(_POOL, 0), pooling.integer(_KERNEL_SIZE, 0)
             word = "max" if method == 0 else f"by method {method}"
             imported.check_pooling(file, layer.name, word, window, pooling.integer(_POOL_STRIDE, 1))
     convolutions = [layer for layer in layers if layer.type == _CONVOLUTION]
-    parameters = [layer.message.message(layer.fields.convolution) for layer in convolutions]
+    parameters = [layer.part(layer.fields.convolution) for layer in convolutions]
     for number, (layer, convolution) in enumerate(zip(convolutions, parameters, strict=True), 1):
         if convolution.fields:
             stride, padding = convolution.integer(_STRIDE, 1), convolution.integer(_PAD, 0)
@@ -222,7 +206,7 @@ def _with_order(file: str, outline: Outline, layers: list[_Layer]) -> Outline:
 
 
 def _constants(file: str, layer: _Layer) -> tuple[int, float, float, float]:
-    norm = layer.message.message(layer.fields.norm)
+    norm = layer.part(layer.fields.norm)
     size = norm.integer(_LOCAL_SIZE, 5)
     if norm.integer(_NORM_REGION, 0) or size % 2 == 0:
         raise CheckpointError(f"{file}: {layer.name} normalises within channels; expected across channels")
@@ -232,7 +216,7 @@ def _constants(file: str, layer: _Layer) -> tuple[int, float, float, float]:
 def _with_input(network: Imported, layers: list[_Layer]) -> Imported:
     """Adds mean, size and division of the input, from the data layer that the network was trained with."""
     for layer in layers:
-        transform = layer.message.message(layer.fields.transform)
+        transform = layer.part(layer.fields.transform)
         colour = transform.floats(_MEAN_VALUE)
         if colour.size in (1, 3):  # one for all channels, or one for each
             network = replace(network, mean=np.broadcast_to(colour[::-1].astype(np.float32), 3))
@@ -241,14 +225,14 @@ def _with_input(network: Imported, layers: list[_Layer]) -> Imported:
         if _SCALE in transform:
             network = replace(network, divide_pixels_by=1 / max(transform.number(_SCALE, 1), 1e-9))
         if layer.fields is _V2:  # V1 states its inputs elsewhere
-            for shape in layer.message.message(_INPUT_PARAM).messages(_INPUT_SHAPE):
+            for shape in layer.part(_INPUT_PARAM).messages(_INPUT_SHAPE):
                 network = replace(network, input_size=shape.integer(_DIM, 0) or None)
     return network
 
 
 def _dropout(file: str, layers: list[_Layer]) -> float:
     layer = next((layer for layer in layers if layer.type == "Dropout"), None)
-    rate = layer.message.message(layer.fields.dropout).number(_DROPOUT_RATIO, 0.5) if layer else 0.5
+    rate = layer.part(layer.fields.dropout).number(_DROPOUT_RATIO, 0.5) if layer else 0.5
     if layer and not 0 <= rate < 1:
         raise CheckpointError(f"{file}: {layer.name} has a rate of {rate}, expected at least 0 and below 1")
     return rate

@@ -7,7 +7,7 @@ factor of dropout) and writes the run.
 import hashlib
 import platform
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,54 +24,43 @@ from alexnet.foreign.imported import Imported
 from alexnet.foreign.read import EXPECTED, read, read_mean
 from alexnet.models.create import build
 from alexnet.models.network import Network
-from alexnet.models.variants import stored_size, variant
+from alexnet.models.variants import VARIANTS, stored_size
 from alexnet.records import Conversion, Description, Header, Preprocessing
 from alexnet.run import Run
 from alexnet.weights import checkpoint, evidence, manifest
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a file may not state and its user can.
-
-    Attributes:
-        mean: File of the mean image; see `read.read_mean`.
-        classes: `imagenet-devkit`, `imagenet-wordnet` or a file; see `imagenet.read_classes`.
-        variant: Row of `VARIANTS`.
-    """
-
-    mean: Path | None = None
-    classes: str | None = None
-    variant: str | None = None
-
-
-def convert(source: Path, folder: Path, options: Options = Options()) -> Description:
+def convert(
+    source: Path, folder: Path, *, mean: Path | None = None, classes: str | None = None, variant: str | None = None
+) -> Description:
     """Writes a run folder with the network of another program; returns the description in its `config.json`.
 
     Args:
         source: The other program's weights; a folder of cuda-convnet's checkpoints stands for the newest.
         folder: The run folder to make; new or empty.
-        options: What the file does not state.
+        mean: File of the mean image, if the weights have none; see `read.read_mean`.
+        classes: `imagenet-devkit`, `imagenet-wordnet` or a file; see `imagenet.read_classes`.
+        variant: Row of `VARIANTS`, where the file does not tell it.
 
     Raises:
         CheckpointError: The file is damaged, hostile, or no AlexNet.
-        UsageError: The file does not exist, the folder holds something, or an option is missing or does not fit.
+        UsageError: The file does not exist, the folder holds something, or an argument is missing or does not fit.
         DataError: The disk is full.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists already; give a new folder")
     path = _newest(source) if source.is_dir() else source
-    imported = _with_our_dropout(read(path, options.variant))
-    classes, guess = _classes(imported, options.classes)
-    imported = replace(imported, unknown=(*imported.unknown, *guess))
-    model = _network(imported, len(classes), path)
-    mean, guess = _mean(imported, options.mean, model)
-    description = _describe(path, replace(imported, unknown=(*imported.unknown, *guess)), model, classes, mean)
+    imported = _with_our_dropout(read(path, variant))
+    names, guessed_classes = _classes(imported, classes)
+    model = _network(imported, len(names), path)
+    image, guessed_mean = _mean(imported, mean, model)
+    imported = replace(imported, unknown=(*imported.unknown, *guessed_classes, *guessed_mean))
+    description = _describe(path, imported, model, names, image)
     run = Run(folder)
     with plain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with manifest.renewed(run.best):
-        checkpoint.save(run.best, model, mean, Header.of(description, model.design))
+        checkpoint.save(run.best, model, image, Header.of(description, model.design))
     write(run.config, description.to_json() + "\n")
     return description
 
@@ -86,7 +75,7 @@ def _newest(folder: Path) -> Path:
 
 def _with_our_dropout(imported: Imported) -> Imported:
     """Scales fc7 and fc8 where the file's network rescales for dropout at another time than the variant does."""
-    if imported.rescale_dropout == variant(imported.variant).rescale_dropout:
+    if imported.rescale_dropout == VARIANTS[imported.variant].rescale_dropout:
         return imported
     factor = 1 / (1 - imported.dropout) if imported.rescale_dropout else 1 - imported.dropout
     scaled = {f"{layer}.weight": imported.tensors[f"{layer}.weight"] * factor for layer in ("fc7", "fc8")}

@@ -2,8 +2,8 @@
 
 `model_state` holds `layers`, a list of dicts or a dict of dicts by name, each with its `inputs`, and with `weights`
 (one matrix for each input) and `biases` where it learns. Towers are separate layers (`conv2a`, `conv2b`), merged here:
-layers of equal depth stand side by side, in the order of their names, and each matrix goes where its input stands. It
-makes no difference, therefore, that the second tower's fc7 names its inputs as (b, a).
+layers of equal depth stand side by side, in the order of their names, and each matrix goes where its input stands.
+The second tower's fc7 may therefore name its inputs as (b, a).
 
     conv      (channels * k * k, filters), rows as channel, y, x       RGB, correlation
     fc        (inputs, outputs), rows as channel, y, x
@@ -32,7 +32,6 @@ from alexnet.models.variants import LAYERS
 from alexnet.pickles import Array, PickleError
 
 DIALECT = Dialect(
-    name="cuda-convnet",
     class_order=DEVKIT,
     mean_colour=(127.30, 119.72, 104.91),  # of the batches.meta that came with cuda-convnet2
 )
@@ -44,9 +43,7 @@ _OURS = {
 _ENDS = ("data", "softmax", "cost")
 _CONV1_PADDING = {0: "end", 2: "both"}
 
-_INERT = ("options",)
-"""The module of the options that a checkpoint keeps beside the network; they are not built."""
-
+_INERT = ("options",)  # the module of the options that a checkpoint keeps beside the network; they are not built
 _MAX_LAYERS = 500
 
 
@@ -69,19 +66,12 @@ class _Layer:
             raise PickleError(f"{self.name} has no number {key!r} that can be")
         return value
 
+    def constants(self) -> tuple[int, float, float, float]:
+        return int(self.number("size")), self.number("scale"), self.number("pow"), self.number("minDiv", 1.0)
+
 
 def read(name: str, data: memoryview, variant: str | None) -> Imported:
-    """Reads a checkpoint.
-
-    Args:
-        name: What errors call the file.
-        data: The pickle.
-        variant: The variant that the user names, or None.
-
-    Raises:
-        CheckpointError: The file is damaged, asks for code to be run, or holds no AlexNet.
-        UsageError: The file does not tell its variant.
-    """
+    """Reads a checkpoint."""
     try:
         layers = _layers(pickles.read(data, inert=_INERT)[0])
         stages = _stages(layers)
@@ -92,8 +82,8 @@ def read(name: str, data: memoryview, variant: str | None) -> Imported:
         padding = _CONV1_PADDING.get(-int(stages[0][0].number("padding", 0)), "other")
         outline = replace(outline, towers=len(stages[0]), conv1_padding=padding)
         outline = imported.with_order(name, outline, _blocks(layers, stages))
-        constants = {_constants(layer) for layer in layers.values() if layer.kind == "cmrnorm"}
-        outline = imported.with_normalisation(name, outline, constants)
+        norms = {layer.constants() for layer in layers.values() if layer.kind == "cmrnorm"}
+        outline = imported.with_normalisation(name, outline, norms)
         drops = [layer for layer in layers.values() if _OURS.get(layer.kind) == "drop"]
         return Imported(
             dialect=DIALECT,
@@ -111,11 +101,7 @@ def read(name: str, data: memoryview, variant: str | None) -> Imported:
 
 
 def read_mean(name: str, data: memoryview) -> NDArray[np.float32]:
-    """Returns the mean image of a `batches.meta`: RGB (S, S, 3), 0..255.
-
-    Raises:
-        CheckpointError: The file is damaged, or has no mean of three square channels.
-    """
+    """Returns the mean image of a `batches.meta`: RGB (S, S, 3), 0..255."""
     try:
         meta = pickles.read(data)[0]
         mean = _floats(meta.get("data_mean") if isinstance(meta, dict) else None, "data_mean")
@@ -170,22 +156,19 @@ def _stages(layers: dict[str, _Layer]) -> list[list[_Layer]]:
             depth[name] = max((depth[each] for each in layers[name].inputs), default=0) + layers[name].learns
     except CycleError as error:
         raise PickleError(f"{error.args[1][0]} depends on itself") from error
-    learning = sorted(
-        (layer for layer in layers.values() if layer.learns), key=lambda layer: (depth[layer.name], layer.name)
-    )
+    learning = [layers[name] for name in sorted(layers, key=lambda name: (depth[name], name)) if layers[name].learns]
     stages = [list(stage) for _, stage in groupby(learning, key=lambda layer: depth[layer.name])]
     for stage in stages:
         if len({layer.kind for layer in stage}) > 1 or len(stage) > 2:
-            raise PickleError(
-                f"{', '.join(layer.name for layer in stage[:9])} stand side by side; an AlexNet has two towers"
-            )
+            names = ", ".join(layer.name for layer in stage[:9])
+            raise PickleError(f"{names} stand side by side; an AlexNet has two towers")
     return stages
 
 
 def _arrays(
     layers: dict[str, _Layer], stages: list[list[_Layer]]
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """Returns weights and biases in our layout, and `Imported.mapping`."""
+    """Returns weights and biases in our layout, and the `mapping` of an `Imported`."""
     arrays, mapping = {}, {}
     above: list[str] = []
     for ours, stage in zip(LAYERS, stages, strict=True):
@@ -267,10 +250,6 @@ def _chain(layer: _Layer, following: dict[str, list[_Layer]]) -> Iterator[str]:
     while after:
         yield _OURS[after.kind]
         after = next((each for each in following.get(after.name, []) if not each.learns and each.kind in _OURS), None)
-
-
-def _constants(layer: _Layer) -> tuple[int, float, float, float]:
-    return int(layer.number("size")), layer.number("scale"), layer.number("pow"), layer.number("minDiv", 1.0)
 
 
 def _check_geometry(name: str, layers: Iterable[_Layer], stages: list[list[_Layer]]) -> None:

@@ -1,6 +1,7 @@
 """What every reader of foreign weights returns, and how it finds out which published network the file holds.
 
-Errors call the file by the `name` that they are given.
+All readers take the `name` by which errors call the file, and the `variant` that the user names, or None. What is
+damaged, or possible in no AlexNet, is a CheckpointError.
 """
 
 import math
@@ -23,14 +24,12 @@ class Dialect:
     """The conventions that all files of one program share.
 
     Attributes:
-        name: The program.
         class_order: The order of ImageNet's 1,000 classes: `imagenet-devkit` or `imagenet-wordnet`.
         mean_colour: RGB, 0..255: ImageNet's mean colour as the program publishes it, for files without a mean.
         is_bgr: Whether arrays hold channels as blue, green, red.
         square: How a picture becomes square; see `data.decode.load`.
     """
 
-    name: str
     class_order: str
     mean_colour: tuple[float, float, float]
     is_bgr: bool = False
@@ -42,9 +41,7 @@ class Imported:
     """A network of another program, in our layout and conventions except for the few that `convert` translates.
 
     Attributes:
-        dialect: The program's conventions.
         format: The program and, where it has several, its file format, in words.
-        variant: Row of `VARIANTS`.
         tensors: `conv1.weight` (filters, channels, k, k) over RGB, ..., `fc6.weight` (outputs, inputs), ...
         mapping: Our layer -> the other program's layers and shapes, in words.
         mean: RGB (S, S, 3), or one colour (3,), 0..255; None where neither the file nor its dialect states it.
@@ -93,8 +90,8 @@ def identify(name: str, outline: Outline, variant_name: str | None) -> str:
     """Returns the name of the published network that fits an outline.
 
     Raises:
-        CheckpointError: No variant fits, or not the one that the user names (`variant_name`, or None). The message
-            lists the differences from it or from the nearest one.
+        CheckpointError: No variant fits, or not the one that the user names. The message lists the differences from it
+            or from the nearest one.
         UsageError: Several variants fit and the user names none, or there is no variant of the name.
     """
     rows = VARIANTS if variant_name is None else {variant_name: variant(variant_name)}
@@ -109,9 +106,8 @@ def identify(name: str, outline: Outline, variant_name: str | None) -> str:
     if fitting:
         return fitting[0]
     nearest = min(differing, key=lambda row_name: len(differing[row_name]))
-    differences = "; ".join(
-        f"{key} is {_plain(stated[key])}, expected {_plain(getattr(rows[nearest], key))}" for key in differing[nearest]
-    )
+    pairs = [(key, stated[key], getattr(rows[nearest], key)) for key in differing[nearest]]
+    differences = "; ".join(f"{key} is {_plain(theirs)}, expected {_plain(ours)}" for key, theirs, ours in pairs)
     whose = "the nearest published network" if variant_name is None else "the one named"
     raise CheckpointError(f"{name} holds a network that is not {whose}, {nearest}: {differences}")
 
@@ -127,7 +123,7 @@ def _plain(value: object) -> str:
 
 
 def check_counts(name: str, convolutions: int, connected: int) -> None:
-    """Raises a CheckpointError unless a network has as many layers as an AlexNet."""
+    """Checks that a network has as many layers as an AlexNet."""
     if (convolutions, connected) != (5, 3):
         raise CheckpointError(
             f"{name} holds {convolutions} convolutions and {connected} fully connected layers; an AlexNet has 5 and 3"
@@ -135,17 +131,12 @@ def check_counts(name: str, convolutions: int, connected: int) -> None:
 
 
 def outline_of_shapes(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Outline:
-    """Returns `channels`, `hidden` and `groups` of a network with these shapes of `conv1.weight`, ..., `fc8.bias`.
-
-    Raises:
-        CheckpointError: A shape is not possible in an AlexNet.
-    """
+    """Returns `channels`, `hidden` and `groups` of a network with these shapes of `conv1.weight`, ..., `fc8.bias`."""
     for layer, kernel in zip(LAYERS[:5], _KERNELS, strict=True):
         shape = shapes[f"{layer}.weight"]
         if len(shape) != 4 or shape[2:] != (kernel, kernel):
-            raise CheckpointError(
-                f"{name}: {layer} has weights of shape {shape}, expected (filters, channels, {kernel}, {kernel})"
-            )
+            expected = f"(filters, channels, {kernel}, {kernel})"
+            raise CheckpointError(f"{name}: {layer} has weights of shape {shape}, expected {expected}")
     for layer in LAYERS:
         weight, bias = shapes[f"{layer}.weight"], shapes[f"{layer}.bias"]
         if len(weight) < 2 or bias != weight[:1]:
@@ -163,13 +154,13 @@ def outline_of_shapes(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Outli
 
 
 def check_convolution(name: str, layer: str, number: int, stride: float, padding: float) -> None:
-    """Raises a CheckpointError unless conv`number` has an AlexNet's geometry, of which conv1's padding may differ."""
+    """Checks that conv`number` has an AlexNet's geometry, of which conv1's padding may differ."""
     if stride != _STRIDES[number - 1] or (number > 1 and padding != _PADDINGS[number - 1]):
         raise CheckpointError(f"{name}: {layer} has stride {stride} and padding {padding}, which no AlexNet has")
 
 
 def check_pooling(name: str, layer: str, method: str, window: float, stride: float, start: float = 0) -> None:
-    """Raises a CheckpointError unless a layer pools as an AlexNet does."""
+    """Checks that a layer pools as an AlexNet does."""
     if (method, window, stride, start) != ("max", 3, 2, 0):
         raise CheckpointError(
             f"{name}: {layer} pools {method} of windows of {window} at stride {stride}; "
@@ -178,11 +169,7 @@ def check_pooling(name: str, layer: str, method: str, window: float, stride: flo
 
 
 def with_order(name: str, outline: Outline, blocks: Sequence[str]) -> Outline:
-    """Adds the order of the layers: a block for each layer that learns, such as `conv relu pool norm`.
-
-    Raises:
-        CheckpointError: The blocks of conv3 and conv4, or of fc6 and fc7, are not an AlexNet's.
-    """
+    """Adds the order of the layers: a block for each layer that learns, such as `conv relu pool norm`."""
     for layer, block in zip(LAYERS[2:4], blocks[2:4], strict=True):
         if block != "conv relu":
             raise CheckpointError(f"{name}: {layer} stands in {block!r}, expected 'conv relu'")

@@ -17,23 +17,16 @@ from alexnet.foreign.imported import Imported
 
 EXPECTED = "a .caffemodel of Caffe, a .pth or .safetensors of torchvision, or a checkpoint of cuda-convnet"
 
-MAX_BYTES = 2 << 30
-"""Larger files are refused unread: eight times an AlexNet of 1,000 classes."""
+MAX_BYTES = 2 << 30  # larger files are refused unread: eight times an AlexNet of 1,000 classes
+_HEAD = 16  # bytes by which a file is recognised, and the fewest that one has
+_MAX_DIRECTORY = 1 << 20  # bytes of an archive's list of members
+_MAX_MEAN = 64 << 20  # bytes of a file with a mean image
 
-_HEAD = 16
-"""Bytes by which a file is recognised, and the fewest that one has."""
-
-_MAX_DIRECTORY = 1 << 20
-"""Bytes of an archive's list of members."""
-
-_MAX_MEAN = 64 << 20
-"""Bytes of a file with a mean image."""
-
+# The keys of a NetParameter's name, layers (V1), input and layer (V2).
 _CAFFE_STARTS = (b"\x0a", b"\x12", b"\x1a", b"\xa2\x06")
-"""The keys of a NetParameter's name, layers (V1), input and layer (V2)."""
 
+# The errors of zipfile over a damaged archive.
 _ARCHIVE_FAULTS = (BadZipFile, OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error)
-"""What zipfile raises over a damaged archive."""
 
 
 def read(path: Path, variant: str | None = None) -> Imported:
@@ -65,14 +58,9 @@ def read(path: Path, variant: str | None = None) -> Imported:
 
 
 def read_mean(path: Path, is_bgr: bool) -> NDArray[np.float32]:
-    """Reads a mean: Caffe's `.binaryproto`, cuda-convnet's `batches.meta`, or a `.npy`.
+    """Reads a mean, RGB (S, S, 3) or (3,), 0..255: Caffe's `.binaryproto`, cuda-convnet's `batches.meta`, or a `.npy`.
 
-    Args:
-        path: The file.
-        is_bgr: Whether the channels of a `.npy` are blue, green, red, as pycaffe has them, or red, green, blue.
-
-    Returns:
-        RGB (S, S, 3) or (3,), 0..255.
+    The channels of a `.npy` are blue, green, red, as pycaffe has them, where `is_bgr` is true.
 
     Raises:
         UsageError: The file does not exist, or is too large.

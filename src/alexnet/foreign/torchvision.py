@@ -29,23 +29,19 @@ from alexnet.foreign.imported import Dialect, Imported
 from alexnet.models.variants import LAYERS
 from alexnet.pickles import Inert, PickleError
 
-MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""The first pickle of the older format."""
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first pickle of the older format
+MAX_DESCRIPTION = 4 << 20  # bytes of `data.pkl`; that of a state dict has two thousand, with an optimiser's twenty
 
+# Every network of torchvision expects RGB in [0, 1] less this mean, divided by these deviations.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1]: every network of torchvision expects pixels less this mean, divided by these deviations."""
 
-DIALECT = Dialect("torchvision", class_order=WORDNET, mean_colour=(255 * MEAN[0], 255 * MEAN[1], 255 * MEAN[2]))
+DIALECT = Dialect(class_order=WORDNET, mean_colour=(255 * MEAN[0], 255 * MEAN[1], 255 * MEAN[2]))
 
 _MODULES = [*(f"features.{i}" for i in (0, 3, 6, 8, 10)), *(f"classifier.{i}" for i in (1, 4, 6))]
-THEIRS = dict(zip(LAYERS, _MODULES, strict=True))
-"""Our layer -> torchvision's module."""
+THEIRS = dict(zip(LAYERS, _MODULES, strict=True))  # our layer -> torchvision's module
 
-MAX_DESCRIPTION = 4 << 20
-"""Bytes of `data.pkl`; that of a state dict has two thousand, with an optimiser's state twenty thousand."""
-
+# The modules that DistributedDataParallel, torch.compile and trainers put around the network or parts of it.
 _WRAPPERS = {"module", "_orig_mod", "model"}
-"""The modules that DistributedDataParallel, torch.compile and trainers put around the network or parts of it."""
 
 _STORAGES = {
     **{"FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16},
@@ -71,11 +67,7 @@ class _Tensor:
 
 
 def read(name: str, tensors: dict[str, Tensor], variant: str | None) -> Imported:
-    """Returns the network of tensors that `read_safetensors`, `read_zip` or `read_older` has read.
-
-    Raises:
-        CheckpointError: The tensors are another network's, or another than the `variant` that the user names.
-    """
+    """Returns the network of tensors that `read_safetensors`, `read_zip` or `read_older` has read."""
     dimensions = [tensor.dim() for key, tensor in tensors.items() if key.endswith("weight")]
     imported.check_counts(name, dimensions.count(4), dimensions.count(2))
     names = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in THEIRS.items() for part in ("weight", "bias")}
@@ -106,11 +98,7 @@ def read(name: str, tensors: dict[str, Tensor], variant: str | None) -> Imported
 
 
 def read_safetensors(name: str, path: Path) -> dict[str, Tensor]:
-    """Returns the tensors of a safetensors file by their names without wrappers.
-
-    Raises:
-        CheckpointError: The file is damaged, or a weight file of ours.
-    """
+    """Returns the tensors of a safetensors file."""
     try:
         with safe_open(path, "pt") as file:
             if "alexnet" in (file.metadata() or {}):
@@ -121,11 +109,7 @@ def read_safetensors(name: str, path: Path) -> dict[str, Tensor]:
 
 
 def read_zip(name: str, data: memoryview, members: list[ZipInfo]) -> dict[str, Tensor]:
-    """Returns the tensors of a `.pth` that is a zip archive, as views of it.
-
-    Raises:
-        CheckpointError: The archive is damaged, compressed, or holds something else.
-    """
+    """Returns the tensors of a `.pth` that is a zip archive, as views of it."""
     places: dict[str, memoryview] = {}
     for member in members:
         if member.compress_type != ZIP_STORED or member.file_size != member.compress_size:
@@ -146,11 +130,7 @@ def read_zip(name: str, data: memoryview, members: list[ZipInfo]) -> dict[str, T
 
 
 def read_older(name: str, data: memoryview) -> dict[str, Tensor]:
-    """Returns the tensors of a `.pth` of before 2020, as views of it.
-
-    Raises:
-        CheckpointError: The file is damaged, or holds something else.
-    """
+    """Returns the tensors of a `.pth` of before 2020, as views of it."""
     with _plain_errors(name):
         at, values = 0, []
         for _ in range(5):

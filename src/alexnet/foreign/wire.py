@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 
 from alexnet.errors import CheckpointError
 
-MAX_FIELDS = 200_000
-"""Fields of one file; a Caffe network has a few thousand."""
-
-MAX_TEXT = 1000
-"""Bytes of a name or a list of integers."""
-
-_WIDTHS = {1: 8, 5: 4}
-"""Type of a field of fixed length -> bytes."""
+MAX_FIELDS = 200_000  # fields of one file; a Caffe network has a few thousand
+MAX_TEXT = 1000  # bytes of a name or a list of integers
+_WIDTHS = {1: 8, 5: 4}  # type of a field of fixed length -> bytes
 
 
 @dataclass

@@ -29,15 +29,14 @@ from alexnet.weights import evidence
 MOMENTUM = "momentum."
 MEAN = "mean_image"
 
-LARGEST = 4096
-"""Side of a mean image, pixels."""
+LARGEST = 4096  # side of a mean image, pixels
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """What a weight file holds: a network in evaluation mode, its mean image (S, S, 3), 0..255, and its header.
 
-    `momentum` has that of each parameter by name, and is empty in a file that is not for resuming.
+    In a file for resuming, `momentum` holds that of each parameter by name; it is empty in others.
     """
 
     model: Network
@@ -87,8 +86,7 @@ def load(path: Path) -> Checkpoint:
     """Reads a weight file, rebuilds its network, and checks that it gives the outputs that the file records.
 
     Raises:
-        CheckpointError: The file is missing or damaged, another program wrote it, or its tensors are not those of the
-            network in its header.
+        CheckpointError: The file is missing or damaged, another program wrote it, or its tensors are another network's.
     """
     tensors, header = _read(path)
     if header.crc32 != checksum(tensors):
@@ -97,9 +95,8 @@ def load(path: Path) -> Checkpoint:
     mean = tensors.pop(MEAN)
     momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith(MOMENTUM)}
     fill(model, tensors, path)
-    side = mean.shape[0] if mean.dim() == 3 else 0
+    side, shown = max(mean.shape, default=0), f"{mean.dtype} of shape {tuple(mean.shape)}"
     if mean.dtype != torch.float32 or mean.shape != (side, side, 3) or not model.input_size <= side <= LARGEST:
-        shown = f"{mean.dtype} of shape {tuple(mean.shape)}"
         raise CheckpointError(f"{path} is damaged: its mean image is {shown}, expected float32 (S, S, 3)")
     if not mean.isfinite().all():
         raise CheckpointError(f"{path} is damaged: its mean image holds values that are not finite")
@@ -155,11 +152,7 @@ def checksum(tensors: dict[str, Tensor]) -> int:
 
 
 def read_header(path: Path) -> Header:
-    """Returns what a weight file says of itself.
-
-    Raises:
-        CheckpointError: The file is missing or damaged, or another program wrote it.
-    """
+    """Returns what a weight file says of itself; see `load` for the errors."""
     return _read(path, with_tensors=False)[1]
 
 

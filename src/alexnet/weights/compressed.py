@@ -30,13 +30,9 @@ def is_compressed(path: Path) -> bool:
 
 
 def save(path: Path, model: Network, mean: NDArray[np.float32], header: Header) -> None:
-    """Writes a compressed file, whole or not at all.
+    """Writes a compressed file, whole or not at all; see `checkpoint.save`.
 
-    Args:
-        path: The file.
-        model: The network.
-        mean: (S, S, 3) mean image, 0..255, whole numbers.
-        header: Its network, checksum and probe are replaced by those of what is written.
+    The mean image is rounded down to whole numbers.
 
     Raises:
         DataError: The disk is full.
@@ -52,11 +48,7 @@ def save(path: Path, model: Network, mean: NDArray[np.float32], header: Header) 
 
 
 def read_header(path: Path) -> Header:
-    """Returns the header of a compressed file.
-
-    Raises:
-        CheckpointError: The file is missing, damaged or not compressed.
-    """
+    """Returns the header of a compressed file; see `load` for the errors."""
     return _read(path)[2]
 
 
@@ -64,8 +56,7 @@ def load(path: Path) -> Checkpoint:
     """Reads a compressed file and rebuilds its network.
 
     Raises:
-        CheckpointError: The file is missing or damaged, another program wrote it, or its parts are not those of the
-            network in its header.
+        CheckpointError: The file is missing, damaged or not compressed, or its parts are another network's.
     """
     data, listing, header = _read(path)
     model = checkpoint.blank(header, path)

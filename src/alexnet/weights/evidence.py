@@ -37,12 +37,9 @@ def pictures(side: int) -> NDArray[np.uint8]:
 
 
 def outputs(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -> Tensor:
-    """Returns what a network answers to the two pictures, (2, classes) logits.
+    """Returns what a network answers to the two pictures: (2, classes) logits.
 
-    Args:
-        model: In evaluation mode, on the processor, in float32 or float64.
-        mean: (S, S, 3) mean image, 0..255.
-        divide_pixels_by: The divisor of pixels after the mean is subtracted.
+    The network is in evaluation mode, on the processor, in float32 or float64. The mean image is (S, S, 3), 0..255.
     """
     start = margin(len(mean), model.input_size)
     view = slice(start, start + model.input_size)

@@ -7,23 +7,15 @@ at once, one symbol of each in a step.
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST = 16
-"""Bits of the longest code."""
-
-CHUNK = 2048
-"""Symbols; no chunk takes more than CHUNK * LONGEST = 32,768 bits."""
-
+LONGEST = 16  # bits of the longest code
+CHUNK = 2048  # symbols; no chunk takes more than CHUNK * LONGEST = 32,768 bits
 Bytes = NDArray[np.uint8]
 
 
 def decode(stream: Bytes, chunks: NDArray[np.uint16], count: int, lengths: Bytes) -> Bytes:
-    """Returns the symbols of a stream, (count,) with `count` at least 1.
+    """Returns the symbols of a stream, at least one, of which the first bit stands highest in its byte.
 
-    Args:
-        stream: The codes, the first bit highest in its byte.
-        chunks: Bits of each chunk.
-        count: Symbols in all chunks.
-        lengths: Bits of each symbol's code; 0 for a symbol that does not occur.
+    `chunks` holds the bits of each chunk, `lengths` those of each symbol's code: 0 for a symbol that does not occur.
 
     Raises:
         ValueError: The lengths belong to no complete code, or stream, chunks and count disagree.

@@ -19,21 +19,14 @@ NAME = "manifest.json"
 
 @contextmanager
 def renewed(weights: Path) -> Iterator[None]:
-    """Removes the manifest before the block under `with` replaces a weight file, and writes a new one afterwards.
-
-    A manifest that exists, therefore, is true.
-    """
+    """Removes the manifest while the block under `with` replaces a weight file, so that one that exists is true."""
     (weights.parent / NAME).unlink(missing_ok=True)
     yield
     write(weights.parent / NAME, describe(weights).to_json() + "\n")
 
 
 def describe(weights: Path) -> Manifest:
-    """Returns the manifest of a weight file, compressed or not.
-
-    Raises:
-        CheckpointError: The file is missing or damaged.
-    """
+    """Returns the manifest of a weight file, compressed or not; see `checkpoint.load` for the errors."""
     is_compressed = weights.is_file() and compressed.is_compressed(weights)
     header = compressed.read_header(weights) if is_compressed else checkpoint.read_header(weights)
     with weights.open("rb") as file:

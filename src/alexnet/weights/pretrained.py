@@ -29,12 +29,8 @@ from alexnet.weights import checkpoint, manifest
 
 _WEIGHTS = "model.safetensors"
 
-_BILINEAR = 2
-"""Pillow's number, which their image processors use."""
-
-_Json = dict[str, object]
-"""A JSON object in the terms of Hugging Face's tools, written and never read."""
-
+_BILINEAR = 2  # Pillow's number, which their image processors use
+_Json = dict[str, object]  # a JSON object in the terms of Hugging Face's tools, written and never read
 _Errors = Metrics | Evaluation
 
 

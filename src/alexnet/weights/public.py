@@ -17,9 +17,7 @@ from alexnet.errors import CheckpointError, UsageError
 from alexnet.files import cache, plain_errors
 from alexnet.web import Unreachable, Web, why
 
-MAX_BYTES = 1 << 30
-"""No public AlexNet has a quarter of this; a server that sends more is cut off."""
-
+MAX_BYTES = 1 << 30  # no public AlexNet has a quarter of this; a server that sends more is cut off
 _PIECE = 1 << 20
 _TIMEOUT_S = 30
 
@@ -94,11 +92,7 @@ PUBLIC = {
 
 
 def find(name: str) -> Public:
-    """Returns the public file of a name.
-
-    Raises:
-        UsageError: The table has no file of this name.
-    """
+    """Returns the public file of a name, or raises a UsageError if the table has none."""
     if name not in PUBLIC:
         raise UsageError(f"no public weights {name!r}; there are {', '.join(PUBLIC)}")
     return PUBLIC[name]
@@ -117,14 +111,8 @@ def get(
 ) -> Path:
     """Fetches a file into a folder, unless it is there already; an interrupted fetch goes on where it stopped.
 
-    Args:
-        public: The published file.
-        directory: The folder.
-        given: A copy fetched by other means, which is checked and copied instead.
-        progress: Called with the bytes that have arrived and their total.
-
-    Returns:
-        The file, which gets its name only when it is whole and its checksum is right.
+    The file gets its name only when it is whole and its checksum is right. A copy that was fetched by other means can
+    be `given` instead. `progress` is called with the bytes that have arrived and their total.
 
     Raises:
         CheckpointError: The checksum or the size is wrong, or the server sends something else.

@@ -21,17 +21,10 @@ from numpy.typing import NDArray
 from alexnet.weights import huffman
 
 MAGIC = b"ALEXNETC"
-FORMAT = 2
-"""What `pack` writes; `unpack` reads this and all earlier ones. Files of format 1 do not state it."""
-
-VALUES = 256
-"""Most different values besides zero that a tensor may have."""
-
-SKIP = 255
-"""The gap symbol that passes SKIP zeros and no weight; any smaller one passes as many zeros and then a weight."""
-
-LARGEST = 1 << 28
-"""Most elements of all parts together: 1 GiB as float32."""
+FORMAT = 2  # what `pack` writes; `unpack` reads this and all earlier ones. Files of format 1 do not state it
+VALUES = 256  # most different values besides zero that a tensor may have
+SKIP = 255  # the gap symbol that passes 255 zeros and no weight; any smaller one passes as many zeros and a weight
+LARGEST = 1 << 28  # most elements of all parts together: 1 GiB as float32
 
 Floats = NDArray[np.float32]
 Symbols = NDArray[np.uint8]
@@ -86,10 +79,7 @@ class _Rows(_Tensor, frozen=True, tag="rows"):
 
 
 class _Sparse(_Tensor, frozen=True):
-    """Weights of which `kept` are not zero; those have a codebook of `values` entries, and take `gaps` gap symbols.
-
-    `symbols` reads a place in the codebook for each of those weights, and the gaps between them.
-    """
+    """Weights of which `kept` are not zero; those have a codebook of `values` entries, and take `gaps` gap symbols."""
 
     values: int
     kept: int
@@ -100,6 +90,7 @@ class _Sparse(_Tensor, frozen=True):
             raise ValueError(f"{self.name} has more weights or values than places")
 
     def symbols(self, reader: _Reader) -> tuple[Symbols, Symbols]:
+        """Returns the place in the codebook of each weight that is not zero, and the gaps between them."""
         raise NotImplementedError
 
     def read(self, reader: _Reader) -> Floats:
@@ -145,17 +136,11 @@ def _stream(reader: _Reader, count: int, alphabet: int) -> Symbols:
     return huffman.decode(stream, chunks, count, lengths)
 
 
-Entry = _Plain | _Rows | _Deflated | _HuffmanCoded
-"""How one tensor is stored: an entry of the header's `parts`."""
+Entry = _Plain | _Rows | _Deflated | _HuffmanCoded  # how one tensor is stored: an entry of the header's `parts`
 
 
 def pack(header: dict[str, object], tensors: dict[str, Floats], image: NDArray[np.uint8]) -> bytes:
-    """Returns tensors and a picture as a compressed file.
-
-    Args:
-        header: JSON values to keep, whatever they are.
-        tensors: Name -> values.
-        image: The picture, (S, S, 3).
+    """Returns a header of any JSON values, tensors by their names, and a picture (S, S, 3) as a compressed file.
 
     Raises:
         ValueError: A tensor of two dimensions or more has no value besides zero, or more than `VALUES`.
@@ -185,11 +170,7 @@ def read_header(data: bytes) -> dict[str, object]:
 
 
 def read_parts(header: dict[str, object]) -> tuple[Entry, ...]:
-    """Returns the parts that the header of `read_header` lists.
-
-    Raises:
-        ValueError: A field of an entry is missing, has another type, or lies outside its range.
-    """
+    """Returns the parts that a header lists, or raises a ValueError if one of their fields is not as it must be."""
     return msgspec.convert(header["parts"], tuple[Entry, ...])
 
 
@@ -198,12 +179,8 @@ def unpack(data: bytes, parts: tuple[Entry, ...]) -> dict[str, Floats | Symbols]
 
     Memory is bounded by the length of the file and by its shapes, together at most `LARGEST`.
 
-    Args:
-        data: The whole file.
-        parts: The entries of its header.
-
     Raises:
-        ValueError: The file is damaged.
+        ValueError: The file is damaged, or `parts` are not the entries of its header.
     """
     if sum(part.size for part in parts) > LARGEST:
         raise ValueError(f"it claims more than {LARGEST:,} numbers")
