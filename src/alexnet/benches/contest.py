@@ -133,6 +133,7 @@ def launch(contestant: Contestant[Measured], size: Size) -> Measured:
     Raises:
         Failed: The process ended with an error, or did not end in time.
     """
+    # Without what `keep_memory` has set for this process and its children: a contestant decides for itself.
     plain = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
     ended = _run(command(contestant, size), plain)
     if ended.returncode < 0:
@@ -147,8 +148,7 @@ def command(contestant: Contestant[Any], size: Size) -> list[str]:
     measure = partial(contestant.measure)  # of a function as of a partial: partials of partials are one
     function = (measure.func.__module__, measure.func.__name__, measure.args, measure.keywords)
     turn = (*function, contestant.name, contestant.keeps_memory, contestant.threads, size)
-    words = json.dumps(msgspec.to_builtins(turn, enc_hook=os.fspath))
-    return [sys.executable, "-c", "from alexnet.benches.contest import play; play()", words]
+    return [sys.executable, "-c", "from alexnet.benches.contest import play; play()", to_json(turn, None)]
 
 
 def play() -> None:
