@@ -26,8 +26,9 @@ SHORT = 4096  # bytes of the longest string that is copied
 MAX_NAME = 200  # characters of the longest name of a module or function
 _DTYPES = {"b1", "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
 
+
+# Byte order as a pickle states it -> as numpy takes it. The machines that wrote "native" order were little-endian.
 _ORDERS = {"<": "<", "|": "|", "=": "<", ">": ">"}
-"""Byte order as a pickle states it -> as numpy takes it; native order was little-endian on the machines that wrote."""
 
 
 class PickleError(Exception):

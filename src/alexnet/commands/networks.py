@@ -18,6 +18,7 @@ from alexnet.commands.arguments import (
 )  # fmt: skip
 from alexnet.commands.results import Compressed, Converted, Fetched, Published
 from alexnet.errors import UsageError
+from alexnet.files import cache
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
 from alexnet.records import Exported
@@ -119,7 +120,7 @@ def weights(
         raise UsageError(f"get takes a name; there are {', '.join(public.PUBLIC)}")
     row, observer = public.find(name), observer or Display()
     observer.began("fetching", "B")
-    folder = public.folder() if out is None else Path(out)
+    folder = cache() / "weights" if out is None else Path(out)
     path = public.get(row, folder, None if file is None else Path(file), observer.advanced)
     return Fetched(
         name=name,

@@ -10,6 +10,7 @@ Source: src/caffe/proto/caffe.proto of BVLC/caffe.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import numpy as np
 import torch
@@ -45,23 +46,21 @@ _KINDS = {*_V1_TYPES.values(), "Input"}
 _CONV1_PADDING = {0: "none", 2: "both"}
 
 
-@dataclass(frozen=True)
-class _Fields:
-    """The number of the network's list of layers, and the numbers of a layer's own fields."""
+class _V2(IntEnum):
+    """The fields of a LayerParameter; `LAYERS` is the network's list of them."""
 
-    layers: int
-    name: int
-    type: int
-    blobs: int
-    convolution: int
-    dropout: int
-    norm: int
-    pooling: int
-    transform: int
+    LAYERS, NAME, TYPE, BLOBS = 100, 1, 2, 7
+    CONVOLUTION, DROPOUT, LRN, POOLING, TRANSFORM = 106, 108, 118, 121, 100
 
 
-_V2 = _Fields(layers=100, name=1, type=2, blobs=7, convolution=106, dropout=108, norm=118, pooling=121, transform=100)
-_V1 = _Fields(layers=2, name=4, type=5, blobs=6, convolution=10, dropout=12, norm=18, pooling=19, transform=36)
+class _V1(IntEnum):
+    """The same of a V1LayerParameter."""
+
+    LAYERS, NAME, TYPE, BLOBS = 2, 4, 5, 6
+    CONVOLUTION, DROPOUT, LRN, POOLING, TRANSFORM = 10, 12, 18, 19, 36
+
+
+_Fields = type[_V1] | type[_V2]
 
 # The numbers of the other fields, named as in caffe.proto.
 _V0_LAYER = 1  # V1LayerParameter; there only in a file of an even older format
@@ -127,9 +126,10 @@ def to_rgb(name: str, mean: NDArray[np.generic]) -> NDArray[np.float32]:
 
 
 def _layers(net: Message) -> tuple[_Fields, list[_Layer]]:
-    for fields in (_V2, _V1):
-        if fields.layers in net:
-            return fields, [_layer(message, fields) for message in net.messages(fields.layers)]
+    generations: tuple[_Fields, ...] = (_V2, _V1)
+    for fields in generations:
+        if fields.LAYERS in net:
+            return fields, [_layer(message, fields) for message in net.messages(fields.LAYERS)]
     raise CheckpointError(f"{net.file.name} holds no layers; expected a .caffemodel with layers in field 100 or 2")
 
 
@@ -139,16 +139,16 @@ def _layer(message: Message, fields: _Fields) -> _Layer:
         raise CheckpointError(
             f"{file} is of Caffe's first format (V0); turn it with Caffe's own upgrade_net_proto_binary"
         )
-    name = message.text(fields.name, "?")
-    number = message.fields.get(fields.type, [0])[-1]  # an enumeration in V1, text since
-    kind = _V1_TYPES.get(number, f"type {number}") if isinstance(number, int) else message.text(fields.type, "")
+    name = message.text(fields.NAME, "?")
+    number = message.fields.get(fields.TYPE, [0])[-1]  # an enumeration in V1, text since
+    kind = _V1_TYPES.get(number, f"type {number}") if isinstance(number, int) else message.text(fields.TYPE, "")
     if kind not in _KINDS:
         raise CheckpointError(f"{file} holds a layer {name} of kind {kind}; an AlexNet has none")
     return _Layer(name, kind, message, fields)
 
 
 def _weights(file: str, layer: _Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    blobs = layer.message.messages(layer.fields.blobs)
+    blobs = layer.message.messages(layer.fields.BLOBS)
     if len(blobs) != 2:
         raise CheckpointError(f"{file}: {layer.name} has {len(blobs)} blobs, expected weights and biases")
     weight, bias = (_blob(file, blob, layer.name) for blob in blobs)
@@ -176,12 +176,12 @@ def _check_geometry(file: str, layers: list[_Layer]) -> str | None:
     """Checks padding, stride and windows where the file states them; returns conv1's padding, or None."""
     for layer in layers:
         if layer.type == "Pooling":
-            pooling = layer.part(layer.fields.pooling)
+            pooling = layer.part(layer.fields.POOLING)
             method, window = pooling.integer(_POOL, 0), pooling.integer(_KERNEL_SIZE, 0)
             word = "max" if method == 0 else f"by method {method}"
             imported.check_pooling(file, layer.name, word, window, pooling.integer(_POOL_STRIDE, 1))
     convolutions = [layer for layer in layers if layer.type == _CONVOLUTION]
-    parameters = [layer.part(layer.fields.convolution) for layer in convolutions]
+    parameters = [layer.part(layer.fields.CONVOLUTION) for layer in convolutions]
     for number, (layer, convolution) in enumerate(zip(convolutions, parameters, strict=True), 1):
         if convolution.fields:
             stride, padding = convolution.integer(_STRIDE, 1), convolution.integer(_PAD, 0)
@@ -206,7 +206,7 @@ def _with_order(file: str, outline: Outline, layers: list[_Layer]) -> Outline:
 
 
 def _constants(file: str, layer: _Layer) -> tuple[int, float, float, float]:
-    norm = layer.part(layer.fields.norm)
+    norm = layer.part(layer.fields.LRN)
     size = norm.integer(_LOCAL_SIZE, 5)
     if norm.integer(_NORM_REGION, 0) or size % 2 == 0:
         raise CheckpointError(f"{file}: {layer.name} normalises within channels; expected across channels")
@@ -216,7 +216,7 @@ def _constants(file: str, layer: _Layer) -> tuple[int, float, float, float]:
 def _with_input(network: Imported, layers: list[_Layer]) -> Imported:
     """Adds mean, size and division of the input, from the data layer that the network was trained with."""
     for layer in layers:
-        transform = layer.part(layer.fields.transform)
+        transform = layer.part(layer.fields.TRANSFORM)
         colour = transform.floats(_MEAN_VALUE)
         if colour.size in (1, 3):  # one for all channels, or one for each
             network = replace(network, mean=np.broadcast_to(colour[::-1].astype(np.float32), 3))
@@ -232,7 +232,7 @@ def _with_input(network: Imported, layers: list[_Layer]) -> Imported:
 
 def _dropout(file: str, layers: list[_Layer]) -> float:
     layer = next((layer for layer in layers if layer.type == "Dropout"), None)
-    rate = layer.part(layer.fields.dropout).number(_DROPOUT_RATIO, 0.5) if layer else 0.5
+    rate = layer.part(layer.fields.DROPOUT).number(_DROPOUT_RATIO, 0.5) if layer else 0.5
     if layer and not 0 <= rate < 1:
         raise CheckpointError(f"{file}: {layer.name} has a rate of {rate}, expected at least 0 and below 1")
     return rate

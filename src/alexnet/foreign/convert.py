@@ -102,9 +102,8 @@ def _classes(imported: Imported, spec: str | None) -> tuple[tuple[str, ...], tup
 
 def _network(imported: Imported, classes: int, path: Path) -> Network:
     design = Design(variant=imported.variant, input_size=imported.input_size, dropout=imported.dropout)
-    with torch.device(
-        "meta"
-    ):  # memory of its own is not needed, since it takes the tensors, most of which lie in the file
+    # The network needs no memory of its own: it takes the tensors, most of which lie in the file.
+    with torch.device("meta"):
         model = build(design, classes, initialisation="none")
     tensors = {name: tensor.float().contiguous() for name, tensor in imported.tensors.items()}
     checkpoint.check(model, tensors, path)

@@ -28,16 +28,12 @@ from alexnet.weights import evidence
 
 MOMENTUM = "momentum."
 MEAN = "mean_image"
-
 LARGEST = 4096  # side of a mean image, pixels
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a weight file holds: a network in evaluation mode, its mean image (S, S, 3), 0..255, and its header.
-
-    In a file for resuming, `momentum` holds that of each parameter by name; it is empty in others.
-    """
+    """A network in evaluation mode, its mean image (S, S, 3), 0..255, and in a file to resume from its momentum."""
 
     model: Network
     mean: NDArray[np.float32]
@@ -105,11 +101,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def blank(header: Header, path: Path) -> Network:
-    """Returns the network that a header describes, without memory for its weights: the file has yet to show them.
-
-    Raises:
-        CheckpointError: No network can have this design.
-    """
+    """Returns the network that a header describes, without memory for its weights: the file has yet to show them."""
     try:
         with torch.device("meta"):
             return build(header.design, len(header.classes), initialisation="none")
@@ -126,11 +118,7 @@ def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def check(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
-    """Checks that tensors are those of a network, in float32.
-
-    Raises:
-        CheckpointError: Names, shapes or types differ, or a value is not finite.
-    """
+    """Raises a CheckpointError unless tensors have a network's names and shapes, and finite values in float32."""
     expected, present = ({name: tuple(t.shape) for name, t in each.items()} for each in (model.state_dict(), tensors))
     for name in sorted(expected.keys() | present.keys()):
         right, actual = expected.get(name, "absent"), present.get(name, "absent")

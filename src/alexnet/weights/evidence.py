@@ -56,11 +56,7 @@ def record(model: Network, mean: NDArray[np.float32], divide_pixels_by: float) -
 
 
 def compare(model: Network, mean: NDArray[np.float32], header: Header, path: Path) -> None:
-    """Checks that a network gives the outputs that its file records; files to resume from record none.
-
-    Raises:
-        CheckpointError: The network gives other outputs, or the probe does not hold two rows of logits.
-    """
+    """Raises a CheckpointError unless a network gives the outputs that its file records, if it records any."""
     if header.probe is None:
         return
     divide_by = header.preprocessing.divide_pixels_by
@@ -78,13 +74,10 @@ def compare(model: Network, mean: NDArray[np.float32], header: Header, path: Pat
 
 
 def refuse_untrained(model: Network, path: Path) -> None:
-    """Refuses a network whose weights are as an initialisation leaves them.
+    """Raises a CheckpointError if a network's weights are as an initialisation leaves them.
 
     One step of training moves biases that were one number, and carries some of a large network's weights out of the
     range they were drawn from.
-
-    Raises:
-        CheckpointError: No training has changed the network.
     """
     layers: list[Any] = [layer for layer in model.children() if hasattr(layer, "weight")]
     if all(layer.bias.min() == layer.bias.max() for layer in layers) and _is_noise(layers[0].weight):

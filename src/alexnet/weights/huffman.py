@@ -16,9 +16,7 @@ def decode(stream: Bytes, chunks: NDArray[np.uint16], count: int, lengths: Bytes
     """Returns the symbols of a stream, at least one, of which the first bit stands highest in its byte.
 
     `chunks` holds the bits of each chunk, `lengths` those of each symbol's code: 0 for a symbol that does not occur.
-
-    Raises:
-        ValueError: The lengths belong to no complete code, or stream, chunks and count disagree.
+    A ValueError is raised if the lengths belong to no complete code, or if stream, chunks and count disagree.
     """
     symbols = np.argsort(lengths, kind="stable")
     symbols = symbols[lengths[symbols] > 0]

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.files import cache, plain_errors
+from alexnet.files import plain_errors
 from alexnet.web import Unreachable, Web, why
 
 MAX_BYTES = 1 << 30  # no public AlexNet has a quarter of this; a server that sends more is cut off
@@ -49,29 +48,26 @@ class PublicWeights:
 
 
 _BERKELEY = "http://dl.caffe.berkeleyvision.org"
-_CAFFE_PROTOCOL = "centre crop of 227 from pictures warped to 256 x 256; mean image subtracted"
+
+
+def _bvlc(name: str, about: str, sha1: str, top1_error: float, top5_error: float) -> Public:
+    return Public(
+        about=about,
+        url=f"{_BERKELEY}/{name}.caffemodel",
+        licence="unrestricted",
+        source=f"BVLC/caffe models/{name}/readme.md",
+        checksum=f"sha1:{sha1}",
+        top1_error=top1_error,
+        top5_error=top5_error,
+        protocol="centre crop of 227 from pictures warped to 256 x 256; mean image subtracted",
+    )
+
+
+_ALEXNET, _CAFFENET = "Caffe's bvlc_alexnet, iteration 360,000", "Caffe's reference network, iteration 310,000"
 
 PUBLIC = {
-    "caffe-alexnet": Public(
-        about="Caffe's bvlc_alexnet, iteration 360,000",
-        url=f"{_BERKELEY}/bvlc_alexnet.caffemodel",
-        licence="unrestricted",
-        source="BVLC/caffe models/bvlc_alexnet/readme.md",
-        checksum="sha1:9116a64c0fbe4459d18f4bb6b56d647b63920377",
-        top1_error=0.429,
-        top5_error=0.198,
-        protocol=_CAFFE_PROTOCOL,
-    ),
-    "caffenet": Public(
-        about="Caffe's reference network, iteration 310,000",
-        url=f"{_BERKELEY}/bvlc_reference_caffenet.caffemodel",
-        licence="unrestricted",
-        source="BVLC/caffe models/bvlc_reference_caffenet/readme.md",
-        checksum="sha1:4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
-        top1_error=0.426,
-        top5_error=0.196,
-        protocol=_CAFFE_PROTOCOL,
-    ),
+    "caffe-alexnet": _bvlc("bvlc_alexnet", _ALEXNET, "9116a64c0fbe4459d18f4bb6b56d647b63920377", 0.429, 0.198),
+    "caffenet": _bvlc("bvlc_reference_caffenet", _CAFFENET, "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46", 0.426, 0.196),
     "caffe-mean": Public(
         about="imagenet_mean.binaryproto for both, beside class lists, in a tar.gz",
         url=f"{_BERKELEY}/caffe_ilsvrc12.tar.gz",
@@ -96,11 +92,6 @@ def find(name: str) -> Public:
     if name not in PUBLIC:
         raise UsageError(f"no public weights {name!r}; there are {', '.join(PUBLIC)}")
     return PUBLIC[name]
-
-
-def folder() -> Path:
-    """Returns the folder of fetched files."""
-    return cache() / "weights"
 
 
 def get(
@@ -149,7 +140,10 @@ def _download(url: str, part: Path, limit: int, progress: Callable[[int, int], o
                 return
             if answer.status not in (200, 206):
                 raise UsageError(f"{url} answers {answer.status} ({answer.reason}): fetch it by other means")
-            start = _start(answer, url, done)
+            start = done if answer.status == 206 else 0  # a server that knows no ranges sends the whole file
+            span = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+            if answer.status == 206 and (not span or int(span[1]) != done):
+                raise CheckpointError(f"{url} sends another part than was requested: delete the .part file")
             total = start + (answer.length_remaining or 0)
             if total > limit:
                 raise CheckpointError(f"{url} has {total:,} bytes, expected at most {limit:,}; not fetched")
@@ -166,16 +160,6 @@ def _download(url: str, part: Path, limit: int, progress: Callable[[int, int], o
         raise UsageError(
             f"{url} cannot be fetched ({why(error)}): run it again to go on, or fetch it by other means"
         ) from error
-
-
-def _start(answer: BaseHTTPResponse, url: str, done: int) -> int:
-    """Returns the place of the answer's first byte: `done`, or 0 if the server ignores the request for a range."""
-    if answer.status != 206:
-        return 0
-    span = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    if not span or int(span[1]) != done:
-        raise CheckpointError(f"{url} sends another part than was asked for: delete the .part file")
-    return done
 
 
 def _check(public: Public, part: Path, given: Path | None) -> None:

@@ -10,6 +10,7 @@ Described in docs/reference/compressed-format.md.
 
 import json
 import zlib
+from dataclasses import dataclass
 from math import prod
 from typing import Annotated, Any
 
@@ -31,9 +32,10 @@ Symbols = NDArray[np.uint8]
 Positive = Annotated[int, Meta(ge=1)]
 
 
+@dataclass
 class _Reader:
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at = data, at
+    data: bytes
+    at: int
 
     def take(self, count: int, kind: str) -> NDArray[Any]:
         start, self.at = self.at, self.at + count * np.dtype(kind).itemsize
@@ -51,6 +53,12 @@ class _Reader:
         if len(content) != size or not stream.eof or stream.unused_data:
             raise ValueError(f"a stream of {length:,} bytes has another size than {size:,} bytes")
         return np.frombuffer(content, np.uint8)
+
+    def decode(self, count: int, alphabet: int) -> Symbols:
+        lengths = self.take(alphabet, "u1")
+        chunks = self.take(-(-count // huffman.CHUNK), "<u2")
+        stream = self.take((int(chunks.sum(dtype=np.int64)) + 7) // 8, "u1")
+        return huffman.decode(stream, chunks, count, lengths)
 
 
 class _Tensor(Struct, frozen=True, tag_field="coding"):
@@ -126,14 +134,7 @@ class _HuffmanCoded(_Sparse, frozen=True, tag="shared"):
     """Codes and gaps in two streams, as format 1 has them."""
 
     def symbols(self, reader: _Reader) -> tuple[Symbols, Symbols]:
-        return _stream(reader, self.kept, max(2, self.values)), _stream(reader, self.gaps, 256)
-
-
-def _stream(reader: _Reader, count: int, alphabet: int) -> Symbols:
-    lengths = reader.take(alphabet, "u1")
-    chunks = reader.take(-(-count // huffman.CHUNK), "<u2")
-    stream = reader.take((int(chunks.sum(dtype=np.int64)) + 7) // 8, "u1")
-    return huffman.decode(stream, chunks, count, lengths)
+        return reader.decode(self.kept, max(2, self.values)), reader.decode(self.gaps, 256)
 
 
 Entry = _Plain | _Rows | _Deflated | _HuffmanCoded  # how one tensor is stored: an entry of the header's `parts`
@@ -142,8 +143,7 @@ Entry = _Plain | _Rows | _Deflated | _HuffmanCoded  # how one tensor is stored: 
 def pack(header: dict[str, object], tensors: dict[str, Floats], image: NDArray[np.uint8]) -> bytes:
     """Returns a header of any JSON values, tensors by their names, and a picture (S, S, 3) as a compressed file.
 
-    Raises:
-        ValueError: A tensor of two dimensions or more has no value besides zero, or more than `VALUES`.
+    A ValueError is raised if a tensor of two dimensions or more has no value besides zero, or more than `VALUES`.
     """
     coded: list[tuple[Entry, bytes]] = [_coded(name, tensor) for name, tensor in tensors.items()]
     rows = zlib.compress(np.diff(image, axis=0, prepend=np.uint8(0)).tobytes(), 9)
