@@ -23,12 +23,8 @@ from alexnet.foreign.imported import Dialect, Imported, Outline
 from alexnet.foreign.wire import Message
 from alexnet.models.variants import LAYERS
 
-DIALECT = Dialect(
-    class_order=WORDNET,
-    mean_colour=(122.67891434, 116.66876762, 104.00698793),  # of Caffe's ilsvrc_2012_mean.npy
-    is_bgr=True,
-    square="warp",
-)
+_MEAN_COLOUR = (122.67891434, 116.66876762, 104.00698793)  # of Caffe's ilsvrc_2012_mean.npy
+DIALECT = Dialect(class_order=WORDNET, mean_colour=_MEAN_COLOUR, is_bgr=True, square="warp")
 
 _CONVOLUTION, _DENSE = "Convolution", "InnerProduct"
 
@@ -136,9 +132,7 @@ def _layers(net: Message) -> tuple[_Fields, list[_Layer]]:
 def _layer(message: Message, fields: _Fields) -> _Layer:
     file = message.file.name
     if fields is _V1 and _V0_LAYER in message:
-        raise CheckpointError(
-            f"{file} is of Caffe's first format (V0); turn it with Caffe's own upgrade_net_proto_binary"
-        )
+        raise CheckpointError(f"{file} is of Caffe's first format (V0); turn it with Caffe's upgrade_net_proto_binary")
     name = message.text(fields.NAME, "?")
     number = message.fields.get(fields.TYPE, [0])[-1]  # an enumeration in V1, text since
     kind = _V1_TYPES.get(number, f"type {number}") if isinstance(number, int) else message.text(fields.TYPE, "")
@@ -163,9 +157,8 @@ def _blob(file: str, blob: Message, name: str) -> NDArray[np.float32]:
     is_double = _DOUBLE_DATA in blob and _DATA not in blob
     values = blob.floats(_DOUBLE_DATA, "<f8").astype("<f4") if is_double else blob.floats(_DATA)
     if math.prod(shape) != values.size or not 1 <= len(shape) <= 8:
-        raise CheckpointError(
-            f"{file} is damaged: {name} has shape {tuple(shape)[:8]} and {values.size:,} values; fetch it again"
-        )
+        sides = tuple(shape)[:8]
+        raise CheckpointError(f"{file} is damaged: {name} has shape {sides} and {values.size:,} values; fetch it again")
     try:
         return values.reshape(shape)  # type: ignore[return-value]
     except ValueError as error:  # a side of 0, and another beyond what any array can have
@@ -242,7 +235,5 @@ def _translated(outline: Outline) -> Iterable[str]:
     yield "conv1: channels turned from blue, green, red to red, green, blue"
     yield "pictures: warped to a square without regard to their shape, as Caffe's tools prepare them"
     if outline.alpha is not None and outline.size is not None:
-        yield (
-            f"local response normalisation: Caffe's alpha of {outline.size * outline.alpha:.4g} is divided by its "
-            f"window of {outline.size}: {outline.alpha:.4g}"
-        )
+        theirs = f"Caffe's alpha of {outline.size * outline.alpha:.4g} is divided by its window of {outline.size}"
+        yield f"local response normalisation: {theirs}: {outline.alpha:.4g}"

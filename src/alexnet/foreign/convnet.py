@@ -31,10 +31,8 @@ from alexnet.models.lrn import SameMapNorm
 from alexnet.models.variants import LAYERS
 from alexnet.pickles import Array, PickleError
 
-DIALECT = Dialect(
-    class_order=DEVKIT,
-    mean_colour=(127.30, 119.72, 104.91),  # of the batches.meta that came with cuda-convnet2
-)
+_MEAN_COLOUR = (127.30, 119.72, 104.91)  # of the batches.meta that came with cuda-convnet2
+DIALECT = Dialect(class_order=DEVKIT, mean_colour=_MEAN_COLOUR)
 
 _OURS = {
     **{"conv": "conv", "fc": "fc", "neuron": "relu", "cmrnorm": "norm", "rnorm": "same", "pool": "pool"},
@@ -156,6 +154,7 @@ def _stages(layers: dict[str, _Layer]) -> list[list[_Layer]]:
             depth[name] = max((depth[each] for each in layers[name].inputs), default=0) + layers[name].learns
     except CycleError as error:
         raise PickleError(f"{error.args[1][0]} depends on itself") from error
+    # Lexicographic order within a depth puts the tower `a` before `b`.
     learning = [layers[name] for name in sorted(layers, key=lambda name: (depth[name], name)) if layers[name].learns]
     stages = [list(stage) for _, stage in groupby(learning, key=lambda layer: depth[layer.name])]
     for stage in stages:

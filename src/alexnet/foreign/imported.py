@@ -125,9 +125,8 @@ def _plain(value: object) -> str:
 def check_counts(name: str, convolutions: int, connected: int) -> None:
     """Checks that a network has as many layers as an AlexNet."""
     if (convolutions, connected) != (5, 3):
-        raise CheckpointError(
-            f"{name} holds {convolutions} convolutions and {connected} fully connected layers; an AlexNet has 5 and 3"
-        )
+        counts = f"{convolutions} convolutions and {connected} fully connected layers"
+        raise CheckpointError(f"{name} holds {counts}; an AlexNet has 5 and 3")
 
 
 def outline_of_shapes(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Outline:
@@ -174,9 +173,7 @@ def with_order(name: str, outline: Outline, blocks: Sequence[str]) -> Outline:
         if block != "conv relu":
             raise CheckpointError(f"{name}: {layer} stands in {block!r}, expected 'conv relu'")
     if blocks[5] != blocks[6]:
-        raise CheckpointError(
-            f"{name}: fc6 stands in {blocks[5]!r} and fc7 in {blocks[6]!r}, which differ in no AlexNet"
-        )
+        raise CheckpointError(f"{name}: fc6 stands in {blocks[5]!r} and fc7 in {blocks[6]!r}, expected the same")
     return replace(outline, block1=blocks[0], block2=blocks[1], block5=blocks[4], head=blocks[5])
 
 

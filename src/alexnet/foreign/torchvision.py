@@ -78,6 +78,7 @@ def read(name: str, tensors: dict[str, Tensor], variant: str | None) -> Imported
     ours = {key: tensors[theirs].float() for key, theirs in names.items()}
     outline = imported.outline_of_shapes(name, {key: tuple(tensor.shape) for key, tensor in ours.items()})
     outline = replace(outline, block1="conv relu pool", head="drop fc relu", conv1_padding="both")
+    # A file of ours has one divisor for all channels, so conv1 takes over the rest.
     divide_pixels_by = 255 * DEVIATION[2]
     factors = torch.tensor([DEVIATION[2] / deviation for deviation in DEVIATION])
     ours["conv1.weight"] = ours["conv1.weight"] * factors[:, None, None]

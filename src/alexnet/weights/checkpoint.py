@@ -106,9 +106,8 @@ def blank(header: Header, path: Path) -> Network:
         with torch.device("meta"):
             return build(header.design, len(header.classes), initialisation="none")
     except (UsageError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(
-            f"{path} holds a network that this version cannot build: {error}; restore it from a copy or make it anew"
-        ) from error
+        reason = f"holds a network that this version cannot build: {error}"
+        raise CheckpointError(f"{path} {reason}; restore it from a copy or make it anew") from error
 
 
 def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:

@@ -157,9 +157,8 @@ def _download(url: str, part: Path, limit: int, progress: Callable[[int, int], o
                     file.write(piece)
                     progress(start, max(total, start))
     except (Unreachable, HTTPError) as error:
-        raise UsageError(
-            f"{url} cannot be fetched ({why(error)}): run it again to go on, or fetch it by other means"
-        ) from error
+        remedy = "run it again to go on, or fetch it by other means"
+        raise UsageError(f"{url} cannot be fetched ({why(error)}): {remedy}") from error
 
 
 def _check(public: Public, part: Path, given: Path | None) -> None:
@@ -168,10 +167,8 @@ def _check(public: Public, part: Path, given: Path | None) -> None:
     digest = _digest(part, public.checksum) if public.checksum else None
     if (public.bytes is not None and size != public.bytes) or digest != public.checksum:
         part.unlink()
-        expected = public.checksum or f"{public.bytes:,} bytes"
-        raise CheckpointError(
-            f"{given or public.url} is not the published file: it has {size:,} bytes and {digest}, expected {expected}"
-        )
+        facts = f"it has {size:,} bytes and {digest}, expected {public.checksum or f'{public.bytes:,} bytes'}"
+        raise CheckpointError(f"{given or public.url} is not the published file: {facts}")
 
 
 def _digest(path: Path, checksum: str) -> str:
