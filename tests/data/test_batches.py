@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet.data.feed import indices, order
-from alexnet.data.prefetch import prefetch
+from alexnet.data.pictures import prefetch
 
 
 def end_to_end(seed, batch_size, count, epochs):

@@ -21,24 +21,17 @@ from alexnet.seeds import generator
 
 Floats = NDArray[np.float32]
 
-MIRROR, UPSIDE_DOWN, TRANSPOSE = 1, 2, 4
+MIRROR, UPSIDE_DOWN, TRANSPOSE = 1, 2, 4  # flags of a turn, in the order in which they are carried out
 CROP = np.dtype([("top", "f4"), ("left", "f4"), ("side", "f4"), ("turn", "i4")])
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What was drawn for each picture of a batch.
+    """What was drawn for each of N pictures."""
 
-    Attributes:
-        crops: (N,) of `CROP`: a square in pixels of the stored picture; `turn` has flags: mirrored, upside down, then
-            transposed.
-        shifts: (N, 3), added to R, G, B, in 0..255.
-        gains: (N,), by which the pixels are multiplied at the end.
-    """
-
-    crops: NDArray[np.void]
-    shifts: Floats
-    gains: Floats
+    crops: NDArray[np.void]  # (N,) of `CROP`: squares in pixels of the stored pictures, and how they are turned
+    shifts: Floats  # (N, 3), added to R, G, B, in 0..255
+    gains: Floats  # (N,), by which the pixels are multiplied at the end
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -85,12 +78,7 @@ def centre(count: int, stored: int, size: int) -> NDArray[np.void]:
 
 
 def colour_shifts(train: Train, covariance: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple[Floats, float]:
-    """Turns standard normal draws into colour shifts along the principal components of RGB.
-
-    Args:
-        train: `colour` and `colour_strength`.
-        covariance: (3, 3) of RGB pixels in [0, 1].
-        normal: (N, 3), one factor for each component.
+    """Turns standard normal draws, (N, 3), into colour shifts along the principal components of RGB.
 
     Returns:
         (N, 3) shifts in 0..255, and what the pixels are divided by afterwards.
@@ -109,14 +97,10 @@ def colour_shifts(train: Train, covariance: NDArray[np.float64], normal: NDArray
 
 
 def views(count: int, number: int, stored: int, size: int, divide_pixels_by: float) -> list[Draws]:
-    """Returns the fixed draws of each test view; the network's probabilities are averaged over them.
+    """Returns the fixed draws of each test view of `count` pictures; sides are in pixels, as in `draw`.
 
-    Args:
-        count: The number of pictures.
-        number: 1, the centre; or 10, the four corners and the centre, then their mirror images.
-        stored: Side of the stored pictures, pixels.
-        size: Side of the network's input, pixels.
-        divide_pixels_by: As in training.
+    The `number` of views is 1, the centre; or 10, the four corners and the centre, then their mirror images. The
+    network's probabilities are averaged over them.
 
     Raises:
         UsageError: `number` is neither 1 nor 10.

@@ -6,7 +6,6 @@ a forged archive cannot run code.
 
 import io
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from PIL import Image
 from alexnet import pickles
 from alexnet.data.listing import TAR_ERRORS, Listing, Names, Source, read_to_end, stamp
 from alexnet.errors import DataError
-from alexnet.pickles import Array, PickleError
 
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
@@ -24,11 +22,15 @@ LAYOUTS = {  # file of names -> key of the names, key of the labels, files of ea
     "batches.meta": ("label_names", "labels", [f"data_batch_{k}" for k in range(1, 6)], ["test_batch"]),
     "meta": ("fine_label_names", "fine_labels", ["train"], ["test"]),
 }
+FILES = {name for meta, (_, _, train, test) in LAYOUTS.items() for name in (meta, *train, *test)}
 
 LICENCE = "no licence stated; A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)"
 
 MAX_BYTES = 256 << 20
 """The most bytes of a file in the archive; the largest, the training split of CIFAR-100, has 155 MB."""
+
+Files = dict[str, bytes]
+Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # pixels (N, 32, 32, 3), labels (N,)
 
 
 def find(path: Path) -> Path | None:
@@ -51,57 +53,53 @@ def open_cifar(path: Path) -> Source:
     Raises:
         DataError: A file is missing or damaged, or is not what its name says.
     """
-    read = _in_folder(path) if path.is_dir() else _in_archive(path)
-    meta = "batches.meta" if read("batches.meta") else "meta"
+    files = _read_folder(path) if path.is_dir() else _read_archive(path)
+    meta = "batches.meta" if files.get("batches.meta") else "meta"
     names_key, labels_key, train, test = LAYOUTS[meta]
-    names = _unpickle(path, meta, read).get(names_key)
+    names = _unpickle(path, meta, files).get(names_key)
     classes = tuple(_text(name) for name in names if isinstance(name, str | bytes)) if isinstance(names, list) else ()
     if not isinstance(names, list) or not 2 <= len(set(classes)) == len(names):
         raise DataError(f"{path}: {meta} does not name the classes: fetch it again")
     splits = {
-        split: _listing({file: _batch(path, file, read, labels_key, len(classes)) for file in files})
-        for split, files in (("train", train), ("test", test))
+        split: _listing({name: _batch(path, name, files, labels_key, len(classes)) for name in batches})
+        for split, batches in (("train", train), ("test", test))
     }
     return Source(
         name="cifar-10" if meta == "batches.meta" else "cifar-100",
         kind="cifar",
         classes=classes,
         splits=splits,
-        fingerprint="".join(map(stamp, [path] if path.is_file() else [path / file for file in train + test])),
+        fingerprint="".join(map(stamp, [path] if path.is_file() else [path / name for name in train + test])),
         path=path.resolve(),
         licence=LICENCE,
     )
 
 
-Reader = Callable[[str], bytes | None]
+def _read_folder(folder: Path) -> Files:
+    return {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
 
 
-def _in_folder(folder: Path) -> Reader:
-    return lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
-
-
-def _in_archive(path: Path) -> Reader:
-    wanted = {name for meta, (_, _, train, test) in LAYOUTS.items() for name in (meta, *train, *test)}
+def _read_archive(path: Path) -> Files:
     files = {}
     try:
         with tarfile.open(path) as tar:
             for member in tar:
                 if member.size > MAX_BYTES:
                     raise DataError(f"{path} holds {member.name} of {member.size:,} bytes: fetch it again")
-                if member.isreg() and (name := Path(member.name).name) in wanted:
-                    files[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+                if member.isreg() and (name := Path(member.name).name) in FILES:
+                    files[name] = tar.extractfile(member).read()  # type: ignore[union-attr]  # regular files only
             read_to_end(tar)
     except TAR_ERRORS as error:
         raise DataError(f"{path} is damaged ({error}): fetch it again") from error
-    return files.get
+    return files
 
 
-def _unpickle(path: Path, name: str, read: Reader) -> dict[str, object]:
-    if (data := read(name)) is None:
+def _unpickle(path: Path, name: str, files: Files) -> dict[str, object]:
+    if name not in files:
         raise DataError(f"{path} has no file {name}: fetch it again")
     try:
-        content, _ = pickles.read(memoryview(data))
-    except PickleError as error:
+        content, _ = pickles.read(memoryview(files[name]))
+    except pickles.PickleError as error:
         raise DataError(f"{path}: {name} is damaged or no CIFAR file ({error}): fetch it again") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: {name} is no CIFAR file: fetch it again")
@@ -112,16 +110,12 @@ def _text(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode("latin-1")
 
 
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
-
-
-def _batch(path: Path, name: str, read: Reader, labels_key: str, classes: int) -> Batch:
-    """Returns pixels, uint8 (N, 32, 32, 3), and labels, int64 (N,)."""
-    content = _unpickle(path, name, read)
+def _batch(path: Path, name: str, files: Files, labels_key: str, classes: int) -> Batch:
+    content = _unpickle(path, name, files)
     labels, data = content.get(labels_key), content.get("data")
     if not isinstance(labels, list) or not all(isinstance(each, int) and 0 <= each < classes for each in labels):
         raise DataError(f"{path}: {name} has no labels of the classes: fetch it again")
-    values = data.values if isinstance(data, Array) else None
+    values = data.values if isinstance(data, pickles.Array) else None
     if values is None or values.dtype != np.uint8 or values.size != len(labels) * 3 * 32 * 32:
         raise DataError(f"{path}: {name} has no picture for each label: fetch it again")
     pixels = values.view(np.uint8).reshape(len(labels), 3, 32, 32)

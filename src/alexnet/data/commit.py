@@ -12,19 +12,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data import decode
+from alexnet.data import decode, manifest
 from alexnet.data.listing import Source
-from alexnet.data.manifest import (
-    MANIFEST,
-    MEAN_IMAGE,
-    VERSION,
-    File,
-    Jpeg,
-    StoreManifest,
-    index_name,
-    names_name,
-    shard_name,
-)
+from alexnet.data.manifest import MEAN_IMAGE, File, index_name, names_name, shard_name
 from alexnet.data.store import EXAMPLES_PER_SHARD, INDEX
 from alexnet.errors import DataError
 from alexnet.files import write
@@ -41,8 +31,7 @@ Progress = Callable[[int, int], object]
 OnBadImage = Literal["skip", "stop"]
 """Whether a bad picture is left out and listed in `Store.quarantine`, or ends the packing."""
 
-WORK = ".pack"
-"""The folder of unfinished work in the store's own."""
+WORK = ".pack"  # the folder of unfinished work in the store's own
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,7 @@ class Job:
 
     @property
     def total(self) -> int:
-        """The number of pictures of all splits."""
+        """The number of pictures in all splits."""
         return sum(map(len, self.source.splits.values()))
 
     def part(self, shard: str) -> Path:
@@ -85,7 +74,11 @@ class Job:
 def identity(source: Source, size: int, quality: int) -> str:
     """Returns the hash of everything that decides what a finished store holds."""
     lengths = {split: len(listing) for split, listing in source.splits.items()}
-    facts = [source.fingerprint, source.classes, lengths, size, quality, SUBSAMPLING, decode.SPEC, VERSION]
+    facts = [source.fingerprint, source.classes, lengths, size, quality, SUBSAMPLING, decode.SPEC, manifest.VERSION]
+    return _hash(facts)
+
+
+def _hash(facts: Sequence[object]) -> str:
     return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -98,19 +91,12 @@ class _Account(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class Part:
-    """What the commit needs to know about one shard, kept in a file until then.
+    """What the commit needs to know about one shard, kept in a file until then."""
 
-    Attributes:
-        image_sum: uint32 (size, size, 3): the sum of the pictures before JPEG; integers, exact in any order.
-        product_sum: int64 (3, 3): the sum of every RGB pixel times its own transpose.
-        index: `INDEX` records; `name_end` counts from the first name of the shard.
-        names: uint8: the names, one after the other, UTF-8.
-    """
-
-    image_sum: npt.NDArray[np.uint32]
-    product_sum: npt.NDArray[np.int64]
-    index: npt.NDArray[np.void]
-    names: npt.NDArray[np.uint8]
+    image_sum: npt.NDArray[np.uint32]  # (size, size, 3), of the pictures before JPEG: integers, exact in any order
+    product_sum: npt.NDArray[np.int64]  # (3, 3), of every RGB pixel times its own transpose
+    index: npt.NDArray[np.void]  # of `INDEX`; `name_end` counts from the first name of the shard
+    names: npt.NDArray[np.uint8]  # one after the other, UTF-8
     bad: tuple[Quarantined, ...]
     file: File
 
@@ -125,11 +111,7 @@ class Part:
 
     @classmethod
     def load(cls, path: Path, size: int) -> "Part":
-        """Reads a part's file, of pictures of `size` pixels.
-
-        Raises:
-            DataError: The file is missing or damaged.
-        """
+        """Reads a part's file, of pictures of `size` pixels; raises DataError if it is missing or damaged."""
         remedy = "run it again"
         try:
             with path.open("rb") as file, np.load(file) as saved:
@@ -158,24 +140,25 @@ def commit(job: Job) -> None:
     quarantine = tuple(bad for whole in splits.values() for bad in whole.bad)
     indices = {split: np.concatenate(whole.indices) for split, whole in splits.items()}
     _refuse_empty(job, indices, quarantine)
+    mean_image, covariance = _statistics(splits["train"], len(indices["train"]))
+    write(job.directory / MEAN_IMAGE, _npy(mean_image), job.work)
     for split, whole in splits.items():
         write(job.directory / index_name(split), _npy(indices[split]), job.work)
         write(job.directory / names_name(split), bytes(whole.names), job.work)
-    mean_image, covariance = _statistics(splits["train"], len(indices["train"]))
-    write(job.directory / MEAN_IMAGE, _npy(mean_image), job.work)
-    shards = {name: file for whole in splits.values() for name, file in whole.files.items()}
     others = [MEAN_IMAGE, *(name(split) for split in splits for name in (index_name, names_name))]
-    manifest = StoreManifest(
+    shards = {name: file for whole in splits.values() for name, file in whole.files.items()}
+    content_facts = [job.source.classes, job.size, [[name, file.blake2b] for name, file in shards.items()]]
+    store = manifest.StoreManifest(
         name=job.source.name,
         kind=job.source.kind,
         licence=job.source.licence,
         size=job.size,
         decoding=job.source.decoding,
-        jpeg=Jpeg(job.quality, SUBSAMPLING),
+        jpeg=manifest.Jpeg(job.quality, SUBSAMPLING),
         splits={split: len(index) for split, index in indices.items()},
         is_split_drawn=job.source.is_split_drawn,
         covariance=covariance.tolist(),
-        content_hash=_content_hash(job, shards),
+        content_hash=_hash(content_facts),
         fingerprint=job.identity,
         ignored=len(job.source.ignored),
         classes=job.source.classes,
@@ -183,7 +166,7 @@ def commit(job: Job) -> None:
         files=shards | {name: File.at(job.directory / name) for name in others},
         quarantine=quarantine,
     )
-    write(job.directory / MANIFEST, manifest.to_json(), job.work)
+    write(job.directory / manifest.MANIFEST, store.to_json(), job.work)
 
 
 class _Whole:
@@ -208,11 +191,11 @@ class _Whole:
 
 
 def _refuse_empty(job: Job, indices: dict[str, npt.NDArray[np.void]], quarantine: Sequence[Quarantined]) -> None:
-    first = {(bad.split, bad.class_name): f"{bad.name}: {bad.reason}" for bad in reversed(quarantine)}
     present = set(indices["train"]["label"].tolist())
     for label, name in enumerate(job.source.classes):
         if label not in present:
-            why = first.get(("train", name), "none was given")
+            its_own = (bad for bad in quarantine if (bad.split, bad.class_name) == ("train", name))
+            why = next((f"{bad.name}: {bad.reason}" for bad in its_own), "none was given")
             raise DataError(f"class {name!r} has no good training picture ({why}): mend the source")
     for split, index in indices.items():
         if not len(index):
@@ -227,11 +210,6 @@ def _statistics(train: _Whole, count: int) -> tuple[npt.NDArray[np.float32], npt
     mean_product = train.product_sum / (count * mean_image[..., 0].size)
     covariance = (mean_product - np.outer(mean_pixel, mean_pixel)) / 255**2
     return mean_image.astype(np.float32), covariance
-
-
-def _content_hash(job: Job, shards: dict[str, File]) -> str:
-    content = [job.source.classes, job.size, [[name, file.blake2b] for name, file in shards.items()]]
-    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
 def _npy(array: npt.NDArray[np.generic]) -> bytes:

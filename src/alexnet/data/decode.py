@@ -30,21 +30,14 @@ MAX_PIXELS_WHOLE = 64_000_000
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """The formats that may be decoded; Pillow's other readers never see the data."""
 
-RESAMPLING = Image.Resampling.BILINEAR
-"""Antialiased by Pillow when it shrinks."""
-
+# What a picture went through, in words that are written into every store.
 SPEC = (
     "RGB, upright, over white; shorter side resized by Pillow's antialiased bilinear; centre square; "
     "a JPEG that is all of that already keeps its bytes"
 )
-"""What a centre square went through, in words; written into every store of them."""
-
 WARPED = "RGB, upright, over white; both sides resized by plain bilinear, without regard to shape"
-"""The same of a warped picture."""
 
-_PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
-"""Brands of the container that phones keep pictures in."""
-
+_PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # the container that phones keep pictures in
 _JPEG = b"\xff\xd8"
 _PILLOW = re.compile(r"PIL\.")
 _ORIENTATION_TAG = 0x0112
@@ -102,7 +95,7 @@ def fit(image: Pixels, size: int) -> Pixels:
     if side == size:
         return np.ascontiguousarray(image[top : top + side, left : left + side])
     box = (left, top, left + side, top + side)
-    return np.asarray(Image.fromarray(image).resize((size, size), RESAMPLING, box))
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box))
 
 
 def warp(image: Pixels, size: int) -> Pixels:
@@ -160,14 +153,14 @@ def _open(data: bytes, name: str) -> Image.Image:
     most = MAX_PIXELS if data.startswith(_JPEG) else MAX_PIXELS_WHOLE
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > most:
+            raise Image.DecompressionBombError
     except Image.DecompressionBombError as error:
         raise BadImage(name, f"more than {most:,} pixels: make it smaller") from error
     except UnidentifiedImageError as error:
         raise BadImage(name, _what_else(data)) from error
     except Exception as error:  # as above
         raise BadImage(name, f"damaged header: {_one_line(error)}") from error
-    if picture.width * picture.height > most:
-        raise BadImage(name, f"more than {most:,} pixels: make it smaller")
     return picture
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from alexnet.config import Train
 from alexnet.data.augment import augment, draw
-from alexnet.data.pictures import MEMORY_BUDGET, Pictures
-from alexnet.data.prefetch import prefetch
+from alexnet.data.pictures import MEMORY_BUDGET, Pictures, prefetch
 from alexnet.data.store import Store
 from alexnet.seeds import generator
 from alexnet.team import ALONE, Team
@@ -44,17 +43,8 @@ class Feed:
     """Chooses, reads and augments the training pictures of each step.
 
     Random choices are made for the whole batch, of which each process of a team takes its rows, so that any team trains
-    the same network.
-
-    Args:
-        settings: The settings, with seed, batch size and augmentation.
-        store: The data.
-        input_size: Side of the network's input, pixels.
-        dtype: Of the images: float32 or bfloat16.
-        device: Where images and labels are needed.
-        memory_budget: Bytes that decoded pictures may take.
-        team: The processes that have a batch in common.
-        threads: Pictures read at the same time; None leaves the number to `Pictures`.
+    the same network. Images have `input_size` pixels a side and are float32 or bfloat16; `memory_budget` and `threads`
+    are those of `Pictures`.
     """
 
     def __init__(

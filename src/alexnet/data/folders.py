@@ -27,26 +27,9 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 """The lower-case name of a folder -> the split in it."""
 
 PICTURES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".gif",
-        ".bmp",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jxl",
-    ]
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
+    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | {".heic", ".heif", ".avif", ".jxl"}
 )
 """The endings of picture names; every other file is ignored and listed.
 
@@ -60,7 +43,6 @@ _HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 
 Folder = tuple[str, ...]  # the parts of a path
 Place = tuple[str, str]  # split, class
-Inode = tuple[int, int]
 
 
 @dataclass
@@ -78,20 +60,12 @@ class Tree:
 
 
 def open_folder(path: Path, seed: int) -> Source:
-    """Reads the names in a class-per-folder tree; nothing is ever written into it.
-
-    Raises:
-        DataError: The tree has fewer than two classes of pictures, or cannot be read.
-    """
+    """Reads the names in a class-per-folder tree; errors as in `open_source`."""
     return _arrange(_scan_folder(path), path, "folder", seed)
 
 
 def open_tar(path: Path, seed: int) -> Source:
-    """Reads the headers of an uncompressed tar file of a class-per-folder tree.
-
-    Raises:
-        DataError: The file is compressed, damaged or truncated, or has fewer than two classes of pictures.
-    """
+    """Reads the headers of an uncompressed tar file of a class-per-folder tree; errors as in `open_source`."""
     return _arrange(_scan_tar(path), path, "tar", seed)
 
 
@@ -139,11 +113,10 @@ def _scan_folder(root: Path) -> Tree:
     tree = Tree(fetch=lambda row: Path(root, os.fsdecode(tree.names[row])).read_bytes())
     digest = blake2b(digest_size=16)
     for path, status in _walk(root, "", frozenset()):
-        if _is_hidden(path) or not status:
-            tree.ignored.append(_printable(path))
-        elif stat.S_ISDIR(status.st_mode):
+        mode = status.st_mode if status and not _is_hidden(path) else 0
+        if stat.S_ISDIR(mode):
             tree.folders.append(path)
-        elif _is_picture(path) and stat.S_ISREG(status.st_mode):
+        elif status and _is_picture(path) and stat.S_ISREG(mode):
             tree.names.append(os.fsencode(path))
             digest.update(os.fsencode(f"{path} {status.st_size} {status.st_mtime_ns}\n"))
         else:
@@ -152,7 +125,7 @@ def _scan_folder(root: Path) -> Tree:
     return tree
 
 
-def _walk(folder: Path, prefix: str, above: frozenset[Inode]) -> Iterator[tuple[str, os.stat_result | None]]:
+def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | None]]:
     """Yields the path below the root and the status of everything, sorted by folder; a dead link has no status."""
     try:
         own = folder.stat()
@@ -243,16 +216,13 @@ def _has_splits(path: Path, heads: list[Folder], folders: list[Folder]) -> bool:
     tops = {folder[0] for folder in heads + folders if folder}
     splits = {SPLITS.get(top.lower()) for top in tops}
     if tops and not splits & {"train", None}:
-        raise DataError(f"{path} has {_listed(tops)} but no train folder: add one")
-    return "train" in splits and not _is_train_a_class(heads, splits)
-
-
-def _is_train_a_class(heads: list[Folder], splits: set[str | None]) -> bool:
-    """Returns whether "train" is a class, whose pictures lie right in it, beside others such as "bus"."""
+        raise DataError(f"{path} has {' and '.join(map(_printable, sorted(tops)))} but no train folder: add one")
+    if splits != {"train", None}:
+        return "train" in splits
+    # "train" may be a class: its pictures lie right in it, and beside it lie other classes, such as "bus".
     others = {head[0].lower() for head in heads if head} - SPLITS.keys()
-    is_split = any(len(head) > 1 and head[0].lower() in SPLITS for head in heads)
     are_classes = len(others) > 1 and not any(name.startswith(tuple(SPLITS)) for name in others)
-    return splits == {"train", None} and not is_split and are_classes
+    return any(len(head) > 1 and head[0].lower() in SPLITS for head in heads) or not are_classes
 
 
 def _place(folder: Folder, has_splits: bool) -> Place | None:
@@ -265,18 +235,18 @@ def _place(folder: Folder, has_splits: bool) -> Place | None:
 def _spelt_as_in_train(places: list[Place | None]) -> list[Place | None]:
     """Spells the classes of the other splits as in train, since systems differ in how they encode accents."""
     spelt = {normalize("NFC", name): name for split, name in filter(None, places) if split == "train"}
-    return [
-        (place[0], spelt.get(normalize("NFC", place[1]), place[1])) if place and place[0] != "train" else place
-        for place in places
-    ]
+
+    def respelt(split: str, name: str) -> Place:
+        return split, name if split == "train" else spelt.get(normalize("NFC", name), name)
+
+    return [place and respelt(*place) for place in places]
 
 
 def _classes(path: Path, places: list[Place | None], folders: set[Place | None]) -> tuple[str, ...]:
     """Returns the sorted classes of the training split, and refuses a class that only another split has."""
     filled = set(filter(None, places))
     classes = tuple(sorted(name for split, name in filled if split == "train"))
-    empty = [name for split, name in sorted(filter(None, folders - filled)) if split == "train"]
-    if empty:
+    if empty := [name for split, name in sorted(filter(None, folders - filled)) if split == "train"]:
         raise DataError(f"{path}: class folder {_printable(empty[0])!r} holds no pictures: fill or remove it")
     if not filled:
         raise DataError(f"{path}: the pictures lie in no class folder: make one folder a class")
@@ -324,7 +294,3 @@ def _listings(
         for split in ("train", "val", "test")
         if (splits == split).any()
     }
-
-
-def _listed(names: set[str]) -> str:
-    return " and ".join(map(_printable, sorted(names)))

@@ -23,21 +23,13 @@ LICENCE = "ImageNet terms of access: non-commercial research and education; http
 
 @dataclass(frozen=True)
 class Devkit:
-    """What the development kit states, class by class in the order of the sorted WordNet ids.
+    """What the development kit states, class by class in the order of the sorted WordNet ids."""
 
-    Attributes:
-        ids: The class numbers of the challenge, 1..1000.
-        wnids: The WordNet ids, which are the classes.
-        words: The names of the classes in English.
-        counts: The number of training pictures of each class.
-        truth: int64 (N,), the class number of each validation picture.
-    """
-
-    ids: list[int]
-    wnids: tuple[str, ...]
-    words: list[str]
-    counts: list[int]
-    truth: Integers
+    ids: list[int]  # the class numbers of the challenge, 1..1000
+    wnids: tuple[str, ...]  # the WordNet ids, which are the classes
+    words: list[str]  # the names of the classes in English
+    counts: list[int]  # the number of training pictures of each class
+    truth: Integers  # (N,), the class number of each validation picture
 
 
 def find(path: Path) -> Path | None:

@@ -12,23 +12,20 @@ from alexnet.errors import UsageError
 DEVKIT, WORDNET = "imagenet-devkit", "imagenet-wordnet"
 
 _WORDNET_ID = re.compile(r"n\d{8}")
-_LONGEST = 1 << 24
-"""Bytes of a list of classes, at most."""
+_LONGEST = 1 << 24  # bytes of a list of classes, at most
 
 
 @cache
-def _words() -> dict[str, str]:
-    """Returns WordNet id -> words, in the order of the development kit."""
+def _words() -> dict[str, str]:  # WordNet id -> words, in the order of the development kit
     text = files("alexnet.data").joinpath("imagenet.txt").read_text(encoding="utf-8")
     return dict(line.split("\t") for line in text.splitlines() if not line.startswith("#"))
 
 
 def imagenet(order: str) -> tuple[str, ...]:
-    """Returns the WordNet ids of the 1,000 classes of ILSVRC-2012.
+    """Returns the WordNet ids of the 1,000 classes of ILSVRC-2012 in one of two orders.
 
-    Args:
-        order: `imagenet-devkit`, the development kit's class numbers 1..1000, which is the order of cuda-convnet's
-            outputs; or `imagenet-wordnet`, sorted by id, the order of Caffe's and torchvision's.
+    `imagenet-devkit` is by the development kit's class numbers 1..1000, as cuda-convnet's outputs are;
+    `imagenet-wordnet` is sorted by id, as Caffe's and torchvision's are.
     """
     return tuple(_words()) if order == DEVKIT else tuple(sorted(_words()))
 

@@ -69,34 +69,24 @@ class Spans:
         self._lengths.append(member.size)
 
     def fetch(self, row: int) -> bytes:
-        """Returns the bytes of a picture. The archive is opened for each call, so that threads share nothing.
-
-        Raises:
-            OSError: The archive cannot be read, or has become shorter.
-        """
-        with self._archive.open("rb", buffering=0) as file:
-            file.seek(self._offsets[row])
-            data = file.read(self._lengths[row])
-        if len(data) != self._lengths[row]:
-            raise OSError(f"{self._archive} ends before byte {self._offsets[row] + self._lengths[row]}")
+        """Returns the bytes of a picture, or raises OSError where the archive cannot be read or has become shorter."""
+        offset, length = self._offsets[row], self._lengths[row]
+        with self._archive.open("rb", buffering=0) as file:  # anew for each call: threads have no position in common
+            file.seek(offset)
+            data = file.read(length)
+        if len(data) != length:
+            raise OSError(f"{self._archive} ends before byte {offset + length}")
         return data
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures of one split, in a fixed order.
+    """The pictures of one split, in a fixed order."""
 
-    Attributes:
-        labels: int64 (N,), positions in `Source.classes`.
-        rows: int64 (N,), the position of each picture in `names`, by which `fetch` knows it too.
-        names: The names of the whole source; its splits hold the same object.
-        fetch: Returns the bytes of a row; safe between threads; raises OSError.
-    """
-
-    labels: Integers
-    rows: Integers
-    names: Names
-    fetch: Callable[[int], bytes]
+    labels: Integers  # (N,), positions in `Source.classes`
+    rows: Integers  # (N,), the position of each picture in `names`, by which `fetch` knows it too
+    names: Names  # of the whole source; its splits hold the same object
+    fetch: Callable[[int], bytes]  # returns the bytes of a row or raises OSError; safe between threads
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,11 +96,7 @@ class Listing:
         return self.names[self.rows[i]].decode("utf-8", "replace")
 
     def read(self, i: int) -> bytes:
-        """Returns the undecoded bytes of picture `i`.
-
-        Raises:
-            OSError: The file cannot be read.
-        """
+        """Returns the undecoded bytes of picture `i`; raises OSError as `fetch` does."""
         return self.fetch(int(self.rows[i]))
 
     def take(self, chosen: Integers) -> "Listing":
@@ -120,33 +106,20 @@ class Listing:
 
 @dataclass(frozen=True)
 class Source:
-    """Where pictures come from.
-
-    Attributes:
-        name: A short name, fit for a file name.
-        kind: "folder", "tar", "ilsvrc", "cifar", "solar-cells" or "store".
-        classes: The class names; a label is a position in them.
-        splits: "train", and "val" and "test" if the source has them.
-        fingerprint: Changes with any name, size, time of change, label or seed of the split.
-        path: The file or folder that is read.
-        is_split_drawn: Whether "val" was held out of "train" here, because the source has no split of its own.
-        ignored: The files of the source that are no pictures of a class.
-        licence: Licence and citation, where the source states one.
-        details: What else the source states about its classes, a value for each: "devkit_ids", "words".
-        decoding: What its pictures go through before they are stored, in words.
-    """
+    """Where pictures come from."""
 
     name: str
-    kind: str
-    classes: tuple[str, ...]
-    splits: dict[str, Listing]
-    fingerprint: str
+    kind: str  # "folder", "tar", "ilsvrc", "cifar", "solar-cells" or "store"
+    classes: tuple[str, ...]  # a label is a position in them
+    splits: dict[str, Listing]  # "train", and "val" and "test" if the source has them
+    fingerprint: str  # changes with any name, size, time of change, label or seed of the split
     path: Path
-    is_split_drawn: bool = False
-    ignored: list[str] = field(default_factory=list)
-    licence: str | None = None
+    is_split_drawn: bool = False  # whether "val" was held out of "train" here, as the source has no split of its own
+    ignored: list[str] = field(default_factory=list)  # the files that are no pictures of a class
+    licence: str | None = None  # with the citation, where the source states them
     details: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
-    decoding: str = SPEC
+    """What else the source states about its classes, a value for each: "devkit_ids", "words"."""
+    decoding: str = SPEC  # what its pictures go through before they are stored, in words
 
 
 def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:
@@ -179,11 +152,7 @@ def drawn(
 
 
 def read_to_end(tar: tarfile.TarFile) -> None:
-    """Reads the rest of an archive, at the end of which a compressed one checks its checksum.
-
-    Raises:
-        OSError: The checksum is wrong.
-    """
+    """Reads the rest of an archive; at the end of a compressed one, a wrong checksum raises OSError."""
     while tar.fileobj and tar.fileobj.read(1 << 20):
         pass
 

@@ -77,40 +77,26 @@ class Jpeg(Record, frozen=True):
 
 
 class StoreManifest(Record, frozen=True, kw_only=True):
-    """The content of `dataset.json`, in its order.
-
-    Attributes:
-        name, kind, licence, is_split_drawn, classes: As in `Source`.
-        size: Side of the pictures in pixels.
-        decoding: What the pictures went through, in words.
-        splits: The number of examples of each split.
-        covariance: 3 x 3, of the training pixels, RGB in [0, 1].
-        content_hash: The hash of everything a training run can see: classes, pictures, labels, names.
-        fingerprint: The hash of everything that decides what the store holds.
-        ignored: The number of files of the source that are no pictures of a class.
-        details: What else is known of the classes, a list as long as `classes` for each kind ("devkit_ids", "words").
-        files: Every other file of the store, by name.
-        quarantine: The pictures that were left out.
-    """
+    """The content of `dataset.json`, in its order; name, kind, licence and classes are the source's."""
 
     format: str = FORMAT  # other programs use the same file name
     version: int = VERSION
     name: str
     kind: str = ""
     licence: str | None
-    size: Annotated[int, Meta(gt=0)]
-    decoding: str = SPEC
+    size: Annotated[int, Meta(gt=0)]  # side of the pictures in pixels
+    decoding: str = SPEC  # what the pictures went through, in words
     jpeg: Jpeg = Jpeg()
-    splits: dict[FileName, int]
-    is_split_drawn: bool = False
-    covariance: tuple[Row, Row, Row]
-    content_hash: str
-    fingerprint: str
-    ignored: int
+    splits: dict[FileName, int]  # the number of examples of each
+    is_split_drawn: bool = False  # whether "val" was held out of "train", as the source has no split of its own
+    covariance: tuple[Row, Row, Row]  # of the training pixels, RGB in [0, 1]
+    content_hash: str  # of everything a training run can see: classes, pictures, labels, names
+    fingerprint: str  # a hash of everything that decides what the store holds
+    ignored: int  # the number of files of the source that are no pictures of a class
     classes: tuple[str, ...]
-    details: Mapping[str, Sequence[int | str]]
-    files: dict[FileName, File]
-    quarantine: tuple[Quarantined, ...]
+    details: Mapping[str, Sequence[int | str]]  # what else is known of the classes, a value for each
+    files: dict[FileName, File]  # all but this one
+    quarantine: tuple[Quarantined, ...]  # the pictures that were left out
 
     def __post_init__(self) -> None:
         if "train" not in self.splits:

@@ -24,9 +24,9 @@ from alexnet import machine
 from alexnet.config import RANGES
 from alexnet.data import decode
 from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, OnBadImage, Part, Progress, commit
-from alexnet.data.listing import Listing, Source
+from alexnet.data.listing import Source
 from alexnet.data.manifest import MANIFEST, File, is_store, shard_name
-from alexnet.data.prefetch import prefetch
+from alexnet.data.pictures import prefetch
 from alexnet.data.store import INDEX, Store
 from alexnet.errors import BadImage, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, replacing, write
@@ -114,20 +114,14 @@ def _is_finished(job: Job, retry: bool) -> bool:
 def _has_become_readable(source: Source, quarantine: Iterable[Quarantined]) -> bool:
     """Returns whether a picture can be read that could not be read when the store was packed."""
     unread = {(bad.split, bad.name) for bad in quarantine if bad.was_unread}
-    return bool(unread) and any(
-        (split, listing.name(i)) in unread and _can_be_read(listing, i)
-        for split, listing in source.splits.items()
-        for i in range(len(listing))
-    )
-
-
-def _can_be_read(listing: Listing, i: int) -> bool:
-    try:
-        with suppress(BadImage):
-            listing.read(i)
-    except OSError:
-        return False
-    return True
+    for split, listing in source.splits.items() if unread else ():
+        for i in range(len(listing)):
+            if (split, listing.name(i)) in unread:
+                with suppress(OSError):
+                    with suppress(BadImage):  # it can be read, though not decoded
+                        listing.read(i)
+                    return True
+    return False
 
 
 def _sign(job: Job) -> None:
@@ -140,10 +134,8 @@ def _claim(job: Job) -> None:
     note = job.work / _IDENTITY
     if note.is_file():
         if note.read_text() != job.identity:
-            raise UsageError(
-                f"{job.directory} is half packed from another or changed source, or another size or seed: "
-                "delete it or choose another folder"
-            )
+            other = "from another or changed source, or another size or seed"
+            raise UsageError(f"{job.directory} is half packed {other}: delete it or choose another folder")
     elif any(entry.name != WORK for entry in job.directory.iterdir()):
         raise UsageError(f"{job.directory} is not empty and no store: choose a new or empty folder")
     else:

@@ -1,43 +1,51 @@
-"""Stored pictures by index, decoded in threads, and kept decoded where they fit in memory."""
+"""Work in threads: what is needed next is made ahead, and pictures are decoded, and kept where they fit in memory."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alexnet import machine
+from alexnet.data.store import Split
 
 MEMORY_BUDGET = 2 << 30
 
 
-class Readable(Protocol):
-    """A split of a store, or anything else that has pictures of one size by index."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-    @property
-    def threads(self) -> int | None:
-        """How many threads to read with; None means one a core."""
 
-    def __len__(self) -> int: ...
+def prefetch(
+    make: Callable[[Item], Result], items: Iterable[Item], threads: int = 1, ahead: int = 2
+) -> Generator[Result, None, None]:
+    """Yields make(item) for each item in order, while `ahead` others wait and one more is made.
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Returns one picture, (S, S, 3) RGB."""
+    An error of `make` is raised here, at its item. Closing the generator stops the threads.
+    """
+    pool = ThreadPoolExecutor(threads, "prefetch")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > ahead + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Pictures:
-    """Reads batches of pictures.
+    """Reads batches of pictures whose side is `size` pixels.
 
-    Args:
-        split: Where they are.
-        size: Their side, pixels.
-        memory_budget: Bytes that decoded pictures may take; a split that fits is decoded once only.
-        threads: The number of pictures read at the same time; the split states it by default.
+    A split whose decoded pictures take at most `memory_budget` bytes is decoded once only. `threads` pictures are read
+    at the same time; by default as many as the split asks for, or one a core.
     """
 
-    def __init__(
-        self, split: Readable, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None
-    ) -> None:
+    def __init__(self, split: Split, size: int, memory_budget: int = MEMORY_BUDGET, threads: int | None = None) -> None:
         self.split, self.size = split, size
         self._threads = ThreadPoolExecutor(threads or split.threads or machine.cores(), "decode")
         self._kept: NDArray[np.uint8] | None = None

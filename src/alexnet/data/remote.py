@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from alexnet.data.manifest import MANIFEST, File, is_shard, read_manifest
@@ -26,22 +25,19 @@ from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.web import Web
 
-TIMEOUT_S = 10.0
-"""How long the server may be silent."""
-
-TRIES = 8
-"""The waits between them add up to 13 s."""
-
+TIMEOUT_S = 10.0  # how long the server may be silent
+TRIES = 8  # the waits between them add up to 13 s
 FIRST_WAIT_S = 0.1
+BUDGET_GB = 50.0  # for the shards of all remote stores together; $ALEXNET_CACHE_GB changes it
+READERS = 32  # threads that read pictures; each waits for the network most of the time
 
-BUDGET_GB = 50.0
-"""How much the shards of all remote stores may take together; $ALEXNET_CACHE_GB changes it."""
+Span = tuple[int, int]  # first byte, and the byte after the last
 
-READERS = 32
-"""The number of threads that read pictures; each waits for the network most of the time."""
+Transport = Callable[[str, Span | None], bytes]
+"""Returns the file of a name, or the part of it (more or less than the part where the place knows no parts).
 
-Span = tuple[int, int]
-"""First byte, and the byte after the last."""
+It raises FileNotFoundError or PermissionError, and any other OSError where asking again may help.
+"""
 
 
 def is_remote(spec: str | Path) -> bool:
@@ -89,7 +85,7 @@ class RemoteShards(Shards):
         files: The shards, by name.
 
     Raises:
-        DataError: The server does not send parts of shards, and not all fit into the budget.
+        DataError: The server does not send parts of shards, and the shards do not fit into the budget together.
     """
 
     threads = READERS
@@ -102,7 +98,7 @@ class RemoteShards(Shards):
         self._opened = time.time()
         self._fault: DataError | None = None
         self._filler: threading.Thread | None = None
-        self._gives_parts = remote.gives_parts(next(iter(files)))
+        self._gives_parts = len(remote.read(next(iter(files)), span=(0, 1))) == 1
         size, budget = sum(file.length for file in files.values()), _budget()
         if not self._gives_parts and size > budget:
             raise DataError(
@@ -168,24 +164,8 @@ class RemoteShards(Shards):
         return left >= size and shutil.disk_usage(self.directory).free > 2 * size
 
 
-class Transport(Protocol):
-    """Gets files from one kind of place."""
-
-    def get(self, name: str, span: Span | None) -> bytes:
-        """Returns a file or the part of it; more or less than the part where the place knows no parts.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            PermissionError: The file may not be read.
-            OSError: The place cannot be reached; only then may asking again help.
-        """
-
-
 class Remote:
     """The folder at an address, read with patience.
-
-    Args:
-        address: The address of the folder.
 
     Raises:
         UsageError: The address is malformed or of an unknown kind, or a package for it is missing.
@@ -198,8 +178,7 @@ class Remote:
             (parts.hostname or "").encode("idna")
         except ValueError as error:
             raise UsageError(f"{address} is no address ({error}): give a path, https://, s3:// or gs://") from error
-        is_http = parts.scheme in ("http", "https")
-        self._transport: Transport = Http(self.address) if is_http else Bucket(self.address)
+        self._get = (_over_http if parts.scheme in ("http", "https") else _from_bucket)(self.address)
 
     def read(self, name: str, is_good: Callable[[bytes], bool] = bool, span: Span | None = None) -> bytes:
         """Returns a file or a part of it whose content `is_good`; tries again where that may help.
@@ -213,7 +192,7 @@ class Remote:
             if attempt:
                 time.sleep(FIRST_WAIT_S * 2 ** (attempt - 1))
             try:
-                data = self._transport.get(name, span)
+                data = self._get(name, span)
             except FileNotFoundError as error:
                 raise DataError(f"{where} is missing: check the address, or copy the packed store there") from error
             except PermissionError as error:
@@ -227,58 +206,45 @@ class Remote:
         what, remedy, cause = fault
         raise DataError(f"{where} {what}, {TRIES} times: {remedy}, then resume") from cause
 
-    def gives_parts(self, name: str) -> bool:
-        """Returns whether the place sends parts of files."""
-        return len(self.read(name, span=(0, 1))) == 1
 
+def _over_http(address: str) -> Transport:
+    web = Web(READERS)
+    faults = {404: FileNotFoundError, 410: FileNotFoundError, 401: PermissionError, 403: PermissionError}
 
-class Http:
-    """HTTP(S)."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._web = Web(READERS)
-
-    def get(self, name: str, span: Span | None) -> bytes:
-        """See `Transport`."""
+    def get(name: str, span: Span | None) -> bytes:
         headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {}
-        answer = self._web.get(f"{self._address}/{name}", headers, TIMEOUT_S)
-        status = f"HTTP {answer.status} {answer.reason}"
+        answer = web.get(f"{address}/{name}", headers, TIMEOUT_S)
         if answer.status in (200, 206):
             return answer.data
         if answer.status == 416:  # the file ends before the span
             return b""
-        if answer.status in (404, 410):
-            raise FileNotFoundError(status)
-        if answer.status in (401, 403):
-            raise PermissionError(status)
-        raise OSError(status)
+        raise faults.get(answer.status, OSError)(f"HTTP {answer.status} {answer.reason}")
+
+    return get
 
 
-class Bucket:
-    """An object store, through fsspec."""
+def _from_bucket(address: str) -> Transport:
+    import fsspec
 
-    def __init__(self, address: str) -> None:
-        import fsspec
+    try:
+        files, root = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        raise UsageError(f"{address} needs a package ({error}): pip install 'alexnet[remote]'") from error
+    except Exception as error:  # each kind of store has errors of its own
+        reason = f"is of no known kind ({error})"
+        raise UsageError(f"{address} {reason}: give a path, https://, s3:// or gs://") from error
+    limits = {"timeout": TIMEOUT_S} if files.async_impl else {}
 
-        try:
-            self._files, self._root = fsspec.core.url_to_fs(address)
-        except ImportError as error:
-            raise UsageError(f"{address} needs a package ({error}): pip install 'alexnet[remote]'") from error
-        except Exception as error:  # each kind of store has errors of its own
-            reason = f"is of no known kind ({error})"
-            raise UsageError(f"{address} {reason}: give a path, https://, s3:// or gs://") from error
-        self._limits = {"timeout": TIMEOUT_S} if self._files.async_impl else {}
-
-    def get(self, name: str, span: Span | None) -> bytes:
-        """See `Transport`."""
+    def get(name: str, span: Span | None) -> bytes:
         start, end = span or (None, None)
         try:
-            return bytes(self._files.cat_file(f"{self._root}/{name}", start=start, end=end, **self._limits))
+            return bytes(files.cat_file(f"{root}/{name}", start=start, end=end, **limits))
         except (FileNotFoundError, PermissionError):
             raise
-        except Exception as error:  # each kind of store has errors of its own
+        except Exception as error:  # as above
             raise OSError(f"{type(error).__name__}: {error}") from error
+
+    return get
 
 
 def _budget() -> float:

@@ -78,16 +78,14 @@ def open_solar_cells(seed: int) -> Source:
     Experts gave each cell a probability of a defect: 0, 1/3, 2/3 or 1. A cell counts as defective from 1/2.
 
     Raises:
-        DataError: The package `elpv-dataset` is not installed.
-
-    Source: Deitsch et al. (2019), and the PyPI package `elpv-dataset`, which carries the pictures in its wheel.
+        DataError: The package `elpv-dataset`, which carries the pictures in its wheel, is not installed.
     """
     package = find_spec("elpv_dataset")  # finds without importing: the package itself is not needed
     if package is None or not package.submodule_search_locations:
         raise DataError(f"the source {SOLAR_CELLS!r} is not installed: pip install 'alexnet[solar-cells]'")
     folder = Path(package.submodule_search_locations[0], "data")
-    with (folder / "labels.csv").open(encoding="ascii") as file:
-        rows = list(csv.reader(file, delimiter=" ", skipinitialspace=True))
+    lines = (folder / "labels.csv").read_text(encoding="ascii").splitlines()
+    rows = list(csv.reader(lines, delimiter=" ", skipinitialspace=True))
     names, classes = Names(name.encode() for name, _, _ in rows), ("functional", "defective")
     whole = Listing(
         labels=np.array([float(probability) >= 0.5 for _, probability, _ in rows], dtype=np.int64),

@@ -171,21 +171,14 @@ class Split:
 
 
 class Shards:
-    """Memory maps of the shards used last; a map that is dropped lives on as long as a view of it.
+    """Memory maps of the shards used last; a map that is dropped lives on as long as a view of it."""
 
-    Attributes:
-        directory: The folder of the shards.
-        location: What opens the store of these shards again.
-        remedy: What to do about a damaged shard.
-        threads: How many threads to read with; None where reading keeps a processor busy.
-    """
-
-    remedy = "pack the store again"
-    threads: int | None = None
+    remedy = "pack the store again"  # of a damaged shard
+    threads: int | None = None  # how many to read with; None where reading keeps a processor busy
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.location = str(directory)
+        self.location = str(directory)  # what opens the store again
         self._room = min(OPEN_SHARDS, _open_files() // 2)
         self._views: OrderedDict[str, memoryview] = OrderedDict()
         self._lock = Lock()

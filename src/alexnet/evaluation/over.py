@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data.pictures import Pictures
-from alexnet.data.prefetch import prefetch
+from alexnet.data.pictures import Pictures, prefetch
 from alexnet.data.store import Split
 from alexnet.team import ALONE, Team
 
