@@ -97,11 +97,8 @@ def _let_go(file: BinaryIO) -> None:
         file.close()
 
 
-def _lock(handle: int, wait: bool = True) -> None:
-    """Locks a file or directory until it is closed; raises BlockingIOError instead of waiting where `wait` is false.
-
-    Some network disks have no locks; there nothing is locked.
-    """
+def _lock(handle: int, or_else: str | None = None) -> None:
+    """Locks a file or directory until it is closed, where the disk has locks; waits, or raises what `or_else` says."""
     # The package filelock fails on disks without locks (ENOLCK, EOPNOTSUPP), or leaves a marker there that outlives a
     # killed program (ENOSYS). It cannot lock a directory, and leaves a lock file in the user's folders.
     try:
@@ -109,7 +106,9 @@ def _lock(handle: int, wait: bool = True) -> None:
     except ImportError:  # Windows
         return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if or_else else 0))
+    except BlockingIOError as error:
+        raise UsageError(or_else) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
@@ -127,22 +126,16 @@ def _sync(directory: Path) -> None:
 def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
     """Keeps other programs out of an existing directory; the system ends that with the program, even a killed one.
 
-    Args:
-        directory: The directory.
-        or_else: What the error says after the directory's name if another program is in it; None waits instead.
-
     Raises:
-        UsageError: Another program is in the directory, and `or_else` is given.
+        UsageError: Another program is in the directory. The message is the directory's name and `or_else`, without
+            which this waits instead.
     """
     if os.name != "posix":  # where a directory cannot be opened
         yield
         return
     handle = os.open(directory, os.O_RDONLY)
     try:
-        try:
-            _lock(handle, wait=or_else is None)
-        except BlockingIOError as error:
-            raise UsageError(f"{directory} {or_else}") from error
+        _lock(handle, or_else and f"{directory} {or_else}")
         yield
     finally:
         os.close(handle)

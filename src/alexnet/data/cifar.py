@@ -45,10 +45,9 @@ def find(path: Path) -> Path | None:
 
 
 def open_cifar(path: Path) -> Source:
-    """Opens CIFAR-10 or CIFAR-100 with its "train" and "test"; pictures are read as lossless PNG.
+    """Opens CIFAR-10 or CIFAR-100, from its archive or the folder that this unpacks to.
 
-    Args:
-        path: The archive, or the folder that it unpacks to. Its pixels are held in memory (184 MB).
+    The pixels are held in memory (184 MB), and pictures are read as lossless PNG.
 
     Raises:
         DataError: A file is missing or damaged, or is not what its name says.

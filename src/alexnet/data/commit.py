@@ -20,10 +20,7 @@ from alexnet.errors import DataError
 from alexnet.files import write
 from alexnet.records import Quarantined, read, to_json
 
-QUALITY = 90
-"""JPEG quality, with chroma at half resolution (4:2:0): about 20 kB a picture of 256 pixels."""
-
-SUBSAMPLING = "420"
+QUALITY, SUBSAMPLING = 90, "420"  # of JPEG, chroma at half resolution: about 20 kB a picture of 256 pixels
 
 Progress = Callable[[int, int], object]
 """Called with the number of pictures done so far and the number of pictures of all splits."""

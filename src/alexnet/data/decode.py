@@ -14,18 +14,16 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from alexnet.errors import BadImage
 from alexnet.records import Square
 
 Pixels = npt.NDArray[np.uint8]
 
-MAX_PIXELS = 178_956_970
-"""Larger pictures are refused by their header, before any pixel is decoded (Pillow's own bomb limit)."""
-
-MAX_PIXELS_WHOLE = 64_000_000
-"""The same for all but JPEG, which can be decoded at a smaller scale: the others take about 20 bytes a pixel."""
+# Larger pictures are refused by their header, before any pixel is decoded: Pillow's own bomb limit for JPEG, which can
+# be decoded at a smaller scale, and less for all others, which take about 20 bytes a pixel.
+MAX_PIXELS, MAX_PIXELS_WHOLE = 178_956_970, 64_000_000
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """The formats that may be decoded; Pillow's other readers never see the data."""
@@ -40,16 +38,6 @@ WARPED = "RGB, upright, over white; both sides resized by plain bilinear, withou
 _PHONES = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")  # the container that phones keep pictures in
 _JPEG = b"\xff\xd8"
 _PILLOW = re.compile(r"PIL\.")
-_ORIENTATION_TAG = 0x0112
-_TURNS = {  # EXIF orientation -> (transpose, reverse rows, reverse columns)
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (True, True, False),
-}
 
 
 def load(data: bytes, name: str, size: int, square: Square = "centre") -> Pixels:
@@ -204,13 +192,13 @@ def _pixels(picture: Image.Image) -> Pixels:
 
 def _upright(pixels: Pixels, picture: Image.Image) -> Pixels:
     try:
-        orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
+        orientation = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow's EXIF reader lets struct, Syntax, Key and Type errors through
         orientation = 1
-    transpose, rows, columns = _TURNS.get(orientation, (False, False, False))
-    if transpose:
+    if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
-    return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
+    rows, columns = (-1 if orientation in reversed_in else 1 for reversed_in in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
 def _one_line(error: Exception) -> str:

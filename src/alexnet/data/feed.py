@@ -1,7 +1,6 @@
 """The batches of a training, as a pure function of the settings and the step."""
 
 from collections.abc import Generator, Iterable
-from contextlib import closing
 from functools import lru_cache
 
 import numpy as np
@@ -74,9 +73,8 @@ class Feed:
         return images, torch.from_numpy(self.split.labels[chosen[labelled]]).to(self.device)
 
     def batches(self, steps: Iterable[int]) -> Generator[Batch, None, None]:
-        """Yields the batch of each step, prepared by a thread that runs ahead; closing the generator stops it."""
-        with closing(prefetch(self.batch, steps)) as batches:
-            yield from batches
+        """Returns the batches of the steps, prepared by a thread that runs ahead; closing the generator stops it."""
+        return prefetch(self.batch, steps)
 
     def close(self) -> None:
         """Stops the threads that read pictures."""

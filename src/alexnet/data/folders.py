@@ -23,8 +23,8 @@ import numpy as np
 from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, Spans, hold_out, stamp
 from alexnet.errors import DataError
 
+# The lower-case name of a folder -> the split in it.
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""The lower-case name of a folder -> the split in it."""
 
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
@@ -70,12 +70,9 @@ def open_tar(path: Path, seed: int) -> Source:
 
 
 def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
-    """Yields the members of a tar file without keeping them.
+    """Yields the members of a tar file without keeping them, and refuses one that is compressed, damaged or truncated.
 
-    The tar file may begin at any byte, `start`, of the file at `path`; `offset_data` counts from the start of the file.
-
-    Raises:
-        DataError: The file is compressed, damaged or truncated.
+    It may begin at any byte, `start`, of the file at `path`; `offset_data` counts from the start of that file.
     """
     with path.open("rb") as file:
         file.seek(start)
@@ -273,7 +270,7 @@ def _refuse_unnamed(path: Path, classes: tuple[str, ...]) -> None:
 
 
 def _refuse_empty_splits(path: Path, places: list[Place | None], folders: list[Folder]) -> None:
-    filled = {place[0] for place in places if place}
+    filled = {split for split, _ in filter(None, places)}
     for top in sorted({folder[0] for folder in folders if folder}):
         if SPLITS.get(top.lower(), "train") not in filled:
             raise DataError(f"{path}: folder {top!r} holds no pictures in class folders: fill or remove it")

@@ -43,8 +43,8 @@ def open_archives(folder: Path) -> Source:
     """Opens ILSVRC-2012. Its classes are the sorted WordNet ids; `details` has devkit ids and words.
 
     Raises:
-        DataError: An archive is missing, damaged, or holds another number of pictures than the development
-            kit says (1,281,167 and 50,000 for the published one); or scipy is not installed.
+        DataError: An archive is missing, is damaged or has another number of pictures than the development kit says
+            (1,281,167 and 50,000 in the published one), or scipy is not installed.
     """
     for name in (VAL, DEVKIT):
         if not (folder / name).is_file():

@@ -23,8 +23,7 @@ Integers = npt.NDArray[np.int64]
 TAR_ERRORS = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, OverflowError, RecursionError, MemoryError)
 """What `tarfile` raises on damaged archives, and on forged ones."""
 
-HELD_OUT = 0.25
-"""The fraction of every class that becomes "val" where a source has no split of its own."""
+HELD_OUT = 0.25  # of every class, where a source has no split of its own
 
 
 class Names:
@@ -123,11 +122,7 @@ class Source:
 
 
 def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:
-    """Splits a listing into "train" and "val": `HELD_OUT` of every class is held out, and both parts keep the order.
-
-    Raises:
-        DataError: A class has a single picture.
-    """
+    """Splits a listing into "train" and "val": `HELD_OUT` of every class, which must have two pictures, is held out."""
     counts = np.bincount(whole.labels, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
         if count < 2:

@@ -46,11 +46,9 @@ def is_remote(spec: str | Path) -> bool:
 
 
 def open_remote(address: str, cache: Path) -> Store:
-    """Opens the packed store at an address.
+    """Opens the packed store at the address of its folder: http://, https://, or any that fsspec knows (s3://, ...).
 
-    Args:
-        address: The address of its folder: http://, https://, or any kind that fsspec knows (s3://, gs://, ...).
-        cache: The folder that keeps the index, and as many shards as the budget allows; programs may share it.
+    `cache` keeps the index, and as many shards as the budget allows; several programs may use it at once.
 
     Raises:
         UsageError: The address is of an unknown kind, or a package for it is missing.
@@ -77,16 +75,7 @@ def open_remote(address: str, cache: Path) -> Store:
 
 
 class RemoteShards(Shards):
-    """Reads shards out of the cache or over the network.
-
-    Args:
-        directory: The folder of cached shards, beside the folders of other stores.
-        remote: The folder of all shards.
-        files: The shards, by name.
-
-    Raises:
-        DataError: The server does not send parts of shards, and the shards do not fit into the budget together.
-    """
+    """Reads shards out of the cache, `directory`, or over the network."""
 
     threads = READERS
 
@@ -107,11 +96,7 @@ class RemoteShards(Shards):
             )
 
     def read(self, name: str, offset: int, length: int) -> memoryview:
-        """Returns a part of a shard.
-
-        Raises:
-            DataError: The shard is missing, truncated, damaged or out of reach.
-        """
+        """Returns a part of a shard; errors as in `Shards.read`."""
         if self._fault is not None:
             raise self._fault
         if (self.directory / name).exists():
@@ -165,11 +150,7 @@ class RemoteShards(Shards):
 
 
 class Remote:
-    """The folder at an address, read with patience.
-
-    Raises:
-        UsageError: The address is malformed or of an unknown kind, or a package for it is missing.
-    """
+    """The folder at an address, read with patience."""
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")

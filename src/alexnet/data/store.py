@@ -27,9 +27,7 @@ from alexnet.data.manifest import MEAN_IMAGE, File, index_name, is_shard, names_
 from alexnet.errors import DataError
 
 EXAMPLES_PER_SHARD = 1024
-
-OPEN_SHARDS = 8192
-"""How many shards are mapped at once, about 20 MB of address space each; fewer where fewer files may be open."""
+OPEN_SHARDS = 8192  # mapped at once, about 20 MB of address space each; fewer where fewer files may be open
 
 INDEX = np.dtype([("shard", "<i4"), ("length", "<i4"), ("offset", "<i8"), ("label", "<i8"), ("name_end", "<i8")])
 """Where an example's JPEG lies, its class, and where its name ends in the file of names."""
@@ -43,15 +41,11 @@ class Store:
     Its other attributes are those of `StoreManifest`.
 
     Attributes:
-        directory: The folder of the index, and of the shards if they are not read over the network.
-        location: What opens the store again: the directory, or the address of a store that is read over the network.
+        directory: The folder of the index, and of the shards unless `shards` reads them from elsewhere.
+        location: What opens the store again: the directory, or an address.
         splits: "train", and "val" and "test" if the source has them.
         mean_image: float32 (size, size, 3) in 0..255: the mean of the training pictures.
         covariance: float64 (3, 3): of the training pixels, RGB in [0, 1].
-
-    Args:
-        directory: The folder of the store.
-        shards: What reads its shards, if not from the folder.
 
     Raises:
         DataError: There is no store, its index is damaged, or a shard is missing or truncated.
@@ -149,11 +143,7 @@ class Split:
         return self._names[start : self._index["name_end"][i]].tobytes().decode("utf-8", "replace")
 
     def jpeg(self, i: int) -> memoryview:
-        """Returns the JPEG of example `i`, a view into its shard.
-
-        Raises:
-            DataError: The shard is missing, has become shorter or cannot be reached.
-        """
+        """Returns the JPEG of example `i`, a view into its shard; errors as in `Shards.read`."""
         shard, length, offset, _, _ = self._index[i].tolist()
         return self._shards.read(shard_name(self._split, shard), offset, length)
 
@@ -187,7 +177,7 @@ class Shards:
         """Returns a part of a shard.
 
         Raises:
-            DataError: The shard is missing or has become shorter.
+            DataError: The shard is missing, truncated or damaged, or cannot be reached.
         """
         with self._lock:
             view = self._views.pop(name, None) or self._map(name)
