@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # it imports torch, which a list of the claims does not wait 
     from alexnet.claims.laboratory import Laboratory, Trained
 
 POINT = 0.01  # the difference to look for where the paper gives none
-PAPERS_ENSEMBLE = 5  # networks that the paper averaged
 FEW_SEEDS = 3
 ALL_BUT_GRAY = 1e-3  # colours whose second eigenvalue is below this part of the largest look gray
 LAYERS = ("variant", "activation", "lrn", "alpha_factor", "pooling", "without", "dropout")  # change layers, no more
@@ -61,37 +60,32 @@ class Compared(Outcome, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a network, or an average of several, answers to the test pictures: probabilities (N, C).
+class Tested:
+    """A network, or an average of several: its row, and its `top1` and perhaps `top5` error on each test picture."""
 
-    `name` and `seed` are those of its row. The row also describes the run of a network that is `trained`.
-    """
-
-    name: str
-    seed: int | None
-    probabilities: NDArray[np.float32]
-    trained: "Trained | None" = None
-
-
-Side = list[Answers]
+    row: NetworkRow
+    errors: dict[str, Floats]
 
 
 @dataclass(frozen=True)
 class Comparison(Experiment):
     """Two arms, trained with paired seeds.
 
-    `top1` and `top5` are the paper's differences, fractions above 0 where the first arm errs less; None without any.
+    `top1` and `top5` are the paper's differences, fractions above 0 where the first arm errs less; None where it gives
+    none. They may be those of so many `networks` only.
     """
 
     top1: float | None = None
     top5: float | None = None
+    networks: int | None = None
 
     kind: ClassVar[str] = "arms"
     budgets: ClassVar[Mapping[str, Budget]] = BUDGETS
 
     def papers(self, networks: int) -> dict[str, float]:
         """Returns the paper's differences, `top1` and `top5`, as far as they are of so many networks an arm."""
-        return {name: size for name, size in (("top1", self.top1), ("top5", self.top5)) if size is not None}
+        sizes = {"top1": self.top1, "top5": self.top5} if self.networks in (None, networks) else {}
+        return {name: size for name, size in sizes.items() if size is not None}
 
     def check(self, budget: Budget) -> None:
         """Refuses what can have no answer.
@@ -146,14 +140,11 @@ class Comparison(Experiment):
         """Tests the runs on all pictures that were not trained on, and compares them."""
         better, worse = self.sides(runs, laboratory)
         truth, papers = laboratory.labels, self.papers(len(worse))
-        tops = {"top1": 1, "top5": TOP} if len(laboratory.store.classes) > TOP else {"top1": 1}
         differences = {}
-        for name, k in tops.items():
-            ours, theirs = (
-                np.stack([topk_errors(each.probabilities, truth, k) for each in side]) for side in (better, worse)
-            )
+        for name in better[0].errors:
+            ours, theirs = (np.stack([each.errors[name] for each in side]) for side in (better, worse))
             differences[name] = self.difference(theirs, ours, papers.get(name, POINT))
-        rows, naive = [_row(each, truth, tops, laboratory) for each in (*better, *worse)], naive_error(truth)
+        rows, naive = [each.row for each in (*better, *worse)], naive_error(truth)
         if all(interval(row.top1_error, len(truth))[1] < naive for row in rows):
             answer = [words.difference(name, value, name in papers) for name, value in differences.items()]
         else:
@@ -170,7 +161,7 @@ class Comparison(Experiment):
             differences=differences,
         )
 
-    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[Side, Side]:
+    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns what is compared, the side that the claim praises first."""
         first, second = (_centres([run for run in runs if run.arm == arm], laboratory) for arm in self.arms)
         return first, second
@@ -186,10 +177,10 @@ class Views(Comparison):
 
     kind: ClassVar[str] = "views"
 
-    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[Side, Side]:
+    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns the answers of the ten views, then those of the centre."""
-        ten = [Answers("10 views", run.seed, laboratory.answers(run, 10)) for run in runs]
-        return ten, [Answers("1 view", run.seed, laboratory.answers(run, 1)) for run in runs]
+        ten = [_test("10 views", run.seed, laboratory.answers(run, 10), laboratory) for run in runs]
+        return ten, [_test("1 view", run.seed, laboratory.answers(run, 1), laboratory) for run in runs]
 
 
 @dataclass(frozen=True)
@@ -198,39 +189,35 @@ class Ensemble(Comparison):
 
     kind: ClassVar[str] = "ensemble"
     least_seeds: ClassVar[int] = 2
+    averages: ClassVar[bool] = True
 
-    def usual_seeds(self, budget: Budget) -> int:
-        """Returns the networks to average where the user gives no number."""
-        return budget.averaged
-
-    def papers(self, networks: int) -> dict[str, float]:
-        """Returns the paper's differences, which are of five networks, or none."""
-        return super().papers(networks) if networks == PAPERS_ENSEMBLE else {}
-
-    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[Side, Side]:
+    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns the answers of the average, then those of its members."""
-        members = _centres(runs, laboratory)
-        average = np.mean([each.probabilities for each in members], 0)
-        return [Answers(f"{len(runs)} averaged", None, average)], members
+        average = np.mean([laboratory.answers(run, 1) for run in runs], 0)
+        return [_test(f"{len(runs)} averaged", None, average, laboratory)], _centres(runs, laboratory)
 
     def difference(self, worse: Floats, better: Floats, size: float) -> Difference:
         """Compares the average with the mean of its members; the one difference belongs to no seed."""
         return structs.replace(compare(worse.mean(0, keepdims=True), better, size), each=())
 
 
-def _centres(runs: Sequence["Trained"], laboratory: "Laboratory") -> Side:
-    """Returns what each network answers to the centre of each picture."""
-    return [Answers(run.arm, run.seed, laboratory.answers(run, 1), run) for run in runs]
+def _centres(runs: Sequence["Trained"], laboratory: "Laboratory") -> list[Tested]:
+    """Tests each network on the centre of each picture."""
+    return [_test(run.arm, run.seed, laboratory.answers(run, 1), laboratory, run) for run in runs]
 
 
-def _row(answers: Answers, truth: NDArray[np.int64], tops: Mapping[str, int], laboratory: "Laboratory") -> NetworkRow:
-    errors = {name: float(topk_errors(answers.probabilities, truth, k).mean()) for name, k in tops.items()}
-    trained = answers.trained
-    return NetworkRow(
-        name=answers.name,
-        seed=answers.seed,
-        top1_error=errors["top1"],
-        top5_error=errors.get("top5"),
-        training_error=laboratory.training_error(trained) if trained else None,
-        run=str(trained.folder) if trained else None,
+def _test(
+    name: str, seed: int | None, answers: NDArray[np.float32], laboratory: "Laboratory", run: "Trained | None" = None
+) -> Tested:
+    """Counts the errors of probabilities (N, C) of classes; only a run's row has a training error."""
+    tops = {"top1": 1, "top5": TOP} if len(laboratory.store.classes) > TOP else {"top1": 1}
+    errors = {top: topk_errors(answers, laboratory.labels, k) for top, k in tops.items()}
+    row = NetworkRow(
+        name=name,
+        seed=seed,
+        top1_error=float(errors["top1"].mean()),
+        top5_error=float(errors["top5"].mean()) if "top5" in errors else None,
+        training_error=laboratory.training_error(run) if run else None,
+        run=str(run.folder) if run else None,
     )
+    return Tested(row, errors)

@@ -24,8 +24,7 @@ def conduct(request: Request, observer: Observer | None = None) -> ClaimResult:
     The observer is told what is coming and how it goes, and may stop it after any step.
 
     Raises:
-        UsageError: A name or a setting is unknown, there are too few seeds, or the question has no meaning for
-            these data.
+        UsageError: A name or a setting is unknown, there are too few seeds, or the data cannot answer the question.
         DataError: The data cannot be opened, or have nothing to train on or to test on.
         Stopped: The observer asked to stop; the same request goes on.
     """
@@ -49,7 +48,8 @@ def _train(request: Request, experiment: Experiment, observer: Observer) -> tupl
     if request.budget not in experiment.budgets:
         raise UsageError(f"no budget {request.budget!r}; there are {', '.join(experiment.budgets)}")
     budget = experiment.budgets[request.budget]
-    seeds = experiment.usual_seeds(budget) if request.seeds is None else request.seeds
+    usual = budget.averaged if experiment.averages else budget.seeds
+    seeds = usual if request.seeds is None else request.seeds
     budget = replace(budget, train=experiment.apply(request.changes, budget.train), seeds=seeds)
     experiment.check(budget)
     size = budget.train.stored_size or 256

@@ -13,8 +13,7 @@ from alexnet.claims.statistics import LEVEL, Floats
 from alexnet.records import StepRow
 from alexnet.run import as_row
 
-TENTH = 10
-"""Points of a drawn curve in an epoch."""
+TENTH = 10  # points of a drawn curve in an epoch
 
 
 class Curve:

@@ -50,10 +50,7 @@ class Cost(Record, frozen=True):
 
 
 class Outcome(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What an experiment measured, one of the three verdicts, the answer in sentences, and the cost.
-
-    `versions` and `machine` are those of the first run.
-    """
+    """What was measured, one of the three verdicts, the answer in sentences, the cost, and the first run's versions."""
 
     rows: tuple[Record, ...]
     verdict: str
@@ -78,11 +75,7 @@ class Data(Record, frozen=True, kw_only=True):
 
 
 class Conditions(Record, frozen=True, kw_only=True):
-    """What an experiment was made under.
-
-    `settings` are those of all arms, before the changes of each in `arms`; the `warnings` say why the answer may be
-    weak.
-    """
+    """What an experiment was made under: settings of all arms, changes of each, and why the answer may be weak."""
 
     budget: str
     seeds: int
@@ -102,6 +95,7 @@ class Experiment(ABC):
         arms: Arm -> the settings that it changes; the first arm has what the claim praises.
         reserved: Setting that the experiment decides itself -> the reason.
         least_seeds: Fewest networks an arm that can give an answer.
+        averages: Whether the usual number of networks is that of an ensemble.
     """
 
     arms: Mapping[str, Changes]
@@ -109,14 +103,11 @@ class Experiment(ABC):
     kind: ClassVar[str]
     budgets: ClassVar[Mapping[str, Budget]]
     least_seeds: ClassVar[int] = 1
+    averages: ClassVar[bool] = False
     reserved: ClassVar[Mapping[str, str]] = {
         "seed": "every arm has the seeds 0, 1, ...; the number of seeds says how many",
         "evaluate_every": "nothing may be chosen by the pictures that the answer is measured on",
     }
-
-    def usual_seeds(self, budget: Budget) -> int:
-        """Returns the networks an arm where the user gives no number."""
-        return budget.seeds
 
     def settings(self, arm: str, train: Train) -> Train:
         """Returns the settings of an arm."""

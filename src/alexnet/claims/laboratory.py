@@ -33,8 +33,7 @@ from alexnet.run import Run
 from alexnet.training.loop import begin
 from alexnet.training.plan import total_steps
 
-MOST_TRAINING_PICTURES = 5000
-"""Training pictures that a trained network is tested on."""
+MOST_TRAINING_PICTURES = 5000  # that a trained network is tested on
 
 
 class Stopped(Exception):
@@ -54,10 +53,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Laboratory:
-    """What all runs of an experiment have in common.
-
-    The folder `out` holds all experiments. The observer is told how it goes, and may stop it after any step.
-    """
+    """What all runs of an experiment have in common; the folder `out` holds all experiments."""
 
     store: Store
     out: Path
@@ -102,8 +98,6 @@ class Laboratory:
     def finish(self, arm: str, settings: Train) -> Trained:
         """Trains a run to its end, unless it is there already, and removes the file to resume from.
 
-        Its weights are those after the last step, since it is evaluated there only.
-
         Raises:
             Stopped: The observer asked to stop.
         """
@@ -112,8 +106,7 @@ class Laboratory:
             self.train(arm, settings)
         run = self.run(arm, settings)
         run.last.unlink(missing_ok=True)
-        images = self.steps(settings) * settings.batch_size
-        return Trained(arm, settings.seed, run.folder, images, run.description())
+        return Trained(arm, settings.seed, run.folder, self.steps(settings) * settings.batch_size, run.description())
 
     def steps(self, settings: Train) -> int:
         """Returns the updates of a whole run."""

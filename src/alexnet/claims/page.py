@@ -10,7 +10,7 @@ from alexnet.claims.count import Counted
 from alexnet.claims.experiment import Conditions, Outcome
 from alexnet.claims.race import Raced, RaceRow
 from alexnet.claims.statistics import Difference
-from alexnet.claims.table import Claim, ClaimResult
+from alexnet.claims.table import ClaimResult
 from alexnet.pages.figures import Line, Scale, line_chart
 from alexnet.pages.markup import duration, percent, whole
 from alexnet.pages.page import Page, Section, draw
@@ -21,41 +21,22 @@ HUES = ("blue", "warm")
 
 def claim_page(result: ClaimResult) -> Page:
     """Returns the page of a claim."""
-    outcome, conditions = result.outcome, result.conditions
+    claim, outcome, conditions = result.claim, result.outcome, result.conditions
+    claimed = _table([], [["Where", claim.where], ["The paper", claim.paper], ["The notes of 2012", claim.log]])
     return Page(
         title=f"{result.name}: AlexNet claim",
         eyebrow=f"AlexNet · the claim {result.name}",
-        heading=result.claim.statement,
+        heading=claim.statement,
         headline=draw("verdict.html", verdict=outcome.verdict, answer=outcome.answer),
         facts=_facts(result),
         notices=conditions.warnings if conditions else (),
         sections=(
             Section("answer", "What was found", "", _answer(outcome)),
             Section("networks", "Every network", "", _rows(outcome)),
-            Section("claim", "What was claimed", "", _claimed(result.claim)),
+            Section("claim", "What was claimed", "", claimed),
             Section("arms", "What differs", "", _arms(conditions) if conditions else Markup()),
         ),
     )
-
-
-def difference_chart(differences: Mapping[str, Difference]) -> Markup:
-    """Draws differences of errors, in points.
-
-    Each is a dot with its 95 % interval, a ring for each seed, and a stroke for the difference to look for.
-
-    Args:
-        differences: `top1` and perhaps `top5`.
-
-    Returns:
-        A `figure` element.
-    """
-    values = [0.0]
-    for difference in differences.values():
-        values += [difference.low, difference.high, difference.size, *difference.each]
-    margin = 0.05 * (max(values) - min(values))
-    x = Scale(100 * (min(values) - margin), 100 * (max(values) + margin), LEFT, WIDTH - RIGHT)
-    frame = {"width": WIDTH, "row": ROW, "foot": FOOT, "bottom": ROW * len(differences)}
-    return draw("differences.html", differences=differences, x=x, **frame)
 
 
 def race_chart(rows: Sequence[RaceRow], best: Mapping[str, float], level: float) -> Markup:
@@ -74,10 +55,14 @@ def _facts(result: ClaimResult) -> dict[str, str]:
     facts: dict[str, str] = {}
     if conditions := result.conditions:
         counts = conditions.data.counts
-        tested = sum(count for name, count in counts.items() if name != "train")
-        facts |= {"Budget": conditions.budget, "Seeds": whole(conditions.seeds)}
-        facts |= {"Data": conditions.data.name, "Classes": whole(conditions.data.classes)}
-        facts |= {"Training pictures": whole(counts["train"]), "Test pictures": whole(tested)}
+        facts = {
+            "Budget": conditions.budget,
+            "Seeds": whole(conditions.seeds),
+            "Data": conditions.data.name,
+            "Classes": whole(conditions.data.classes),
+            "Training pictures": whole(counts["train"]),
+            "Test pictures": whole(sum(counts.values()) - counts["train"]),
+        }
     if (cost := result.outcome.cost).seconds:
         facts |= {"Training time": duration(cost.seconds), "Pictures seen": whole(cost.images)}
     return facts
@@ -86,14 +71,24 @@ def _facts(result: ClaimResult) -> dict[str, str]:
 def _answer(outcome: Outcome) -> Markup:
     match outcome:
         case Compared(differences=differences):
-            return difference_chart(differences)
+            return _difference_chart(differences)
         case Raced(rows=rows, best=best, level=level):
             return Markup('<div class="single">{}</div>').format(race_chart(rows, best, level))
         case Counted(figures=figures):
-            return _table(
-                ["", "claimed", "counted"], [[f.name, _figure(f.claimed), _figure(f.counted)] for f in figures]
-            )
+            cells = [[f.name, *(percent(v) if v < 1 else whole(v) for v in (f.claimed, f.counted))] for f in figures]
+            return _table(["", "claimed", "counted"], cells)
     return Markup()
+
+
+def _difference_chart(differences: Mapping[str, Difference]) -> Markup:
+    """Draws each mean difference, in points, with its interval, its seeds, and the difference to look for."""
+    values = [0.0]
+    for difference in differences.values():
+        values += [difference.low, difference.high, difference.size, *difference.each]
+    margin = 0.05 * (max(values) - min(values))
+    x = Scale(100 * (min(values) - margin), 100 * (max(values) + margin), LEFT, WIDTH - RIGHT)
+    frame = {"width": WIDTH, "row": ROW, "foot": FOOT, "bottom": ROW * len(differences)}
+    return draw("differences.html", differences=differences, x=x, **frame)
 
 
 def _rows(outcome: Outcome) -> Markup:
@@ -103,27 +98,17 @@ def _rows(outcome: Outcome) -> Markup:
     return _table(head, [[_cell(key, row.get(key)) for key in keys] for row in rows])
 
 
-def _claimed(claim: Claim) -> Markup:
-    return _table([], [["Where", claim.where], ["The paper", claim.paper], ["The notes of 2012", claim.log]])
-
-
 def _arms(conditions: Conditions) -> Markup:
     changes = [[arm, ", ".join(f"{k} = {v}" for k, v in own.items()) or "–"] for arm, own in conditions.arms.items()]
     settings = [[name, str(value)] for name, value in conditions.settings.items()]
     return _table(["arm", "changed"], changes) + _table(["setting", "before the change"], settings)
 
 
-def _figure(value: float) -> str:
-    return percent(value) if value < 1 else whole(value)
-
-
 def _cell(key: str, value: float | str | None) -> str:
-    if value is None:
-        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
+    if value is None or isinstance(value, str):
+        return value or "–"
     return percent(value, 2) if key.endswith("error") else f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
 
 

@@ -39,8 +39,7 @@ DIVERGED = "diverged"  # a file in the run folder of a rate that was too high, s
 class RaceRow(Record, frozen=True, kw_only=True):
     """One rate of one arm: how far its run went, and the training error along the way, as `Curve` has it.
 
-    A run has reached `LEVEL` after `epochs_to_level`, or diverged (its loss was no number any more), or was left behind
-    by the race, or came to its end.
+    A run reached `LEVEL` after `epochs_to_level`, or diverged, or was left behind by the race, or came to its end.
     """
 
     arm: str
@@ -156,10 +155,11 @@ class Race(Experiment):
 
     def conduct(self, budget: Budget, laboratory: "Laboratory") -> Outcome:
         """Runs the race, or goes on with it; see `Experiment.conduct`."""
-        store, limit, labels = laboratory.store, budget.train.epochs, laboratory.store.splits["train"].labels
+        limit, labels = budget.train.epochs, laboratory.store.splits["train"].labels
         if (naive := naive_error(labels)) <= LEVEL:
+            name = laboratory.store.name
             raise UsageError(
-                f"always naming the largest class errs on {naive:.0%} of {store.name}'s training pictures: a race to "
+                f"always naming the largest class errs on {naive:.0%} of {name}'s training pictures: a race to "
                 f"{LEVEL:.0%} is won before it starts; take data with more classes"
             )
         epoch = len(labels) / budget.train.batch_size * laboratory.seconds_per_step(budget.train)
@@ -193,7 +193,7 @@ def _halve(laboratory: "Laboratory", field: list[Runner], limit: float) -> Runne
     """Returns the runner that reaches the level first, leaving the worse half behind at 1, 2, 4, ... epochs."""
     goal = min(1.0, limit)
     while True:
-        for runner in field:
+        for runner in field:  # up to where the fastest so far arrived, which the others must beat
             _advance(laboratory, runner, min([goal, *(other.arrival(goal) for other in field)]))
         field = sorted(field, key=methodcaller("rank", goal))
         if field[0].arrival(goal) <= goal or goal >= limit:

@@ -23,21 +23,15 @@ Floats = NDArray[np.float64]
 Z80 = NormalDist().inv_cdf(0.8)
 CONFIRMED, NOT_SEEN, OPPOSITE = "confirmed here", "not seen here", "opposite here"
 
-LEVEL = 0.25
-"""The training error that a race is run to."""
-
-SEVERAL = 3.0
-"""How many times as fast an arm must be to confirm the claim of a race: half of the paper's ratio."""
-
-ONE_SEED = 1.25
-"""How many times as slow counts as the opposite where a single seed gives no interval."""
+LEVEL = 0.25  # the training error that a race is run to
+SEVERAL = 3.0  # how many times as fast an arm must be to confirm the claim of a race: half of the paper's ratio
+ONE_SEED = 1.25  # how many times as slow counts as the opposite where a single seed gives no interval
 
 
 class Difference(Record, frozen=True):
-    """A difference of two errors, as fractions: above 0 where the claim holds.
+    """The mean difference of two errors, as a fraction, with its 95 % interval; above 0 where the claim holds.
 
     Attributes:
-        mean, low, high: Its mean over pictures and seeds, and the ends of the 95 % interval.
         pictures: Number of test pictures.
         each: The difference of each seed; empty where seeds are averaged before they are compared.
         size: The difference to look for: the paper's, where it gives one.
@@ -175,10 +169,7 @@ def student(freedom: int) -> float:
 
 
 def seeds_needed(spread: float, difference: float) -> int:
-    """Returns the seeds that show a `difference` above 0 in four experiments of five.
-
-    `spread` is the standard deviation of one seed's difference.
-    """
+    """Returns the seeds that show a difference above 0 four times of five, if one seed's deviates by `spread`."""
     at_least = max(2, math.ceil(((Z95 + Z80) * spread / difference) ** 2))
     return next(n for n in count(at_least) if (student(n - 1) + Z80) * spread <= difference * math.sqrt(n))
 

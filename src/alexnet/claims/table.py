@@ -104,7 +104,7 @@ CLAIMS = {
         "paper section 6 and table 2; lecture, results",
         "five networks 38.1 / 16.4 %, one 40.7 / 18.2 % (2012 validation): 2.6 and 1.8 points",
         "nets 131, 135, 137, 145 and 145f; single ones 40.7 to 41.1 %",
-        Ensemble({"whole": {}}, top1=0.026, top5=0.018),
+        Ensemble({"whole": {}}, top1=0.026, top5=0.018, networks=5),
     ),
     "views": Claim(
         "Ten views of a picture, averaged, err less than the centre alone.",

@@ -188,10 +188,8 @@ def _gentler(header: Header) -> Train:
     """Returns the settings of the training, or else the modern ones, with a lower rate that rises and falls once."""
     modern = replace(config.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
     trained, at_the_end = header.settings or modern, config.RANGES["evaluate_every"][1]
-    rate = RATE * trained.learning_rate
-    return replace(
-        trained, steps=None, schedule="one-cycle", warm_up=0.1, learning_rate=rate, evaluate_every=at_the_end
-    )
+    trained = replace(trained, learning_rate=RATE * trained.learning_rate, evaluate_every=at_the_end)
+    return replace(trained, steps=None, schedule="one-cycle", warm_up=0.1)
 
 
 def _code(shared: Path, header: Header, request: CompressionRequest, costs: Table, out: Path) -> None:

@@ -31,11 +31,9 @@ class Table:
     def __init__(self, folder: Path, store: Store, split: str, model: Network) -> None:
         self.folder, self.store, self.split = folder, store, split
         self.float32_bytes = 4 * sum(parameter.numel() for parameter in model.parameters())
-        self.rows: tuple[CompressionStep, ...] = ()
-        path = folder / NAME
-        if path.exists():
-            remedy = f"delete {folder} to begin anew"
-            self.rows = records.read(tuple[CompressionStep, ...], path.read_bytes(), path, CheckpointError, remedy)
+        path, remedy = folder / NAME, f"delete {folder} to begin anew"
+        text = path.read_bytes() if path.exists() else b"[]"
+        self.rows = records.read(tuple[CompressionStep, ...], text, path, CheckpointError, remedy)
 
     def measure(self, step: str, weights: Path, size: int) -> None:
         """Measures a weight file of `size` bytes and adds a row, unless the step has one already."""
