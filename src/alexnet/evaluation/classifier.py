@@ -1,6 +1,6 @@
 """A trained network with its classes and its preprocessing bound to it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alexnet import machine
 from alexnet.data import decode
-from alexnet.data.augment import Draws, augment
+from alexnet.data.augment import augment
 from alexnet.data.augment import views as make_views
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation import quantise
@@ -58,26 +58,21 @@ class Classifier:
         return self.header.preprocessing.square
 
     def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
-        """Returns the probability of each class, averaged over the views.
+        """Returns the probability of each class, (N, C), averaged over the views.
 
         Args:
             pictures: (N, S, S, 3) RGB with S = `stored_size`; `read` makes them.
             views: 1, the centre; or 10.
 
-        Returns:
-            (N, C), rows summing to 1.
-
         Source: paper section 4.1; softmax outputs are averaged, as the 2012 source does.
         """
-        size = self.model.input_size
-        draws = make_views(len(pictures), views, self.stored_size, size, self.divide_pixels_by)
-        total = sum(self._run(self.model, pictures, each).float().softmax(1) for each in draws)
+        total = sum(answers.softmax(1) for answers in self._run(self.model, pictures, views))
         return np.asarray((total / views).cpu().numpy())  # type: ignore[union-attr]
 
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns the features of the centre view, AlexNet's fc7 after its ReLU: (N, 4096)."""
-        draws = make_views(len(pictures), 1, self.stored_size, self.model.input_size, self.divide_pixels_by)[0]
-        return np.asarray(self._run(self.model.features, pictures, draws).float().cpu().numpy())
+        (features,) = self._run(self.model.features, pictures, views=1)
+        return np.asarray(features.cpu().numpy())
 
     def __repr__(self) -> str:
         return f"Classifier({self.model.variant!r}, {len(self.classes)} classes, {self.stored_size} pixels)"
@@ -101,11 +96,12 @@ class Classifier:
     def save_pretrained(
         self, folder: str | Path, *, licence: str | None = None, evaluation: Evaluation | None = None
     ) -> None:
-        """Writes a folder as Hugging Face's tools have it; see `weights.pretrained`.
+        """Writes a new folder as Hugging Face's tools have it; see `weights.pretrained`.
 
         Args:
-            folder: New or empty.
-            licence: Of the weights, such as `bsd-3-clause`; without one the model card says that it is not stated.
+            folder: A new or empty folder.
+            licence: The licence of the weights, such as `bsd-3-clause`; without one the model card says that it is not
+                stated.
             evaluation: Errors for the card.
 
         Raises:
@@ -118,16 +114,18 @@ class Classifier:
         evidence.refuse_untrained(self.model, Path(folder))
         pretrained.save(Path(folder), self.model, self.mean, self.header, licence, evaluation)
 
-    def _run(self, function: Callable[[Tensor], Tensor], pictures: NDArray[np.uint8], draws: Draws) -> Tensor:
-        device = next(self.model.parameters()).device
+    def _run(self, function: Callable[[Tensor], Tensor], pictures: NDArray[np.uint8], views: int) -> Iterator[Tensor]:
+        """Yields what the network's function returns for each view, in float32."""
+        device, size = next(self.model.parameters()).device, self.model.input_size
         mean = torch.from_numpy(self.mean).to(device)
-        images = augment(pictures, draws, mean, self.model.input_size, self.dtype)
-        was_training = self.model.training
-        self.model.eval()
-        with torch.inference_mode(), torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            answers = function(images)
-        self.model.train(was_training)
-        return answers
+        for draws in make_views(len(pictures), views, self.stored_size, size, self.divide_pixels_by):
+            images = augment(pictures, draws, mean, size, self.dtype)
+            was_training = self.model.training
+            self.model.eval()
+            with torch.inference_mode(), torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+                answers = function(images)
+            self.model.train(was_training)
+            yield answers.float()
 
 
 def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
@@ -152,7 +150,7 @@ def weight_file(run: str | Path) -> Path:
     """Returns the weight file of a run folder, or the file itself.
 
     Raises:
-        CheckpointError: There is none.
+        CheckpointError: There is no such file, or the folder has no weights.
     """
     path = Run(run).weights if Path(run).is_dir() else Path(run)
     if not path.is_file():

@@ -63,10 +63,8 @@ def evaluate(
             are to be averaged, or the stored pictures do not have the size that a network takes.
     """
     start, observer = time.monotonic(), observer or Observer()
-    parts = _splits(store, split)
-    classes = classifiers[0].classes
-    translations = _translate(classifiers, store)
-    tally, gallery = Tally(classes), _Gallery(classes, store)
+    parts, translations = _splits(store, split), _translate(classifiers, store)
+    tally, gallery = Tally(classifiers[0].classes), _Gallery(classifiers[0].classes)
     total, done = sum(map(len, parts)), 0
     chosen = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
 
@@ -112,19 +110,19 @@ def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
                 "pack the pictures again at that size, or give the folder of pictures itself"
             )
         check_square(store, classifier.square)
-    unknown = [name for name in store.classes if name not in classes]
-    if unknown:
-        raise UsageError(f"the network does not know the class {unknown[0]!r}; it knows {', '.join(classes[:10])}")
+    for name in store.classes:
+        if name not in classes:
+            raise UsageError(f"the network does not know the class {name!r}; it knows {', '.join(classes[:10])}")
     return np.array([classes.index(name) for name in store.classes], np.int64)
 
 
 class _Gallery:
     """Keeps a few pictures spread over the split, and the most confident mistakes."""
 
-    def __init__(self, classes: Sequence[str], store: Store) -> None:
-        self.classes, self.store = classes, store
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = classes
         self.sample: list[Example] = []
-        self.mistakes: list[tuple[float, int, Example]] = []
+        self.mistakes: list[tuple[float, int, Example]] = []  # a heap; a number decides between equal confidences
         self.order = count()
 
     def look(self, split: Split, place: int, probabilities: NDArray[np.float32], label: int, is_chosen: bool) -> None:
@@ -138,9 +136,8 @@ class _Gallery:
         if is_chosen:
             self.sample.append(example)
         if is_mistake:
-            heapq.heappush(self.mistakes, (confidence, next(self.order), example))
-            if len(self.mistakes) > SHOWN:
-                heapq.heappop(self.mistakes)
+            keep = heapq.heappush if len(self.mistakes) < SHOWN else heapq.heapreplace
+            keep(self.mistakes, (confidence, next(self.order), example))
 
     def examples(self) -> Examples:
         """Returns what was kept, the most confident mistake first."""

@@ -13,37 +13,34 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from alexnet.errors import UsageError
 from alexnet.records import Bin, Calibration, ClassErrors, Evaluation, Quarantined
 
-Probabilities = npt.NDArray[np.floating[Any]]
-Labels = npt.NDArray[np.integer[Any]]
-Array = npt.NDArray[np.float64]
+Probabilities = NDArray[np.floating[Any]]
+"""(N, C), in [0, 1]."""
+
+Labels = NDArray[np.integer[Any]]
+"""(N,), in 0..C-1."""
+
+Array = NDArray[np.float64]
 
 TOP = 5
 BINS = 15
 Z95 = 1.959963984540054
 EXCESS = 1e-3
+"""How far rounding may lift a probability above 1."""
 
 
 def topk_errors(probabilities: Probabilities, labels: Labels, k: int) -> Array:
-    """The top-k error of each picture.
+    """Returns the top-k error of each picture, (N,), in [0, 1]; `k` is at least 1.
 
     With g classes above the true class and e level with it (itself included), the k places hold the true
     class with chance min(1, max(0, k - g) / e); the error is what is missing to 1. Without ties it is 0 or 1.
     With k >= C every class has a place and the error is 0.
 
-    Args:
-        probabilities: Floats of shape (N, C).
-        labels: Integers of shape (N,), in 0..C-1.
-        k: The number of guesses, at least 1.
-
-    Returns:
-        Floats of shape (N,), in [0, 1].
-
-    Source: ``kMultiSoftmaxCost`` of cuda-convnet2 (``layer_kernels.cu``), which the 2012 system shares.
+    Source: `kMultiSoftmaxCost` of cuda-convnet2 (`layer_kernels.cu`), which the 2012 system shares.
     """
     own = probabilities[np.arange(len(labels)), labels][:, None]
     bigger = (probabilities > own).sum(axis=1)
@@ -52,14 +49,9 @@ def topk_errors(probabilities: Probabilities, labels: Labels, k: int) -> Array:
 
 
 def interval(error: float, n: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of an error measured on ``n`` pictures.
+    """Returns the lower and upper end, in [0, 1], of the 95 % Wilson interval of an error measured on `n` pictures.
 
-    Args:
-        error: The measured fraction, in [0, 1]; ties may make ``error * n`` fractional.
-        n: The number of pictures, at least 1.
-
-    Returns:
-        The lower and the upper end, in [0, 1].
+    `n` is at least 1; ties may make `error * n` fractional.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """
@@ -69,17 +61,10 @@ def interval(error: float, n: int) -> tuple[float, float]:
     return min(error, max(0.0, centre - half)), max(error, min(1.0, centre + half))
 
 
-def confusion_matrix(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
-    """How often each class (row) was taken for each class (column).
+def confusion_matrix(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
+    """Returns how often each class (row) was taken for each class (column), (C, C).
 
-    Args:
-        probabilities: Floats of shape (N, C).
-        labels: Integers of shape (N,), in 0..C-1.
-
-    Returns:
-        Counts of shape (C, C).
-
-    Differs: a tie goes whole to the first of the tied classes, while ``topk_errors`` shares it out.
+    Differs: a tie goes whole to the first of the tied classes, while `topk_errors` divides it among them.
     """
     classes = probabilities.shape[1]
     cells = labels.astype(np.int64) * classes + probabilities.argmax(axis=1)
@@ -87,10 +72,10 @@ def confusion_matrix(probabilities: Probabilities, labels: Labels) -> npt.NDArra
 
 
 def calibration(sums: Array) -> Calibration:
-    """The reliability diagram and the expected calibration error.
+    """Returns the reliability diagram and the expected calibration error.
 
     Args:
-        sums: Shape (3, B): of each bin the summed confidence, the summed correctness and the count.
+        sums: (3, B): for each bin the summed confidence, the summed correctness and the count.
 
     Source: Guo et al., On calibration of modern neural networks (2017), with its 15 bins of equal width.
     """
@@ -106,20 +91,14 @@ def calibration(sums: Array) -> Calibration:
 class Tally:
     """Counts an evaluation batch by batch.
 
-    Attributes:
+    Args:
         classes: The class names, in label order.
-        n: The number of pictures counted so far.
+
+    Raises:
+        UsageError: There is no class.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
-        """An empty tally.
-
-        Args:
-            classes: The C class names, in label order.
-
-        Raises:
-            UsageError: There is no class.
-        """
         if not classes:
             raise UsageError("an evaluation needs at least one class, got none")
         self.classes = tuple(classes)
@@ -131,15 +110,11 @@ class Tally:
 
     @property
     def n(self) -> int:
-        """The number of pictures counted so far."""
+        """Number of pictures counted so far."""
         return int(self._confusion.sum())
 
     def add(self, probabilities: Probabilities, labels: Labels) -> None:
-        """Counts one batch.
-
-        Args:
-            probabilities: Floats of shape (N, C), in [0, 1]; N may be 0.
-            labels: Integers of shape (N,), in 0..C-1.
+        """Counts one batch, which may be empty.
 
         Raises:
             UsageError: The shapes do not fit, a label is out of range, or a probability is NaN or outside
@@ -163,21 +138,21 @@ class Tally:
         is_split_drawn: bool = False,
         quarantined: tuple[Quarantined, ...] = (),
     ) -> Evaluation:
-        """The evaluation of everything that was counted.
+        """Returns the evaluation of everything that was counted.
 
-        With five classes or fewer, five guesses name every class: ``top5_error`` is then 0 by definition.
-        A class without pictures is listed with ``n`` 0 and errors of 0.
+        With five classes or fewer, five guesses name every class: `top5_error` is then 0 by definition.
+        A class without pictures is listed with `n` 0 and errors of 0.
 
         Args:
-            views: The number of test views each picture was averaged over.
-            models: The number of networks averaged.
-            split: The name of the split.
+            views: Number of test views that each picture was averaged over.
+            models: Number of networks averaged.
+            split: Name of the split.
             seconds: How long the evaluation took.
             is_split_drawn: Whether the split was held out of the training pictures.
-            quarantined: The pictures of the split that were left out.
+            quarantined: Pictures of the split that were left out.
 
         Raises:
-            UsageError: Nothing was counted.
+            UsageError: No picture was counted.
         """
         if not self.n:
             raise UsageError(f"nothing to evaluate: split {split!r} gave no picture")
@@ -195,7 +170,7 @@ class Tally:
             confusion=tuple(map(tuple, self._confusion.tolist())),
             per_class=self._per_class(),
             calibration=calibration(self._bins),
-            seconds=float(seconds),
+            seconds=seconds,
             loss=self._loss / self.n,
             is_split_drawn=is_split_drawn,
             quarantined=quarantined,
@@ -218,11 +193,7 @@ def _binned(confidence: Array, correct: Array) -> Array:
 
 
 def _check(probabilities: Probabilities, labels: Labels, classes: int) -> None:
-    """Refuses what cannot be counted.
-
-    Raises:
-        UsageError: The shapes do not fit, a label is out of range, or a probability is NaN or outside [0, 1].
-    """
+    """Raises UsageError where a batch cannot be counted."""
     if probabilities.ndim != 2 or probabilities.shape[1] != classes:
         raise UsageError(f"probabilities must have shape (N, {classes}), got {probabilities.shape}")
     if labels.shape != probabilities.shape[:1]:

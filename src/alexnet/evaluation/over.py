@@ -28,7 +28,7 @@ def over(
         split: The pictures.
         size: Their side, pixels.
         function: Takes (N, size, size, 3) RGB pictures and returns a row a picture, (N, ...).
-        team: The processes that share the pictures; each gets all answers.
+        team: The processes that divide the pictures among them; each gets all answers.
         chosen: Places in the split of the pictures to take; None takes all, in order.
 
     Yields:

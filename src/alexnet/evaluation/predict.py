@@ -18,16 +18,13 @@ TOGETHER = 32
 
 
 def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: int = 5) -> Iterator[Prediction]:
-    """Names what is on each picture, in order.
+    """Yields what is on each picture file, in order, or why it cannot be read.
 
     Args:
         classifier: The network.
         paths: Picture files.
         views: 1, the centre; or 10.
-        top: Classes to name, most probable first.
-
-    Yields:
-        What is on the picture, or why it cannot be read.
+        top: How many classes to name, most probable first.
     """
     remaining = iter(paths)
     with ThreadPoolExecutor(thread_name_prefix="decode") as threads:

@@ -20,8 +20,7 @@ NUMBERS = ("auto", "float32", "bf16", "int8")
 class Linear8(nn.Module):
     """A fully connected layer with 8-bit weights and a scale for each output.
 
-    Args:
-        layer: What it is made from; weights are rounded to the nearest of 255 levels, symmetric around zero.
+    Weights are rounded to the nearest of 255 levels, symmetric around zero.
     """
 
     weight: Tensor
@@ -37,7 +36,7 @@ class Linear8(nn.Module):
         self.register_buffer("bias", layer.bias.detach().float())
 
     def forward(self, units: Tensor) -> Tensor:
-        """Gives (N, outputs) from (N, inputs), in the type of `units`."""
+        """Returns (N, outputs) from (N, inputs), in the type of `units`."""
         if len(units) == 1 and units.device.type == "cpu" and native.library() is not None:
             return native.dot8(self.weight, self.scale, self.bias, units.float().contiguous()).to(units.dtype)
         products = F.linear(units, self.weight.to(units.dtype)).float()
@@ -45,17 +44,12 @@ class Linear8(nn.Module):
 
 
 def prepare(model: Network, numbers: str) -> tuple[Network, torch.dtype]:
-    """Gives a copy of a network for prediction in other numbers (the network itself for float32).
+    """Returns a network for prediction in other numbers, in evaluation mode, and the type its input takes.
 
-    Args:
-        model: In float32.
-        numbers: One of `NUMBERS`; `auto` is bf16 where the processor has it.
-
-    Returns:
-        The network in evaluation mode, and the type its input takes.
+    It is a copy, except in float32. `auto` is bf16 where the processor has it.
 
     Raises:
-        UsageError: There are no such numbers, or bf16 is asked for and not there.
+        UsageError: `numbers` is none of `NUMBERS`, or is bf16, which the processor lacks.
     """
     if numbers not in NUMBERS:
         raise UsageError(f"no numbers {numbers!r}; there are {', '.join(NUMBERS)}")
@@ -74,6 +68,6 @@ def prepare(model: Network, numbers: str) -> tuple[Network, torch.dtype]:
 
 
 def weight_bytes(model: Network) -> int:
-    """Gives the bytes of all weights and biases: what one prediction has to read."""
+    """Returns the bytes of all weights and biases, which one prediction has to read."""
     tensors = [*model.parameters(), *model.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
