@@ -9,9 +9,8 @@ from PIL import Image
 from alexnet.data.imagenet import DEVKIT, WORDNET, imagenet
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
-from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.classifier import Classifier, predict
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.evaluation.predict import predict
 from alexnet.models.create import create
 from alexnet.records import Description, Header, Preprocessing
 

@@ -20,7 +20,6 @@ from alexnet.evaluation.evaluate import evaluate
 from alexnet.observer import Observer
 
 evaluate_module = sys.modules["alexnet.evaluation.evaluate"]
-over_module = sys.modules["alexnet.evaluation.over"]
 
 
 class Progress(Observer):
@@ -62,7 +61,7 @@ def confusion(probabilities, labels):
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 9, 128])
 def test_every_picture_counts_once_whatever_the_batch(classifier, store, monkeypatch, batch):
-    monkeypatch.setattr(over_module, "BATCH", batch)
+    monkeypatch.setattr(evaluate_module, "BATCH", batch)
     told = []
     summary, _ = measure([classifier], store, "val", observer=Progress(told))
     split = store.splits["val"]
@@ -163,7 +162,7 @@ def test_ten_views_are_ten_views_of_every_picture(other, store):
 
 
 def test_examples_are_a_spread_sample_and_the_surest_mistakes(other, store, monkeypatch):
-    monkeypatch.setattr(over_module, "BATCH", 5)
+    monkeypatch.setattr(evaluate_module, "BATCH", 5)
     monkeypatch.setattr(evaluate_module, "SHOWN", 4)
     split = store.splits["train"]
     _, examples = measure([other], store, "train")

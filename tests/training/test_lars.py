@@ -7,8 +7,7 @@ import torch
 
 from alexnet.config import RECIPES
 from alexnet.models.create import create
-from alexnet.training.lars import Lars
-from alexnet.training.step import Step
+from alexnet.training.step import Lars, Step
 
 TRAIN = replace(
     RECIPES["large-batch"], variant="toy", input_size=67, batch_size=8, weight_decay=0.01, trust=0.02, bias_rate=2.0

@@ -24,8 +24,8 @@ from alexnet.claims.curve import Curve
 from alexnet.config import Train, Value
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import load
+from alexnet.evaluation.evaluate import over
 from alexnet.evaluation.metrics import topk_errors
-from alexnet.evaluation.over import over
 from alexnet.files import replacing, write
 from alexnet.observer import Observer
 from alexnet.records import Description, Fraction

@@ -91,7 +91,7 @@ def predict(
         CheckpointError: The network is missing, damaged or untrained.
     """
     from alexnet.evaluation.classifier import load
-    from alexnet.evaluation.predict import predict as name_pictures
+    from alexnet.evaluation.classifier import predict as name_pictures
     from alexnet.meeting import assemble
 
     observer, answers = observer or Display(), []

@@ -1,7 +1,9 @@
 """A trained network with its classes and its preprocessing bound to it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,16 @@ from alexnet import machine
 from alexnet.data import decode
 from alexnet.data.augment import augment
 from alexnet.data.augment import views as make_views
-from alexnet.errors import CheckpointError, UsageError
+from alexnet.data.imagenet import words
+from alexnet.errors import BadImage, CheckpointError, UsageError
 from alexnet.evaluation import quantise
 from alexnet.models.network import Network
-from alexnet.records import Evaluation, Header, Square
+from alexnet.records import Evaluation, Guess, Header, Prediction, Square
 from alexnet.run import Run
 from alexnet.weights import checkpoint, compressed, evidence, pretrained
+
+TOGETHER = 32
+"""Picture files that `predict` reads at a time."""
 
 
 @dataclass
@@ -58,11 +64,9 @@ class Classifier:
         return self.header.preprocessing.square
 
     def probabilities(self, pictures: NDArray[np.uint8], views: int = 1) -> NDArray[np.float32]:
-        """Returns the probability of each class, (N, C), averaged over the views.
+        """Returns the probability of each class, (N, C), averaged over 1 view, the centre, or over 10.
 
-        Args:
-            pictures: (N, S, S, 3) RGB with S = `stored_size`; `read` makes them.
-            views: 1, the centre; or 10.
+        The pictures are (N, S, S, 3) RGB with S = `stored_size`; `read` makes them.
 
         Source: paper section 4.1; softmax outputs are averaged, as the 2012 source does.
         """
@@ -98,11 +102,8 @@ class Classifier:
     ) -> None:
         """Writes a new folder as Hugging Face's tools have it; see `weights.pretrained`.
 
-        Args:
-            folder: A new or empty folder.
-            licence: The licence of the weights, such as `bsd-3-clause`; without one the model card says that it is not
-                stated.
-            evaluation: Errors for the card.
+        The model card says that the licence is not stated where none, such as `bsd-3-clause`, is given; it shows the
+        errors of `evaluation`.
 
         Raises:
             UsageError: The folder holds something, or the network was loaded in other numbers than float32.
@@ -129,11 +130,9 @@ class Classifier:
 
 
 def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
-    """Loads a trained network.
+    """Loads a trained network from a run folder (its best weights) or from a weight file, compressed or not.
 
-    Args:
-        run: A run folder (its best weights are taken) or a weight file, compressed or not.
-        numbers: One of `quantise.NUMBERS`; `auto` is bf16 where the processor has it.
+    `numbers` is one of `quantise.NUMBERS`; `auto` is bf16 where the processor has it.
 
     Raises:
         CheckpointError: There are no weights, or they are damaged, untrained, or give other outputs than they did.
@@ -156,3 +155,38 @@ def weight_file(run: str | Path) -> Path:
     if not path.is_file():
         raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or weight file")
     return path
+
+
+def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: int = 5) -> Iterator[Prediction]:
+    """Yields what is on each picture file, in order, or why it cannot be read.
+
+    At 1 view, the centre, or 10; the `top` most probable classes are named, the most probable first.
+    """
+    remaining = iter(paths)
+    with ThreadPoolExecutor(thread_name_prefix="decode") as threads:
+        while some := list(islice(remaining, TOGETHER)):
+            pictures = list(threads.map(lambda path: _read(path, classifier), some))
+            good = [picture for picture in pictures if not isinstance(picture, BadImage)]
+            rows = iter(classifier.probabilities(np.stack(good), views)) if good else iter(())
+            for path, picture in zip(some, pictures, strict=True):
+                if isinstance(picture, BadImage):
+                    yield Prediction(image=str(path), error=picture.reason)
+                else:
+                    yield Prediction(image=str(path), predictions=_best(next(rows), classifier.classes, top))
+
+
+def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
+    try:
+        return decode.load(path.read_bytes(), str(path), classifier.stored_size, classifier.square)
+    except OSError as error:
+        return BadImage(str(path), error.strerror or str(error))
+    except BadImage as error:
+        return error
+
+
+def _best(probabilities: NDArray[np.float32], classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:
+    order = probabilities.argsort(kind="stable")[::-1][:top]
+    return tuple(
+        Guess(class_name=classes[i], probability=min(1.0, float(probabilities[i])), words=words(classes[i]) or None)
+        for i in order
+    )

@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -10,15 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.open import check_square
+from alexnet.data.pictures import Pictures, prefetch
 from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.metrics import Tally
-from alexnet.evaluation.over import over
 from alexnet.observer import Observer
 from alexnet.records import Evaluation, Example, Examples, Square
 from alexnet.team import ALONE, Team
 
+BATCH = 128
 SHOWN = 8
+
+Indices = NDArray[np.int64]
+Answers = NDArray[np.float32]
 
 
 class Namer(Protocol):
@@ -48,15 +52,10 @@ def evaluate(
     observer: Observer | None = None,
     team: Team = ALONE,
 ) -> tuple[Evaluation, Examples]:
-    """Measures errors; every picture is counted exactly once.
+    """Measures the errors of a network, or of several whose probabilities are averaged as the paper averages its CNNs.
 
-    Args:
-        classifiers: One network, or several whose probabilities are averaged as the paper averages its CNNs.
-        store: Where the pictures are.
-        split: `val`, `test`, ..., or several joined by `+`.
-        views: 1 or 10.
-        observer: Is told how many pictures are done.
-        team: Processes that share the pictures; each gets the whole result.
+    Every picture of the split (`val`, `test`, or several joined by `+`) is counted exactly once, at 1 view or 10. A
+    team divides the pictures; each process gets the whole result.
 
     Raises:
         UsageError: There is no such split, a network does not know a class of the data, networks of different classes
@@ -88,6 +87,36 @@ def evaluate(
         quarantined=tuple(bad for bad in store.quarantine if bad.split in split.split("+")),
     )
     return evaluation, gallery.examples()
+
+
+def over(
+    split: Split,
+    size: int,
+    function: Callable[[NDArray[np.uint8]], Answers],
+    team: Team = ALONE,
+    chosen: Indices | None = None,
+) -> Iterator[tuple[Indices, Answers]]:
+    """Yields what a function answers to the pictures of a split, batch by batch; memory does not grow with the split.
+
+    `size` is the side of the pictures in pixels, which `function` takes as (N, size, size, 3) RGB, to return a row for
+    each, (N, ...). A team divides them, and each process gets all answers. `chosen` are the places in the split of the
+    pictures to take; None takes all, in order.
+
+    Yields:
+        The places of a batch in the split, (N,), and the answers, (N, ...).
+    """
+    places = np.arange(len(split)) if chosen is None else chosen
+    pictures, together = Pictures(split, size, memory_budget=0), BATCH * team.images.count
+
+    def batch(number: int) -> tuple[Indices, NDArray[np.uint8]]:
+        some = places[number * together : (number + 1) * together]
+        return some, pictures.read(team.share(some))
+
+    try:
+        for some, mine in prefetch(batch, range(-(-len(places) // together))):
+            yield some, team.whole(function(mine), len(some))
+    finally:
+        pictures.close()
 
 
 def _splits(store: Store, names: str) -> list[Split]:

@@ -74,8 +74,7 @@ def confusion_matrix(probabilities: Probabilities, labels: Labels) -> NDArray[np
 def calibration(sums: Array) -> Calibration:
     """Returns the reliability diagram and the expected calibration error.
 
-    Args:
-        sums: (3, B): for each bin the summed confidence, the summed correctness and the count.
+    `sums` are (3, B): for each bin the summed confidence, the summed correctness and the count.
 
     Source: Guo et al., On calibration of modern neural networks (2017), with its 15 bins of equal width.
     """
@@ -89,10 +88,7 @@ def calibration(sums: Array) -> Calibration:
 
 
 class Tally:
-    """Counts an evaluation batch by batch.
-
-    Args:
-        classes: The class names, in label order.
+    """Counts an evaluation batch by batch; the class names are in label order.
 
     Raises:
         UsageError: There is no class.
@@ -143,13 +139,8 @@ class Tally:
         With five classes or fewer, five guesses name every class: `top5_error` is then 0 by definition.
         A class without pictures is listed with `n` 0 and errors of 0.
 
-        Args:
-            views: Number of test views that each picture was averaged over.
-            models: Number of networks averaged.
-            split: Name of the split.
-            seconds: How long the evaluation took.
-            is_split_drawn: Whether the split was held out of the training pictures.
-            quarantined: Pictures of the split that were left out.
+        Each picture was averaged over `views` and `models`. `is_split_drawn` says that the split was held out of
+        the training pictures; `quarantined` are its pictures that were left out.
 
         Raises:
             UsageError: No picture was counted.

@@ -1,20 +1,28 @@
-"""The metrics of a run as it goes: JSON lines, and TensorBoard events where that is installed."""
+"""What a run writes as it goes: metrics as JSON lines and TensorBoard events, and weights."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from alexnet.files import plain_errors, write
+from alexnet.models.network import Network
 from alexnet.observer import Observer
-from alexnet.records import StepRow, ValidationRow
+from alexnet.records import Header, StepRow, ValidationRow
 from alexnet.run import Run, as_row
+from alexnet.weights import checkpoint, manifest
+
+Tensors = dict[str, Tensor]
 
 
 class Journal:
-    """Writes the metrics.
+    """Writes the metrics; TensorBoard's events only where that is installed.
 
     Args:
         run: The run folder.
@@ -73,3 +81,38 @@ def _is_until(line: bytes, step: int) -> bool:
     """Returns whether a line of the metrics is whole, and of this step or an earlier one."""
     row = as_row(line)
     return row is not None and row.step <= step
+
+
+class Saver:
+    """Writes the weight files of a run, one at a time, in a thread; `mean` is the (S, S, 3) mean image."""
+
+    def __init__(self, run: Run, model: Network, mean: NDArray[np.float32]) -> None:
+        self._run, self._model, self._mean = run, model, mean
+        self._thread = ThreadPoolExecutor(1, "save")
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._thread.shutdown()
+        self._wait()
+
+    def save(self, header: Header, weights: Tensors, momentum: Tensors | None = None) -> None:
+        """Begins to write the newest weights with their momentum, or without momentum the best and their manifest.
+
+        Raises:
+            DataError: The disk was full when the file before was written.
+        """
+        self._wait()
+        self._writing = self._thread.submit(self._write, header, weights, momentum)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def _write(self, header: Header, weights: Tensors, momentum: Tensors | None) -> None:
+        path = self._run.best if momentum is None else self._run.last
+        with manifest.renewed(path) if momentum is None else nullcontext():
+            checkpoint.save(path, self._model, self._mean, header, momentum or {}, weights)

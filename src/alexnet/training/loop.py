@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import InitVar, dataclass
 
 import numpy as np
 import torch
@@ -32,9 +33,8 @@ from alexnet.records import BEGINNING, Description, Header, Metrics, Progress, S
 from alexnet.run import Run, describe
 from alexnet.team import ALONE, Team
 from alexnet.training import plan
-from alexnet.training.journal import Journal
+from alexnet.training.journal import Journal, Saver
 from alexnet.training.parallel import Part
-from alexnet.training.saver import Saver
 from alexnet.training.schedule import learning_rate
 from alexnet.training.step import Step, dead_units
 from alexnet.training.watch import Watch
@@ -54,21 +54,14 @@ def begin(
     start: Network | None = None,
     goes_on: bool = False,
 ) -> Iterator["Training"]:
-    """Begins a run.
+    """Begins a run in a new folder; `source` is what the user called the data.
 
-    Args:
-        settings: The settings.
-        store: The data, with a `train` split and a `val` or `test` split.
-        source: What the user called the data.
-        run: The run folder to make.
-        observer: Is told how it goes, and may stop it.
-        team: Processes that train together.
-        start: A network whose weights, and hooks, the training begins with; None makes the settings' own.
-        goes_on: Whether a run of these very settings and data that is in the folder is resumed.
+    It begins with the network `start` and its hooks, or else with the settings' own. With `goes_on`, a run of these
+    very settings and data that is in the folder is resumed.
 
     Raises:
         UsageError: The folder holds something, or a setting does not fit the data or the machine.
-        DataError: A split is missing, or the disk is full.
+        DataError: The data lack a `train` split, or both `val` and `test`; or the disk is full.
         TeamError: A process of the team ended or hangs.
     """
     plan.check(settings)
@@ -89,15 +82,12 @@ def begin(
 
 @contextmanager
 def resume(
-    store: Store,
-    run: Run,
-    observer: Observer | None = None,
-    team: Team = ALONE,
-    start: Network | None = None,
+    store: Store, run: Run, observer: Observer | None = None, team: Team = ALONE, start: Network | None = None
 ) -> Iterator["Training"]:
-    """Continues a run from its last save, or from its start where nothing is saved yet; takes what `begin` takes.
+    """Continues a run from its last save, or from its start where nothing is saved yet.
 
-    `start` is needed where the run began with a network of its own, or under hooks; saved weights replace its weights.
+    A run that began with a network of its own, or under hooks, needs it again as `start`; saved weights replace its
+    weights.
 
     Raises:
         CheckpointError: The folder is no run, its data have changed, or the run is finished and what resuming needs is
@@ -134,43 +124,39 @@ def resume(
         yield Training(settings, store, run, description, model, momentum, progress, observer or Observer(), team)
 
 
+@dataclass(eq=False)
 class Training:
     """A training in progress; each process of a team has one.
 
-    Args:
-        settings: The settings.
-        store: The data.
-        run: The run folder.
-        description: What decided the run.
+    Attributes:
         model: The network, fresh or as it was saved.
         momentum: Parameter name -> momentum, as it was saved.
-        progress: How far it is.
+        progress: How far the training is.
         observer: Is told how it goes, and may stop it.
-        team: Processes that train together.
     """
 
-    def __init__(
-        self,
-        settings: Train,
-        store: Store,
-        run: Run,
-        description: Description,
-        model: Network,
-        momentum: dict[str, Tensor],
-        progress: Progress,
-        observer: Observer,
-        team: Team,
-    ) -> None:
-        self.settings, self.store, self.folder, self.progress, self.team = settings, store, run, progress, team
-        self.observer = observer if team.is_first else Observer()
-        self.header = Header.of(description, model.design)
+    settings: Train
+    store: Store
+    folder: Run
+    description: InitVar[Description]
+    model: Network
+    momentum: InitVar[dict[str, Tensor]]
+    progress: Progress
+    observer: Observer
+    team: Team
+
+    def __post_init__(self, description: Description, momentum: dict[str, Tensor]) -> None:
+        settings, team = self.settings, self.team
+        if not team.is_first:
+            self.observer = Observer()
+        self.header = Header.of(description, self.model.design)
         dtype, device = machine.dtype(settings.precision), machine.device()
         # The network is whole here, and cut by `Part`.
-        for_pictures = plan.left_for_pictures(model, settings.batch_size // team.images.count, dtype)
-        self.model = model.to(device)
+        for_pictures = plan.left_for_pictures(self.model, settings.batch_size // team.images.count, dtype)
+        self.model.to(device)
         self.step = Step(self.model, settings, dtype, Part(self.model, team, settings.reduction))
-        self.step.restore(momentum, progress.rate)
-        self.feed = Feed(settings, store, model.input_size, dtype, device, for_pictures, team)
+        self.step.restore(momentum, self.progress.rate)
+        self.feed = Feed(settings, self.store, self.model.input_size, dtype, device, for_pictures, team)
         count = len(self.feed.split)
         self.steps_per_epoch, self.total = count / settings.batch_size, plan.total_steps(settings, count)
         self.watch = Watch(settings, np.bincount(self.feed.split.labels).tolist())
@@ -179,13 +165,9 @@ class Training:
         self.clock = self.saved_at = time.monotonic()
 
     def run(self, until: Callable[[], bool] = lambda: False) -> bool:
-        """Makes the steps that are left.
+        """Makes the steps that are left, and returns whether the run is complete.
 
-        Args:
-            until: Asked after every step, as the observer is; True ends the run early.
-
-        Returns:
-            True if the run is complete, False if it was stopped before the last step.
+        The observer, or `until`, which is asked after every step too, may end it early.
 
         Raises:
             TrainingError: The loss is not finite any more.

@@ -31,14 +31,8 @@ CUT = {"data": (), "towers": LAYERS, "hybrid": ("fc6", "fc7", "fc8")}
 class Part:
     """The part of a network that this process holds and trains.
 
-    Args:
-        model: The whole network, which is cut down in place.
-        team: The processes.
-        reduction: Numbers in which gradients travel: `float32` or `bf16`.
-
-    Attributes:
-        parameters: Number of weights and biases of the whole network.
-        fraction: What fraction of them this process holds.
+    The model comes whole, and is cut down in place; gradients travel in the numbers of `reduction`. `fraction` is what
+    fraction of the network's `parameters`, all weights and biases, the process holds.
 
     Raises:
         UsageError: The network cannot be cut for this team.

@@ -1,5 +1,6 @@
 """One update of the weights."""
 
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -10,7 +11,6 @@ from torch.nn import functional as F
 from alexnet.config import Train
 from alexnet.models.network import Network
 from alexnet.seeds import fold
-from alexnet.training.lars import Lars
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import highest
 
@@ -20,11 +20,9 @@ class Step:
 
     A training loop shows the three parts of an update; calling the step makes it in one.
 
-    Args:
-        model: The network, which is put into training mode and channels-last layout in place.
-        train: The settings.
-        dtype: Type of activations and products; weights, gradients and momentum are float32.
-        part: What this process has of the network, where several hold it together.
+    The model is put into training mode and channels-last layout in place. Activations and products are computed in
+    `dtype`; weights, gradients and momentum are float32. `part` is what this process has of a network that several hold
+    together.
 
     Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
     keeps the old rate for a while after a change (as in Caffe).
@@ -69,10 +67,9 @@ class Step:
         return loss / self.part.team.data.count
 
     def update(self, rate: float) -> tuple[float, float]:
-        """Updates the weights by the gradients, at a learning rate.
+        """Updates the weights by the gradients.
 
-        Returns:
-            The mean loss of the whole batch before the update, in nats, and the fraction of it that was named wrongly.
+        Returns the mean loss of the whole batch before the update, in nats, and the fraction of it named wrongly.
         """
         self._set_rate(rate)
         self.part.wait()
@@ -124,3 +121,55 @@ def dead_units(model: Network, images: Tensor, dtype: torch.dtype) -> dict[str, 
     with torch.no_grad(), torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         outputs = model.activations(images, *names)
     return {name: float((out.transpose(0, 1).flatten(1) <= 0).all(1).float().mean()) for name, out in outputs.items()}
+
+
+class Lars(torch.optim.Optimizer):
+    """Updates each layer at a rate in proportion to the norm of its weights over that of their gradients.
+
+    local = trust |w| / (|g| + decay |w|); v <- momentum v + rate local (g + decay w); w <- w - v
+
+    `groups` come in pairs, of the weights and of the biases of the same layers in the same order, with "weight_decay";
+    the last bias may be missing. `trust` is how far a layer moves in a step, over the norm of its weights, at a rate
+    of 1. `over_layers` turns sums over this process's parts of layers, (layers, 2), into those over whole layers.
+
+    Source: You, Gitman, Ginsburg 2017, Large Batch Training of Convolutional Networks, algorithm 1.
+    Differs: The paper leaves biases open. They take the local rate of their layer's weights, since by their own norm
+    those that start at 0 would stay there. So does a whole layer of zeros: it takes the global rate.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[dict[str, Any]],
+        rate: float,
+        momentum: float,
+        trust: float,
+        over_layers: Callable[[Tensor], Tensor] = lambda sums: sums,
+    ) -> None:
+        super().__init__(groups, {"lr": rate, "momentum": momentum, "trust": trust})
+        self._over_layers = over_layers
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Makes one update from the gradients."""
+        for (weights, biases), rates in zip(self._pairs(), self._local_rates(), strict=True):
+            for group in (weights, biases):
+                for parameter, local in zip(group["params"], rates, strict=False):
+                    state = self.state[parameter]
+                    if not state:
+                        state["momentum_buffer"] = torch.zeros_like(parameter)
+                    velocity = state["momentum_buffer"].mul_(group["momentum"])
+                    velocity.add_((parameter.grad + group["weight_decay"] * parameter) * (group["lr"] * local))
+                    parameter.sub_(velocity)
+
+    def _pairs(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        return list(zip(self.param_groups[::2], self.param_groups[1::2], strict=True))
+
+    def _local_rates(self) -> tuple[Tensor, ...]:
+        """Returns the rates of the layers of each pair; all norms are summed together, which takes one exchange."""
+        groups = [weights for weights, _ in self._pairs()]
+        layers = [(weight, group) for group in groups for weight in group["params"]]
+        squares = torch.stack([torch.stack([w.square().sum(), w.grad.square().sum()]) for w, _ in layers])
+        size, slope = self._over_layers(squares).sqrt().unbind(1)
+        trust, decay = (size.new_tensor([group[name] for _, group in layers]) for name in ("trust", "weight_decay"))
+        local = torch.where((size > 0) & (slope > 0), trust * size / (slope + decay * size), 1.0)
+        return torch.split(local, [len(group["params"]) for group in groups])

@@ -14,12 +14,10 @@ WINDOW = 50
 
 
 class Watch:
-    """Follows the loss of a run.
+    """Follows the loss of a run, whose settings name the remedies.
 
-    Args:
-        train: The settings, for the remedies.
-        counts: Training pictures of each class. The loss of a network that looks at no picture is the entropy of their
-            (smoothed) frequencies, ln C for equal classes.
+    From `counts`, the training pictures of each class, follows the loss of a network that looks at no picture: the
+    entropy of their (smoothed) frequencies, ln C for equal classes.
     """
 
     def __init__(self, train: Train, counts: Sequence[int]) -> None:
