@@ -37,15 +37,13 @@ def exchange() -> Iterator[None]:
 class Group:
     """Processes along one side of the grid, of which this one is number `index` of `count`.
 
-    Attributes:
-        handle: Their group in `torch.distributed`; None stands for all processes.
-        sent: Bytes that this process has sent around rings. A tensor of n bytes that is gathered or scattered travels
-            (count - 1) / count * n, one that is summed twice that.
+    `sent` counts the bytes that this process has sent around rings: a tensor of n bytes that is gathered or scattered
+    travels (count - 1) / count * n, one that is summed twice that.
     """
 
     index: int = 0
     count: int = 1
-    handle: Any = None  # torch has no public name for its type
+    handle: Any = None  # their group in torch, which has no public type; None stands for all processes
     sent: float = 0
 
     def part(self, number: int) -> slice:
@@ -102,20 +100,13 @@ class Group:
 
 @dataclass(eq=False)
 class Team:
-    """The processes and this one's place among them.
+    """The processes and this one's place among them."""
 
-    Attributes:
-        mode: `data`, `towers` or `hybrid`; see `training.parallel`.
-        everyone: All processes.
-        data: Those that hold the same part of the network and see the scores of other pictures.
-        model: Those that together hold the network once.
-        goes_on: Whether a command that finds its own run begun continues it, since torchrun may have started it again.
-    """
-
-    mode: str = "data"
+    mode: str = "data"  # `data`, `towers` or `hybrid`; see `training.parallel`
     everyone: Group = field(default_factory=Group)
-    data: Group = field(default_factory=Group)
-    model: Group = field(default_factory=Group)
+    data: Group = field(default_factory=Group)  # those with the same part of the network, and scores of other pictures
+    model: Group = field(default_factory=Group)  # those that together hold the network once
+    # Whether a command that finds its own run begun continues it, since torchrun may have started it again.
     goes_on: bool = False
 
     @property

@@ -29,19 +29,12 @@ TOGETHER = 32
 
 @dataclass
 class Classifier:
-    """Names what is on a picture.
-
-    Attributes:
-        model: The network.
-        mean: (S, S, 3) mean image of its training split, 0..255; S is the side of stored pictures.
-        dtype: Type of activations and products.
-        header: What the weight file says of itself.
-    """
+    """Names what is on a picture."""
 
     model: Network
-    mean: NDArray[np.float32]
-    dtype: torch.dtype
-    header: Header
+    mean: NDArray[np.float32]  # (S, S, 3) mean image of its training split, 0..255; S is the side of stored pictures
+    dtype: torch.dtype  # of activations and products
+    header: Header  # what the weight file says of itself
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.models.variants import LAYERS, VARIANTS, variant
+from alexnet.models.variants import LAYERS, VARIANTS, look_up
 from alexnet.records import Square
 
 _KERNELS, _STRIDES, _PADDINGS = (11, 5, 3, 3, 3), (4, 1, 1, 1, 1), (0, 2, 1, 1, 1)
@@ -94,7 +94,7 @@ def identify(name: str, outline: Outline, variant_name: str | None) -> str:
             or from the nearest one.
         UsageError: Several variants fit and the user names none, or there is no variant of the name.
     """
-    rows = VARIANTS if variant_name is None else {variant_name: variant(variant_name)}
+    rows = VARIANTS if variant_name is None else {variant_name: look_up(variant_name, VARIANTS)}
     stated = {key: value for key, value in asdict(outline).items() if value is not None}
     differing = {
         row_name: [key for key, value in stated.items() if not _equal(getattr(row, key), value)]

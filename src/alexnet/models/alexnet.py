@@ -20,7 +20,7 @@ from alexnet.models.dropout import Dropout
 from alexnet.models.initialise import initialise
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import ACTIVATIONS, Network
-from alexnet.models.variants import Variant, variant
+from alexnet.models.variants import VARIANTS, Variant, look_up
 
 
 class PadEnd(nn.Module):
@@ -40,13 +40,7 @@ class PadEnd(nn.Module):
 
 
 class AlexNet(Network):
-    """The network.
-
-    Args:
-        design: What it consists of.
-        classes: Outputs of fc8, 1 or more.
-        initialisation: A key of `SCHEMES`; None takes the variant's own.
-        seed: Seed of the weights.
+    """The network of a design; `initialisation` is a key of `SCHEMES`, or None for the variant's own.
 
     Raises:
         UsageError: There is no such variant, or the input is smaller than its layers need.
@@ -57,7 +51,7 @@ class AlexNet(Network):
     def __init__(
         self, design: Design, *, classes: int = 1000, initialisation: str | None = None, seed: int = 0
     ) -> None:
-        row = variant(design.variant)
+        row = look_up(design.variant, VARIANTS)
         super().__init__(design, classes, row.input_size)
         self._build_convolutions(row)
         side = self._side_of_pool5(self.input_size)

@@ -39,13 +39,10 @@ SCHEMES = {
 
 
 def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -> None:
-    """Fills the weights and biases of `model`, in place.
+    """Fills the weights and biases of `model`, in place, by a scheme of `SCHEMES`.
 
-    Args:
-        model: Has its layers as attributes.
-        scheme: A key of `SCHEMES`.
-        order: Names of all layers of the model, in the order they are called.
-        seed: The same seed gives the same weights, whatever was drawn before.
+    `order` names all layers in the order they are called. The same seed gives the same weights, whatever was drawn
+    before.
 
     Raises:
         UsageError: There is no such scheme, or it is for another number of layers.

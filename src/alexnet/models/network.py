@@ -19,13 +19,10 @@ MAX_CLASSES = 1_000_000
 class Network(nn.Module):
     """A network without its layers; `AlexNet` and `CifarNet` add them.
 
-    Args:
-        design: What it consists of.
-        classes: Outputs of the last layer.
-        input_size: Side of the square input where the design gives none, pixels.
+    `input_size` is the side of the square input in pixels where the design gives none.
 
     Attributes:
-        design: The design with its `input_size`, which is never None here.
+        design: The design; its `input_size` is never None here.
         order: Names of the layers, in the order they are called.
         decays: Layer -> factor of its weight decay, where that is not 1.
 

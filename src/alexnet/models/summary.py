@@ -11,18 +11,12 @@ from alexnet.records import Record
 
 @dataclass(frozen=True)
 class Row:
-    """One layer, for one image.
-
-    Attributes:
-        output_shape: (C, H, W), or (units,).
-        parameters: Number of weights and biases.
-        macs: Multiply-adds of the convolution or matrix product; biases and other layers count as none.
-    """
+    """One layer, for one image."""
 
     name: str
-    output_shape: tuple[int, ...]
-    parameters: int
-    macs: int
+    output_shape: tuple[int, ...]  # (C, H, W), or (units,)
+    parameters: int  # number of weights and biases
+    macs: int  # multiply-adds of the convolution or matrix product; biases and other layers count as none
 
 
 class Summary(Record, frozen=True, kw_only=True):

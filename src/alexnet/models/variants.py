@@ -16,46 +16,30 @@ LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 class Variant:
     """What tells one AlexNet from another; the defaults are the lecture's network.
 
-    A block is written as the order of its layers; `norm` is local response normalisation across channels,
-    `same` the 2012 source's extra normalisation within one channel.
-
-    Attributes:
-        about: One line for `alexnet summary`.
-        channels: Filters of conv1 .. conv5.
-        hidden: Units of fc6 and fc7.
-        groups: Into how many groups conv2, conv4 and conv5 are cut.
-        towers: Over how many separate channel ranges `norm` runs: 2 where each GPU normalised its own half.
-        input_size: Side of the square input, pixels, that the network was published for.
-        stored_size: Side of the pictures that crops are taken from, pixels.
-        conv1_padding: `none`; `end`, zeros at the bottom and right so that the last filter fits (2012 source);
-            `both`, two zeros on every side (torchvision).
-        block1, block2, block5: Layer orders around conv1, conv2 and conv5.
-        head: Layer order of fc6 and fc7 each, with dropout after the ReLU or before the layer.
-        k, alpha, beta, size: Constants of local response normalisation; alpha multiplies the plain *sum* of squares.
-        rescale_dropout: Divide by the keep probability in training, instead of multiplying by it at test time.
-        initialisation: Row of `models.initialise.SCHEMES` that the authors used.
-        dropout: Rate of dropout in fc6 and fc7.
-        classes: Outputs of fc8.
+    A block is written as the order of its layers; `norm` is local response normalisation across channels, `same` the
+    2012 source's extra normalisation within one channel.
     """
 
-    about: str
-    channels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
-    hidden: int = 4096
-    groups: int = 1
-    towers: int = 1
-    input_size: int = 227
-    stored_size: int = 256
+    about: str  # one line for `alexnet summary`
+    channels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)  # filters of conv1 .. conv5
+    hidden: int = 4096  # units of fc6 and fc7
+    groups: int = 1  # into how many groups conv2, conv4 and conv5 are cut
+    towers: int = 1  # over how many channel ranges `norm` runs: 2 where each GPU normalised its own half
+    input_size: int = 227  # side of the square input, pixels, that the network was published for
+    stored_size: int = 256  # side of the pictures that crops are taken from, pixels
+    # `none`; `end`, zeros at the bottom and right so that the last filter fits (2012 source); `both`, two zeros on
+    # every side (torchvision).
     conv1_padding: str = "none"
     block1: str = "conv relu norm pool"
     block2: str = "conv relu norm pool"
     block5: str = "conv relu pool"
-    head: str = "fc relu drop"
-    k: float = 2.0
-    alpha: float = 1e-4
+    head: str = "fc relu drop"  # of fc6 and fc7 each, with dropout after the ReLU or before the layer
+    k: float = 2.0  # k, alpha, beta, size: constants of `norm`
+    alpha: float = 1e-4  # multiplies the plain *sum* of squares, not their mean
     beta: float = 0.75
     size: int = 5
-    rescale_dropout: bool = False
-    initialisation: str = "paper"
+    rescale_dropout: bool = False  # divide by the keep probability in training, or else multiply by it at test time
+    initialisation: str = "paper"  # row of `models.initialise.SCHEMES` that the authors used
     dropout: float = 0.5
     classes: int = 1000
 
@@ -117,17 +101,15 @@ VARIANTS = {
 class Cifar:
     """One of cuda-convnet's networks for CIFAR-10; fields of the same name mean what they do in `Variant`.
 
-    Attributes:
-        layers: The layers in the order they are called, a block for each layer with weights: `conv` is 5 x 5, `local`
-            3 x 3 with filters of its own at every place, `fc` fully connected, each with the number of its outputs (the
-            last has the classes); `max` and `avg` pool windows of 3 at stride 2; `norm` normalises across 9 channels,
-            `same` over 3 x 3 places of one channel.
-        decays: Factor of the weight decay of each layer with weights.
+    `layers` has the layers in the order they are called, a block for each layer with weights: `conv` is 5 x 5, `local`
+    3 x 3 with filters of its own at every place, `fc` fully connected, each with the number of its outputs (the last
+    has the classes); `max` and `avg` pool windows of 3 at stride 2; `norm` normalises across 9 channels, `same` over
+    3 x 3 places of one channel.
     """
 
     about: str
     layers: str
-    decays: tuple[float, ...]
+    decays: tuple[float, ...]  # factor of the weight decay of each layer with weights
     initialisation: str
     input_size: int = 32
     stored_size: int = 32
@@ -172,15 +154,6 @@ CIFAR = {
         decays=(0, 0, 1, 1, 2.5),
     ),
 }
-
-
-def variant(name: str) -> Variant:
-    """Returns the AlexNet of that name.
-
-    Raises:
-        UsageError: There is no such AlexNet.
-    """
-    return look_up(name, VARIANTS)
 
 
 def row(name: str) -> Variant | Cifar:

@@ -126,23 +126,16 @@ def resume(
 
 @dataclass(eq=False)
 class Training:
-    """A training in progress; each process of a team has one.
-
-    Attributes:
-        model: The network, fresh or as it was saved.
-        momentum: Parameter name -> momentum, as it was saved.
-        progress: How far the training is.
-        observer: Is told how it goes, and may stop it.
-    """
+    """A training in progress; each process of a team has one."""
 
     settings: Train
     store: Store
     folder: Run
     description: InitVar[Description]
-    model: Network
-    momentum: InitVar[dict[str, Tensor]]
+    model: Network  # fresh, or as it was saved
+    momentum: InitVar[dict[str, Tensor]]  # by parameter name, as it was saved
     progress: Progress
-    observer: Observer
+    observer: Observer  # is told how it goes, and may stop it
     team: Team
 
     def __post_init__(self, description: Description, momentum: dict[str, Tensor]) -> None:
