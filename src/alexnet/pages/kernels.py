@@ -65,14 +65,14 @@ def scaled(weights: npt.NDArray[np.float32]) -> Pixels:
     return np.asarray(np.rint(colour.transpose(0, 2, 3, 1) * 255), dtype=np.uint8)
 
 
-def grid(kernels: Pixels) -> Pixels:
+def grid(kernels: Pixels, columns: int = COLUMNS) -> Pixels:
     """Lays kernels (O, k, k, 3) out in rows, with one transparent pixel between neighbours and none around.
 
     Returns:
         RGBA of shape (rows (k + 1) - 1, columns (k + 1) - 1, 4), transparent where no kernel is.
     """
     count, side = kernels.shape[:2]
-    columns = min(COLUMNS, count)
+    columns = min(columns, count)
     rows, pitch = -(-count // columns), side + GAP
     tiles = np.zeros((rows * columns, pitch, pitch, 4), dtype=np.uint8)
     tiles[:count, :side, :side, :3] = kernels
