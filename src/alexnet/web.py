@@ -1,6 +1,7 @@
 """HTTP(S): through the proxies of the environment, with the system's certificates, over connections that stay open."""
 
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -30,26 +31,16 @@ class Web:
     ) -> BaseHTTPResponse:
         """Asks for a file. More than `REDIRECTS` redirections are given up; the last of them is the answer.
 
-        Args:
-            url: The address, http:// or https://.
-            headers: The headers of the request.
-            timeout_s: How long the server may be silent.
-            is_streamed: Whether the caller reads the content, and closes the response, instead of having it as `data`.
+        The server may be silent for `timeout_s`. If `is_streamed`, the caller reads the content and closes the
+        response, instead of having it as `data`.
 
         Raises:
             Unreachable: No answer came, or not a whole one.
         """
         timeout = Timeout(connect=timeout_s, read=timeout_s)
         try:
-            return self._pool(url).request(
-                "GET",
-                url,
-                headers=headers,
-                timeout=timeout,
-                retries=_ONCE,
-                preload_content=not is_streamed,
-                decode_content=False,
-            )
+            request = partial(self._pool(url).request, "GET", url, headers=headers, timeout=timeout, retries=_ONCE)
+            return request(preload_content=not is_streamed, decode_content=False)
         except HTTPError as error:
             raise Unreachable(why(error)) from error
 

@@ -1,8 +1,6 @@
 """The lecture's augmentation: random crops, reflections and PCA colour, draws apart from transforms.
 
-`draw` rolls the dice for a whole batch; `augment` is pure and turns stored pictures into the network's input. Test
-views go the same way with fixed draws.
-
+`draw` rolls the dice for a whole batch; `augment` is pure and turns stored pictures into the network's input.
 Crops and reflections: a 224-pixel window has 32 x 32 places in a 256-pixel picture (the paper's count; the source's
 offsets 0..32 make 33 x 33), times 2 for the mirror image: 2048.
 """
@@ -43,12 +41,8 @@ class Draws:
 def draw(train: Train, covariance: NDArray[np.float64], step: int, stored: int, size: int) -> Draws:
     """Draws crops, reflections and colour for the `train.batch_size` pictures of one step.
 
-    Args:
-        train: Settings, with the seed and the batch size.
-        covariance: (3, 3) of RGB pixels in [0, 1] over the training split.
-        step: The number of the update.
-        stored: Side of the stored pictures, pixels.
-        size: Side of the network's input, pixels.
+    `covariance`, (3, 3), is of RGB pixels in [0, 1] over the training split; `stored` and `size` are the sides of the
+    stored pictures and of the network's input, in pixels.
     """
     dice, count = generator(train.seed, "augmentation", step), train.batch_size
     crops = centre(count, stored, size)
@@ -122,17 +116,10 @@ def views(count: int, number: int, stored: int, size: int, divide_pixels_by: flo
 
 
 def augment(images: NDArray[np.uint8], draws: Draws, mean: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """Turns stored pictures into the network's input, on the device of `mean`: bytes go over, arithmetic stays there.
+    """Turns stored pictures, (N, S, S, 3) RGB, into the network's input, (N, 3, size, size), channels-last.
 
-    Args:
-        images: (N, S, S, 3) RGB.
-        draws: For N pictures.
-        mean: (S, S, 3) float32 mean image in 0..255, subtracted where the crop lies.
-        size: Side of the input, pixels.
-        dtype: float32 or bfloat16.
-
-    Returns:
-        (N, 3, size, size), channels-last.
+    The mean image, (S, S, 3) float32 in 0..255, is subtracted where the crop lies. Bytes go over to its device, and
+    arithmetic stays there. The `dtype` is float32 or bfloat16.
 
     Raises:
         UsageError: The pictures are of another type or shape.

@@ -79,9 +79,7 @@ def _hash(facts: Sequence[object]) -> str:
     return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
-class _Account(msgspec.Struct, frozen=True, array_like=True):
-    """What a part's file keeps as JSON."""
-
+class _Account(msgspec.Struct, frozen=True, array_like=True):  # what a part's file keeps as JSON
     bad: tuple[Quarantined, ...]
     file: File
 
@@ -128,7 +126,7 @@ def commit(job: Job) -> None:
     """Joins the parts into index and statistics and writes the manifest, which makes the folder a store.
 
     Raises:
-        DataError: A class has no good training picture, a split has no good picture, or a part was damaged meanwhile.
+        DataError: A class or a split has no good picture, or a part was damaged meanwhile.
     """
     splits = {split: _Whole(job.size) for split in job.source.splits}
     for split, shard, _ in job.shards():

@@ -44,32 +44,37 @@ def load(data: bytes, name: str, size: int, square: Square = "centre") -> Pixels
     """Returns a picture, made square the fastest way: uint8 (size, size, 3), RGB.
 
     A JPEG of at least four times `size` whose centre is taken is shrunk inside its DCT first, by two or more but never
-    below twice `size`, so that the antialiased resize still decides every pixel.
-
-    Args:
-        data: The bytes of a picture file.
-        name: What errors call the picture.
-        size: Side of the result in pixels.
-        square: `centre` for `fit`, `warp` for `warp`.
+    below twice `size`, so that the antialiased resize still decides every pixel. Errors call the picture `name`.
 
     Raises:
         BadImage: The picture cannot be decoded.
     """
     if square == "warp":
         return warp(decode(data, name), size)
-    return fit(_decode(data, name, enough=2 * size), size)
+    return fit(decode(data, name, enough=2 * size), size)
 
 
-def decode(data: bytes, name: str) -> Pixels:
+def decode(data: bytes, name: str, enough: int = 0) -> Pixels:
     """Returns the pixels of a picture, upright: uint8 (H, W, 3), RGB.
 
-    EXIF orientation is honoured, and a broken EXIF block ignored. Alpha is laid over white. 16-bit gray is
-    scaled, not clipped. An animation is its first frame. Bytes after the end are harmless.
+    A JPEG may come shrunk, but has `enough` pixels a side if that is not 0. EXIF orientation is honoured, and a broken
+    EXIF block ignored. Alpha is laid over white. 16-bit gray is scaled, not clipped. An animation is its first frame.
+    Bytes after the end are harmless.
 
     Raises:
         BadImage: The data are empty, truncated, damaged or of an unknown format, or have too many pixels.
     """
-    return _decode(data, name, enough=0)
+    if not data:
+        raise BadImage(name, "the file is empty")
+    # A filter for good, since `catch_warnings` is not safe between threads.
+    if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
+    picture = _open(data, name)
+    try:
+        pixels = _jpeg_pixels(data, picture, enough) if picture.format in ("JPEG", "MPO") else None
+        return _upright(_pixels(picture) if pixels is None else pixels, picture)
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        raise BadImage(name, f"damaged: {_one_line(error)}") from error
 
 
 def fit(image: Pixels, size: int) -> Pixels:
@@ -120,20 +125,6 @@ def is_jpeg_of(data: bytes, pixels: Pixels) -> bool:
         return has_size and np.array_equal(simplejpeg.decode_jpeg(data), pixels)
     except ValueError:  # a kind that only Pillow knows
         return False
-
-
-def _decode(data: bytes, name: str, enough: int) -> Pixels:
-    if not data:
-        raise BadImage(name, "the file is empty")
-    # A filter for good, since `catch_warnings` is not safe between threads.
-    if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
-    picture = _open(data, name)
-    try:
-        pixels = _jpeg_pixels(data, picture, enough) if picture.format in ("JPEG", "MPO") else None
-        return _upright(_pixels(picture) if pixels is None else pixels, picture)
-    except Exception as error:  # decoders raise whatever they like on damaged data
-        raise BadImage(name, f"damaged: {_one_line(error)}") from error
 
 
 def _open(data: bytes, name: str) -> Image.Image:

@@ -47,26 +47,38 @@ Place = tuple[str, str]  # split, class
 
 @dataclass
 class Tree:
-    """The paths in a folder or a tar file, before splits and classes are told apart.
-
-    Ignored is everything hidden and everything that is no picture; a hidden folder counts once.
-    """
+    """The paths in a folder or a tar file, before splits and classes are told apart."""
 
     fetch: Callable[[int], bytes]
     names: Names = field(default_factory=Names)
     folders: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)  # all that is hidden or no picture; a hidden folder counts once
     fingerprint: str = ""
 
 
-def open_folder(path: Path, seed: int) -> Source:
-    """Reads the names in a class-per-folder tree; errors as in `open_source`."""
-    return _arrange(_scan_folder(path), path, "folder", seed)
-
-
-def open_tar(path: Path, seed: int) -> Source:
-    """Reads the headers of an uncompressed tar file of a class-per-folder tree; errors as in `open_source`."""
-    return _arrange(_scan_tar(path), path, "tar", seed)
+def open_tree(path: Path, seed: int) -> Source:
+    """Reads the names in a class-per-folder tree, a folder or an uncompressed tar file; errors as in `open_source`."""
+    kind, tree = ("folder", _scan_folder(path)) if path.is_dir() else ("tar", _scan_tar(path))
+    if not len(tree.names):
+        raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
+    heads, head_of = _heads(tree.names)
+    heads, folders = _unwrapped(heads, [tuple(folder.split("/")) for folder in tree.folders])
+    has_splits = _has_splits(path, heads, folders)
+    places = _spelt_as_in_train([_place(head, has_splits) for head in heads])
+    classes = _classes(path, places, {_place(folder, has_splits) for folder in folders})
+    if has_splits:
+        _refuse_empty_splits(path, places, folders)
+    splits = _listings(tree, classes, places, head_of)
+    return Source(
+        name=_printable(path.resolve().stem if kind == "tar" else path.resolve().name),
+        kind=kind,
+        classes=tuple(map(_printable, classes)),
+        splits=splits if has_splits else hold_out(splits["train"], classes, seed),
+        fingerprint=tree.fingerprint if has_splits else f"{tree.fingerprint} seed {seed}",
+        path=path.resolve(),
+        is_split_drawn=not has_splits,
+        ignored=tree.ignored,
+    )
 
 
 def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
@@ -164,30 +176,6 @@ def _is_picture(path: str) -> bool:
 
 def _printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
-
-
-def _arrange(tree: Tree, path: Path, kind: str, seed: int) -> Source:
-    """Sorts the pictures of a tree into splits and classes."""
-    if not len(tree.names):
-        raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
-    heads, head_of = _heads(tree.names)
-    heads, folders = _unwrapped(heads, [tuple(folder.split("/")) for folder in tree.folders])
-    has_splits = _has_splits(path, heads, folders)
-    places = _spelt_as_in_train([_place(head, has_splits) for head in heads])
-    classes = _classes(path, places, {_place(folder, has_splits) for folder in folders})
-    if has_splits:
-        _refuse_empty_splits(path, places, folders)
-    splits = _listings(tree, classes, places, head_of)
-    return Source(
-        name=_printable(path.resolve().stem if kind == "tar" else path.resolve().name),
-        kind=kind,
-        classes=tuple(map(_printable, classes)),
-        splits=splits if has_splits else hold_out(splits["train"], classes, seed),
-        fingerprint=tree.fingerprint if has_splits else f"{tree.fingerprint} seed {seed}",
-        path=path.resolve(),
-        is_split_drawn=not has_splits,
-        ignored=tree.ignored,
-    )
 
 
 def _heads(names: Names) -> tuple[list[Folder], Integers]:

@@ -36,12 +36,10 @@ def words(wordnet_id: str) -> str | None:
 
 
 def read_classes(spec: str, count: int) -> tuple[str, ...]:
-    """Returns the name of each output.
+    """Returns the names of the `count` outputs of a network.
 
-    Args:
-        spec: `imagenet-devkit`, `imagenet-wordnet`, or a file: a JSON list, or text with one class a line. Where a
-            line starts with a WordNet id (Caffe's `synset_words.txt`), the id is the name.
-        count: Outputs of the network.
+    The `spec` is `imagenet-devkit`, `imagenet-wordnet`, or a file: a JSON list, or text with one class a line. Where a
+    line starts with a WordNet id (Caffe's `synset_words.txt`), the id is the name.
 
     Raises:
         UsageError: The file cannot be read, names a class twice, or names more or fewer than the network has.

@@ -71,11 +71,9 @@ def open_data(
 
 
 def open_undecoded(source: str | Path) -> Source:
-    """Opens the files of pictures as they are, those of a packed store too; nothing is decoded or packed.
+    """Opens the files of pictures as they are, those of a packed store too, without decoding or packing any.
 
-    Raises:
-        UsageError: There is no such source, or it is of no known kind.
-        DataError: The source, the store or the network cannot serve.
+    Errors are those of `open_data`.
     """
     return from_store(_open_packed(source)) if is_remote(source) or is_store(source) else open_source(source)
 

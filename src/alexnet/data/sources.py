@@ -42,17 +42,19 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
     if spec == SOLAR_CELLS:
         return open_solar_cells(seed)
     path = from_home(spec)
-    _refuse_missing(path)
+    if not path.exists():
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, [SOLAR_CELLS, *beside], 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"give a path or {SOLAR_CELLS!r}"
+        raise UsageError(f"there is no source {str(path)!r}: {hint}")
     if is_store(path):
         raise UsageError(f"{path} is a packed store already, not a source: use it as it is")
     if (archives := ilsvrc.find(path)) is not None:
         return ilsvrc.open_archives(archives)
     if (batches := cifar.find(path)) is not None:
         return cifar.open_cifar(batches)
-    if path.is_dir():
-        return folders.open_folder(path, seed)
-    if _is_tar(path):
-        return folders.open_tar(path, seed)
+    if path.is_dir() or _is_tar(path):
+        return folders.open_tree(path, seed)
     raise UsageError(f"{path} is no known source: give a folder, a .tar file or {SOLAR_CELLS!r}")
 
 
@@ -61,15 +63,6 @@ def _is_tar(path: Path) -> bool:
         return tarfile.is_tarfile(path)
     except TAR_ERRORS:  # a damaged tar file: another file never gets as far as these errors
         return True
-
-
-def _refuse_missing(path: Path) -> None:
-    if path.exists():
-        return
-    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, [SOLAR_CELLS, *beside], 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"give a path or {SOLAR_CELLS!r}"
-    raise UsageError(f"there is no source {str(path)!r}: {hint}")
 
 
 def open_solar_cells(seed: int) -> Source:

@@ -108,16 +108,12 @@ def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] | None 
 
 def _is_sound(index: npt.NDArray[np.void], classes: int, shards: npt.NDArray[np.int64], names: int) -> bool:
     """Returns whether an index has examples, and keeps to its classes, its shards (by length) and `names` bytes."""
-    ends = index["name_end"]
-    if not (len(index) and _are_within(index["label"], classes) and _are_within(index["shard"], len(shards))):
+    bounds = {"label": classes, "shard": len(shards), "name_end": names + 1}
+    if not len(index) or any(index[name].min() < 0 or index[name].max() >= end for name, end in bounds.items()):
         return False
-    room = shards[index["shard"]] - index["length"]
-    is_inside = bool((index["length"] > 0).all() and (index["offset"] >= 0).all() and (index["offset"] <= room).all())
-    return is_inside and _are_within(ends, names + 1) and bool((ends[1:] >= ends[:-1]).all())
-
-
-def _are_within(numbers: npt.NDArray[np.integer], end: int) -> bool:
-    return bool(numbers.min() >= 0 and numbers.max() < end)
+    ends, room = index["name_end"], shards[index["shard"]] - index["length"]
+    is_inside = (index["length"] > 0).all() and (index["offset"] >= 0).all() and (index["offset"] <= room).all()
+    return bool(is_inside and (ends[1:] >= ends[:-1]).all())
 
 
 class Split:
