@@ -1,6 +1,7 @@
 """The command: from a run to a file, compared before it is written; and one clear line for each mistake."""
 
 import importlib.util
+import inspect
 import json
 import shutil
 from dataclasses import replace
@@ -11,23 +12,20 @@ import pytest
 import torch
 from msgspec import to_builtins
 
-from alexnet import load
-from alexnet.commands.arguments import Format
+from alexnet import export, load
 from alexnet.errors import ExportError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import export as road
-from alexnet.exports.format import Engine
+from alexnet.exports.format import Engine, PreprocessingSteps
 from alexnet.exports.parity import ExportedNetwork, compare, require, samples
-from alexnet.exports.preprocessing import Preprocessing
 from alexnet.models.create import create
-from alexnet.records import Description, Example, Examples, Header
-from alexnet.records import Preprocessing as HeaderPreprocessing
+from alexnet.records import Description, Example, Examples, Header, Preprocessing
 from alexnet.weights import checkpoint
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-PREPROCESSING = HeaderPreprocessing(stored_size=32, divide_pixels_by=1.0)
+PREPROCESSING = Preprocessing(stored_size=32, divide_pixels_by=1.0)
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ def test_the_file_names_pictures_as_the_run_does(alexnet, run, pictures, tmp_pat
     classifier = load(run, numbers="float32")
     stored = classifier.read(sorted((pictures / "val").rglob("*.jpg")))
     session = runtime.InferenceSession(out, providers=["CPUExecutionProvider"])
-    given = {"pictures": stored} if "--preprocess" in options else {"images": Preprocessing.of(classifier)(stored)}
+    given = {"pictures": stored} if "--preprocess" in options else {"images": PreprocessingSteps.of(classifier)(stored)}
     (found,) = session.run(None, given)
     assert np.allclose(found, classifier.probabilities(stored), atol=1e-5)
     notes = session.get_modelmeta().custom_metadata_map
@@ -138,7 +136,7 @@ def test_a_way_to_normalise_that_is_none_is_named():
 
 
 def test_the_command_offers_every_format():
-    assert [*road.FORMATS, "huggingface"] == list(get_args(Format))
+    assert [*road.FORMATS, "huggingface"] == list(get_args(inspect.signature(export).parameters["format"].annotation))
 
 
 def test_a_hugging_face_folder_is_a_run_with_a_card(alexnet, mistake, run, tmp_path):

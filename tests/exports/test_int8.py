@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from alexnet.exports import int8
-from alexnet.exports.onnx import engine, graph
-from alexnet.exports.preprocessing import Preprocessing
+from alexnet.exports.format import PreprocessingSteps
+from alexnet.exports.onnx import calibrate, engine, graph, round_weights
 from alexnet.models.variants import LAYERS
 
 onnx = pytest.importorskip("onnx")
@@ -21,7 +20,7 @@ def made(network):
 
 def small_of(way, made, images):
     content = made.SerializeToString()
-    small = int8.round_weights(content) if way == "rounded" else int8.calibrate(content, [images(8).numpy()] * 2)
+    small = round_weights(content) if way == "rounded" else calibrate(content, [images(8).numpy()] * 2)
     return onnx.load_from_string(small)
 
 
@@ -64,10 +63,10 @@ def test_a_rounded_weight_is_off_by_half_a_step_at_most(made):
 
 def test_a_graph_that_resizes_stays_right(network, error):
     dice = np.random.default_rng(0)
-    wanted = Preprocessing("centre", 76, 67, dice.uniform(0, 255, (76, 76, 3)).astype(np.float32), 1.0)
+    wanted = PreprocessingSteps("centre", 76, 67, dice.uniform(0, 255, (76, 76, 3)).astype(np.float32), 1.0)
     large = graph(network("alexnet-two-tower", hidden=512), preprocessing=wanted).SerializeToString()
     stored = dice.integers(0, 256, (8, 76, 76, 3), np.uint8)
-    small = int8.calibrate(large, [stored])
+    small = calibrate(large, [stored])
     pictures = dice.integers(0, 256, (2, 90, 131, 3), np.uint8)
     found, expected = (engine(each).run(pictures) for each in (small, large))
     assert error(found, expected) < 0.1

@@ -14,7 +14,7 @@ from PIL import Image
 
 from alexnet.data import decode
 from alexnet.exports import keras as keras_file
-from alexnet.exports.preprocessing import Preprocessing
+from alexnet.exports.format import PreprocessingSteps
 from alexnet.models.variants import VARIANTS
 
 if importlib.util.find_spec("keras") is None:
@@ -64,7 +64,7 @@ def test_a_file_gives_what_the_network_gives_and_keeps_the_notes(network, images
 def takes_pictures():
     """A function that gives the preprocessing of pictures that become square in one way or the other."""
     mean = np.random.default_rng(0).uniform(0, 255, (76, 76, 3)).astype(np.float32)
-    return lambda square: Preprocessing(square, 76, 67, mean, 64.0)
+    return lambda square: PreprocessingSteps(square, 76, 67, mean, 64.0)
 
 
 def photograph(height, width):

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from alexnet.data import decode
+from alexnet.exports.format import PreprocessingSteps
 from alexnet.exports.onnx import graph
-from alexnet.exports.preprocessing import Preprocessing
 
 SHAPES = [(76, 76), (77, 77), (200, 301), (131, 90), (50, 41), (76, 300)]
 
@@ -20,7 +20,7 @@ def photograph(height, width):
 @pytest.fixture(params=["centre", "warp"])
 def wanted(request):
     mean = np.random.default_rng(0).uniform(0, 255, (76, 76, 3)).astype(np.float32)
-    return Preprocessing(request.param, 76, 67, mean, 1.0)  # the margin is odd: 9 pixels
+    return PreprocessingSteps(request.param, 76, 67, mean, 1.0)  # the margin is odd: 9 pixels
 
 
 def square(wanted, picture):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexnet.exports import program
-from alexnet.exports.preprocessing import Preprocessing
+from alexnet.exports.format import PreprocessingSteps
 
 LIMIT = 1e-4
 
@@ -22,7 +22,7 @@ def test_a_program_gives_what_the_network_gives_for_any_batch(network, images, e
 
 def test_stored_pictures_go_in(network, error):
     dice = np.random.default_rng(0)
-    wanted = Preprocessing("centre", 76, 67, dice.uniform(0, 255, (76, 76, 3)).astype(np.float32), 64.0)
+    wanted = PreprocessingSteps("centre", 76, 67, dice.uniform(0, 255, (76, 76, 3)).astype(np.float32), 64.0)
     model, stored = network("alexnet"), dice.integers(0, 256, (3, 76, 76, 3), np.uint8)
     _, run = program.engine(program.build(model, wanted, {}))
     assert error(run(stored), model(torch.from_numpy(wanted(stored))).softmax(1)) < LIMIT

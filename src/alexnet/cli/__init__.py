@@ -7,7 +7,8 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NoReturn
 
 from alexnet import config
 from alexnet.cli.parser import in_flags, parser
@@ -32,21 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         given |= config.assignments(given.pop("settings", []))
         with _Terminal(is_json) as display:
-            observed = {"observer": display} if _takes_observer(command) else {}
+            observed = {"observer": display} if "observer" in command.__annotations__ else {}
             result = command(**given, **observed)
         _print(name, result, is_json)
     except AlexNetError as error:
-        sys.exit(_fail(in_flags(str(error), command), 2))
+        _exit(in_flags(str(error), command), 2)
     except KeyboardInterrupt:
-        sys.exit(_fail("interrupted", 130))
+        _exit("interrupted", 130)
     except BrokenPipeError:
         sys.stderr.close()
-    except OSError as error:
-        sys.exit(_fail(_in_one_line(error), 2))
+    except OSError as error:  # A path that somebody pasted may be as long as it likes.
+        place = f"{str(error.filename)[:200]}: " if error.filename is not None else ""
+        _exit(printable(f"{place}{error.strerror or error}"), 2)
 
 
 class _Terminal(Display):
-    """Shows pictures as soon as they are named, where that is not left to one JSON object at the end."""
+    """Shows pictures as soon as they are named, unless one JSON object at the end tells of them."""
 
     def __init__(self, is_json: bool) -> None:
         super().__init__()
@@ -55,14 +57,9 @@ class _Terminal(Display):
     def predicted(self, prediction: Prediction) -> None:
         """Prints names and bars."""
         if not self.is_json:
-            from alexnet.cli.show import prediction as text
-            from alexnet.cli.show import show
+            from alexnet.cli import show
 
-            show(text(prediction))
-
-
-def _takes_observer(command: Callable[..., object]) -> bool:
-    return "observer" in command.__annotations__
+            show.show(show.prediction(prediction))
 
 
 def _print(name: str, result: object, is_json: bool) -> None:
@@ -70,23 +67,16 @@ def _print(name: str, result: object, is_json: bool) -> None:
     from alexnet import records
     from alexnet.cli import show
 
-    problem = getattr(result, "problem", None)
     if os.environ.get("RANK", "0") == "0":
         if is_json:
             show.show(result.to_json() if hasattr(result, "to_json") else records.to_json(result))
         elif text := show.TEXTS[name](result):
             show.show(text)
-    if problem:
+    if problem := getattr(result, "problem", None):
         raise UsageError(problem)
 
 
-def _in_one_line(error: OSError) -> str:
-    """Returns what the system refused; a path that somebody pasted may be as long as it likes."""
-    name = f"{str(error.filename)[:200]}: " if error.filename is not None else ""
-    return printable(f"{name}{error.strerror or error}")
-
-
-def _fail(message: str, code: int) -> int:
-    if message:
+def _exit(message: str, code: int) -> NoReturn:
+    if message:  # a process of a team has none where another one says what is wrong
         print(f"alexnet: {message}", file=sys.stderr)
-    return code
+    sys.exit(code)

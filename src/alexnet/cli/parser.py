@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from types import UnionType
-from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from alexnet import __version__, config
 from alexnet.commands import COMMANDS
-from alexnet.commands.arguments import about
+from alexnet.commands.arguments import explained
 
 EXAMPLES = r"""
 examples:
@@ -70,56 +70,46 @@ def options(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
 
 def in_flags(message: str, command: Callable[..., object]) -> str:
     """Returns a message in the words of a shell: `data` as --data, `batch_size=32` as --set batch_size=32."""
-    known = options(command)
+    parameters = options(command)
 
     def flag(match: re.Match[str]) -> str:
         name, value = match[1], match[2] or ""
-        if name in known and known[name].kind is known[name].KEYWORD_ONLY:
+        if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
             return f"--{name.replace('_', '-')}{value.replace('=', ' ', 1)}"
-        return f"--set {name}{value}" if "settings" in known and name in config.FIELDS else match[0]
+        return f"--set {name}{value}" if "settings" in parameters and name in config.FIELDS else match[0]
 
     return re.sub(r"`(\w+)(=[^`]*)?`", flag, message)
 
 
 def _add_arguments(command: argparse.ArgumentParser, function: Callable[..., object]) -> None:
     for name, parameter in options(function).items():
-        annotation = function.__annotations__[name]
-        text = in_flags(about(annotation).text, function).replace("`", "").replace("%", "%%")
+        kind, about = explained(function.__annotations__[name])
+        option: Option = {"help": in_flags(about.text, function).replace("`", "").replace("%", "%%")}
         if parameter.kind is parameter.VAR_KEYWORD:
-            repeated: Option = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
-            command.add_argument("--set", dest=name, help=text, **repeated)
+            command.add_argument("--set", dest=name, action="append", default=[], metavar=about.metavar, **option)
             continue
-        option = _option(annotation)
-        has_default = parameter.default is not parameter.empty
+        is_needed = parameter.default is parameter.empty
+        default = None if is_needed else parameter.default
+        option |= {"default": default, **_option(kind), **({"metavar": about.metavar} if about.metavar else {})}
         if parameter.kind is parameter.KEYWORD_ONLY:
-            if has_default and parameter.default not in (None, False):
-                shown = parameter.default
-                text += f" ({','.join(shown) if isinstance(shown, tuple) else shown})"
-            flag = f"--{name.replace('_', '-')}"
-            command.add_argument(
-                flag, dest=name, default=parameter.default, required=not has_default, help=text, **option
-            )
+            if default not in (None, False):
+                option["help"] += f" ({','.join(default) if isinstance(default, tuple) else default})"
+            command.add_argument(f"--{name.replace('_', '-')}", dest=name, required=is_needed, **option)
         else:
-            optional: Option = {"nargs": "?", "default": parameter.default} if has_default else {}
-            command.add_argument(name, help=text, **{"metavar": name.upper(), **option, **optional})
+            command.add_argument(name, **option if is_needed else option | {"nargs": "?"})
 
 
-def _option(annotation: Any) -> Option:
-    """Returns what an annotation says of an argument: its type, its choices, what the help calls it."""
-    if get_origin(annotation) is Annotated:
-        base, said = get_args(annotation)
-        return _option(base) | ({"metavar": said.metavar} if said.metavar else {})
-    if get_origin(annotation) in (Union, UnionType):
-        return _option(next(kind for kind in get_args(annotation) if kind is not type(None)))
-    if get_origin(annotation) is Literal:
-        choices = get_args(annotation)
+def _option(kind: Any) -> Option:
+    """Returns how `argparse` reads a value of a type."""
+    if get_origin(kind) in (Union, UnionType):
+        return _option(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
         return {"choices": choices, "type": type(choices[0]), "metavar": "|".join(map(str, choices))}
-    if get_origin(annotation) is Sequence:
-        each = _option(get_args(annotation)[0])
+    if get_origin(kind) is Sequence:
+        each = _option(get_args(kind)[0])
         return {"type": _list_of(each["choices"])} if "choices" in each else each | {"nargs": "+"}
-    if annotation is bool:
-        return {"action": "store_true"}
-    return {"type": annotation if annotation in (int, float) else str}
+    return {"action": "store_true"} if kind is bool else {"type": kind if kind in (int, float) else str}
 
 
 def _list_of(choices: Sequence[str]) -> Callable[[str], list[str]]:

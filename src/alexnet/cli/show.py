@@ -1,4 +1,4 @@
-"""What the commands found, as text for a terminal."""
+"""What the commands return, as text for a terminal."""
 
 import json
 import shlex
@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from alexnet.commands.results import (
-    Claimed,
-    Claims,
-    Compressed,
-    Converted,
-    Fetched,
-    Packed,
-    Precisions,
-    Published,
-    Trained,
-    left_out,
-)
+from alexnet.commands import results
 from alexnet.config import MODERN
 from alexnet.errors import printable
 from alexnet.pages.markup import duration
@@ -40,8 +29,7 @@ def show(text: str) -> None:
     print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
-def summary(table: "Summary") -> str:
-    """Returns the layer table."""
+def _summary(table: "Summary") -> str:
     lines = [f"{table.variant}, {table.input_size} x {table.input_size} pixels", ""]
     lines.append(f"{'layer':<8}{'output':>16}{'parameters':>14}{'multiply-adds':>16}")
     for row in table.layers:
@@ -51,35 +39,33 @@ def summary(table: "Summary") -> str:
     return "\n".join(lines)
 
 
-def packed(store: Packed) -> str:
-    """Returns what a store holds."""
+def _packed(store: results.Packed) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
     lines = [f"{store.store}: {len(store.classes)} classes; {counts}"]
     if store.ignored:
         lines.append(f"{store.ignored} files ignored: hidden, or no pictures")
-    return "\n".join([*lines, *left_out(store.quarantine)])
+    return "\n".join([*lines, *results.left_out(store.quarantine)])
 
 
-def trained(result: Trained) -> str:
-    """Returns the end of a training, or how it goes on."""
+def _trained(result: results.Trained) -> str:
     if result.evaluation is None:
         from alexnet.data.remote import is_remote
 
         data = ["--data", result.source] if is_remote(result.source) else []
         again = shlex.join(["alexnet", "train", "--resume", result.run, *data])
         return f"stopped and saved; continue with: {again}"
-    return f"{evaluation(result.evaluation)}\nreport: {result.run}/report.html"
+    return f"{_evaluation(result.evaluation)}\nreport: {result.run}/report.html"
 
 
-def demonstrated(result: Trained) -> str:
-    """Returns the end of the demo's training, beside the baseline and the figures of the data's own paper.
+def _demonstrated(result: results.Trained) -> str:
+    """Returns the end of the demo's training, beside a baseline and what the paper on these photographs reached.
 
     Source: Deitsch et al. 2019, Automatic classification of defective photovoltaic module cells in
     electroluminescence images, Solar Energy 185: accuracies of 82.4 % (SVM) and 88.4 % (VGG-19, pretrained).
     """
     measured = result.evaluation
     if measured is None:
-        return trained(result)
+        return _trained(result)
     rows = [
         ("always the larger class", 1 - max(row.n for row in measured.per_class) / measured.n),
         ("this network, from scratch", measured.top1_error),
@@ -87,13 +73,12 @@ def demonstrated(result: Trained) -> str:
         ("VGG-19 pretrained on ImageNet (same paper)", 0.116),
     ]
     table = [f"  {name:<50}{error:6.1%}" for name, error in rows]
-    return "\n".join([trained(result), "", "top-1 error on solar cells", *table])
+    return "\n".join([_trained(result), "", "top-1 error on solar cells", *table])
 
 
-def evaluated(result: Evaluation | Precisions) -> str:
-    """Returns errors with their intervals, or what smaller numbers cost."""
+def _evaluated(result: Evaluation | results.Precisions) -> str:
     if isinstance(result, Evaluation):
-        return evaluation(result)
+        return _evaluation(result)
     lines = [f"{'precision':<10}{'weights':>12}{'top-1 error':>13}{'top-5 error':>13}"]
     for each in result.precisions:
         size = f"{(each.weight_bytes or 0) / 1e6:.1f} MB"
@@ -102,15 +87,13 @@ def evaluated(result: Evaluation | Precisions) -> str:
     return "\n".join([*lines, f"{first.n:,} pictures of {first.split}, {first.views} view(s)"])
 
 
-def evaluation(result: Evaluation) -> str:
-    """Returns errors with their intervals; five guesses out of five classes are never wrong."""
-
+def _evaluation(result: Evaluation) -> str:
     def percent(error: float, interval: tuple[float, float]) -> str:
         return f"{error:.1%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
 
     models = f"{result.models} networks averaged, " if result.models > 1 else ""
     lines = [f"top-1 error {percent(result.top1_error, result.top1_interval)}"]
-    if len(result.classes) > 5:
+    if len(result.classes) > 5:  # five guesses out of five classes are never wrong
         lines.append(f"top-5 error {percent(result.top5_error, result.top5_interval)}")
     views = f"{result.views} view{'s' * (result.views > 1)}"
     lines.append(f"{result.n:,} pictures of {result.split}, {models}{views}")
@@ -118,13 +101,9 @@ def evaluation(result: Evaluation) -> str:
         lines.append("val is the quarter that training holds out of data without a split; all: --split train+val")
     if len(result.per_class) <= 20:
         names = [printable(row.name) for row in result.per_class]
-        width = max(map(len, names))
-        lines += [
-            f"  {name:<{width}} {row.top1_error:7.1%} of {row.n:,}"
-            for name, row in zip(names, result.per_class, strict=True)
-            if row.n
-        ]
-    return "\n".join([*lines, *left_out(result.quarantined)])
+        rows, width = zip(names, result.per_class, strict=True), max(map(len, names))
+        lines += [f"  {name:<{width}} {row.top1_error:7.1%} of {row.n:,}" for name, row in rows if row.n]
+    return "\n".join([*lines, *results.left_out(result.quarantined)])
 
 
 def prediction(answer: Prediction) -> str:
@@ -134,14 +113,12 @@ def prediction(answer: Prediction) -> str:
         return f"{image}: {printable(answer.error)}"
     names = [printable(f"{guess.class_name} {guess.words or ''}".strip()) for guess in answer.predictions]
     width, lines = max(map(len, names)), [image]
-    for name, guess in zip(names, answer.predictions, strict=True):
-        bar = _block() * round(guess.probability * BAR_WIDTH)
-        lines.append(f"  {name:<{width}} {guess.probability:6.1%} {bar}")
+    for name, chance in zip(names, [guess.probability for guess in answer.predictions], strict=True):
+        lines.append(f"  {name:<{width}} {chance:6.1%} {_block() * round(chance * BAR_WIDTH)}")
     return "\n".join(lines)
 
 
-def compressed(result: Compressed) -> str:
-    """Returns what each step of a compression costs, and what is left."""
+def _compressed(result: results.Compressed) -> str:
     if not result.complete:
         return "stopped and saved; the same command goes on"
     lines = [f"{'step':<20}{'size':>12}{'smaller':>10}{'top-1 error':>13}{'top-5 error':>13}"]
@@ -152,8 +129,7 @@ def compressed(result: Compressed) -> str:
     return "\n".join([*lines, f"{result.file}: {result.bytes:,} bytes"])
 
 
-def converted(run: Converted) -> str:
-    """Returns what was read, mapped, translated and not known, as text."""
+def _converted(run: results.Converted) -> str:
     conversion = run.converted
     assert conversion is not None  # every run that `convert` returns has one
     side = f"{run.input_size} x {run.input_size} pixels"
@@ -161,15 +137,12 @@ def converted(run: Converted) -> str:
     lines += [f"  {ours:<6} from {theirs}" for ours, theirs in conversion.layers.items()]
     lines += ["", "translated", *[f"  {sentence}" for sentence in conversion.translated]]
     lines += ["", "not known", *[f"  {sentence}" for sentence in conversion.not_known or ["nothing"]]]
-    facts = ", ".join(
-        f"{name} {value}" for name, value in structs.asdict(run.preprocessing).items() if value is not None
-    )
-    return "\n".join([*lines, "", f"preprocessing: {facts}", f"run folder: {run.run}"])
+    facts = [f"{name} {value}" for name, value in structs.asdict(run.preprocessing).items() if value is not None]
+    return "\n".join([*lines, "", f"preprocessing: {', '.join(facts)}", f"run folder: {run.run}"])
 
 
-def listed_or_fetched(result: "PublicWeights | Fetched") -> str:
-    """Returns the public weights, or where those lie that were fetched."""
-    if not isinstance(result, Fetched):
+def _listed_or_fetched(result: "PublicWeights | results.Fetched") -> str:
+    if not isinstance(result, results.Fetched):
         return "\n\n".join(_public(name, row) for name, row in result.weights.items())
     lines = [result.file]
     if not result.is_checked:
@@ -179,12 +152,10 @@ def listed_or_fetched(result: "PublicWeights | Fetched") -> str:
     return "\n".join(lines)
 
 
-def exported(result: Exported | Published) -> str:
-    """Returns what was written, and how it compares."""
-    if isinstance(result, Published):
-        return f"{result.file}: {result.bytes / 1e6:,.1f} MB; see {result.file}/README.md"
-    parity = result.parity
-    lines = [f"{result.file}: {result.bytes / 1e6:,.1f} MB"]
+def _exported(result: Exported) -> str:
+    parity, lines = result.parity, [f"{result.file}: {result.bytes / 1e6:,.1f} MB"]
+    if parity is None:
+        return f"{lines[0]}; see {result.file}/README.md"
     if result.opset:
         lines[0] += f", ONNX opset {result.opset}, {result.lrn} normalisation"
     lines.append(
@@ -209,9 +180,8 @@ def exported(result: Exported | Published) -> str:
     return "\n".join(lines)
 
 
-def claimed(result: Claims | Claimed) -> str:
-    """Returns the claims, or the table of what was measured and what follows from it."""
-    if isinstance(result, Claims):
+def _claimed(result: results.Claims | results.Claimed) -> str:
+    if isinstance(result, results.Claims):
         return "\n\n".join(f"{name}: {claim.statement}\n  {_about(claim)}" for name, claim in result.claims.items())
     if result.result is None:
         request = result.request
@@ -254,8 +224,7 @@ def doctor(examination: "Examination") -> str:
         return "not known" if size is None else f"{size / 2**30:.1f} GiB"
 
     has = {True: "yes", False: "no"}
-    lines = ["this machine"]
-    lines.append(f"  {facts.cpu}; GPU: {facts.gpu or 'none'}")
+    lines = ["this machine", f"  {facts.cpu}; GPU: {facts.gpu or 'none'}"]
     lines.append(f"  cores: {facts.cores}; threads: {facts.threads}")
     lines.append(f"  bf16 instructions: {has[facts.bf16]}; compiled kernels: {has[facts.kernels]}")
     lines.append(f"  memory {gigabytes(facts.memory)}, shared memory (/dev/shm) {gigabytes(facts.shared_memory)}")
@@ -278,11 +247,8 @@ def doctor(examination: "Examination") -> str:
 
 def _public(name: str, row: "Public") -> str:
     size = f"{row.bytes:,} bytes" if row.bytes is not None else "size not published"
-    lines = [
-        f"{name}: {row.about}",
-        f"  {row.url}",
-        f"  {size}; {row.checksum or 'no checksum published'}; licence: {row.licence}",
-    ]
+    lines = [f"{name}: {row.about}", f"  {row.url}"]
+    lines.append(f"  {size}; {row.checksum or 'no checksum published'}; licence: {row.licence}")
     if row.top1_error is not None:
         lines.append(f"  top-1 error {row.top1_error:.1%}, top-5 error {row.top5_error:.1%}: {row.protocol}")
     return "\n".join([*lines, f"  source: {row.source}"])
@@ -293,7 +259,7 @@ def _about(claim: "Claim") -> str:
 
 
 def _block() -> str:
-    """Returns what bars are made of: a block where standard output can show one."""
+    """Returns what bars are made of: a block, or # where standard output cannot show one."""
     try:
         "█".encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -302,18 +268,18 @@ def _block() -> str:
 
 
 TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its name returns
-    "demo": demonstrated,
-    "summary": summary,
-    "pack": packed,
-    "train": trained,
-    "evaluate": evaluated,
+    "demo": _demonstrated,
+    "summary": _summary,
+    "pack": _packed,
+    "train": _trained,
+    "evaluate": _evaluated,
     "predict": lambda result: "",  # every picture is shown as soon as it is named
-    "compress": compressed,
+    "compress": _compressed,
     "report": lambda page: str(page.report),
-    "convert": converted,
-    "export": exported,
-    "weights": listed_or_fetched,
-    "claim": claimed,
+    "convert": _converted,
+    "export": _exported,
+    "weights": _listed_or_fetched,
+    "claim": _claimed,
     "bench": bench,
     "doctor": doctor,
 }

@@ -7,10 +7,9 @@ help from its docstring. Nothing heavy is imported before a function runs.
 from collections.abc import Callable
 from typing import Any
 
-from alexnet.commands.measuring import bench, claim, doctor, pack
+from alexnet.commands.measuring import bench, claim, doctor, evaluate, predict, report
 from alexnet.commands.networks import compress, convert, export, summary, weights
-from alexnet.commands.training import demo, train
-from alexnet.commands.using import evaluate, predict, report
+from alexnet.commands.training import demo, pack, train
 
 __all__ = [
     "COMMANDS", "bench", "claim", "compress", "convert", "demo", "doctor", "evaluate", "export", "pack", "predict",

@@ -1,70 +1,125 @@
-"""The commands that pack and measure: `pack`, `claim`, `bench` and `doctor`."""
+"""The commands that measure, or show what networks do: evaluate, predict, report, claim, bench and doctor."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from alexnet.commands.arguments import (
-    About,
-    OnBadImage,
-    Pictures,
-    Place,
-    SomeData,
-    TrainingData,
-    Variant,
-    Watcher,
-    documented,
-)  # fmt: skip
-from alexnet.commands.results import Claimed, Claims, Packed
+from msgspec import structs
+
+from alexnet.commands import arguments
+from alexnet.commands.arguments import About, Place, documented
+from alexnet.commands.results import Claimed, Claims, Precisions, Predictions, Unkept, Written
 from alexnet.config import Value
-from alexnet.errors import UsageError
+from alexnet.errors import DataError, UsageError
+from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
+from alexnet.records import Evaluation, Examples, Header
 
 if TYPE_CHECKING:
-    from alexnet.benches import Bench as Measured
+    from alexnet.benches import Bench
     from alexnet.benches.doctor import Examination
+    from alexnet.data.store import Store
+    from alexnet.evaluation.classifier import Classifier
+    from alexnet.team import Team
+    from alexnet.weights.checkpoint import Checkpoint
 
-
+KINDS = "numbers to compute in, joined by commas: auto, float32, bf16, int8; several show what each costs"
 BUDGETS = "quick takes minutes, standard half an hour to two hours, full days"
 SEEDS = "networks an arm; by default quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5"
 
+SomeData = Annotated[Place, About("SOURCE", "pictures to measure with; made up by default")]
+Kind = Literal["auto", "float32", "bf16", "int8"]
+Numbers = Annotated[Kind, About(None, arguments.NUMBERS)]
+Views = Annotated[Literal[1, 10], About(None, "test views: 1 takes the centre, 10 the paper's ten")]
+
 
 @documented
-def pack(
-    source: Pictures,
-    store: Annotated[Place, About("STORE", "folder to make")],
+def evaluate(
+    runs: Annotated[Sequence[Place], About("RUN", "run folders or weight files; several are averaged")],
     *,
-    size: Annotated[int, About("S", "side of the stored pictures, pixels")] = 256,
-    seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
-    on_bad_image: OnBadImage = "skip",
-    observer: Watcher = None,
-) -> Packed:
-    """Decodes, resizes and packs a source of pictures, once; run it again to resume.
+    data: arguments.OwnData | None = None,
+    split: arguments.Split | None = None,
+    views: Views = 1,
+    precision: Annotated[Sequence[Kind], About("P,...", KINDS)] = ("auto",),
+    timeout: arguments.Timeout = arguments.TIMEOUT_S,
+    on_bad_image: arguments.OnBadImage = "skip",
+    observer: arguments.Watcher = None,
+) -> Evaluation | Precisions:
+    """Measures top-1 and top-5 error of one run, or of several averaged.
+
+    The result of a single run on its own data goes into the run folder and its report. For several kinds of numbers
+    there is a result each.
 
     Raises:
-        UsageError: There is no such source, or the folder holds something else.
-        DataError: The source cannot serve, or the disk is full.
+        UsageError: There is no such split, or the networks do not fit each other or the data.
+        CheckpointError: A network is missing, damaged or untrained.
+        DataError: The data cannot serve.
     """
-    from alexnet.data.pack import pack as pack_source
-    from alexnet.data.sources import open_source
+    from alexnet import machine
+    from alexnet.evaluation.classifier import load
+    from alexnet.meeting import assemble
 
-    observer = observer or Display()
-    observer.began("packing")
-    packed = pack_source(
-        open_source(source, seed=seed),
-        store,
-        size=size,
-        on_bad_image=on_bad_image,
-        progress=observer.advanced,
-        retry=True,
-    )
-    return Packed(
-        store=str(packed.directory),
-        classes=packed.classes,
-        counts={name: len(split) for name, split in packed.splits.items()},
-        ignored=packed.ignored,
-        quarantine=tuple(packed.quarantine),
-        hash=packed.content_hash,
-    )
+    machine.keep_memory()
+    observer, runs = observer or Display(), _several(runs)
+    results: list[Evaluation] = []
+    with assemble(None, timeout) as team:
+        for numbers in [precision] if isinstance(precision, str) else precision:
+            networks = [load(run, numbers=numbers) for run in runs]
+            store = own_data(networks[0], data, on_bad_image, observer)
+            measured, examples = _measure(networks, store, split, views, observer, team)
+            measured = structs.replace(measured, precision=numbers)
+            if not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header):
+                measured = _kept(Path(runs[0]), measured, examples)
+            results.append(measured)
+    return results[0] if len(results) == 1 else Precisions(precisions=tuple(results))
+
+
+@documented
+def predict(
+    run: arguments.Network,
+    images: Annotated[Sequence[Place], About("IMAGE|FOLDER", "pictures, or folders of them")],
+    *,
+    precision: Numbers = "auto",
+    top: Annotated[int, About("K", "classes to name")] = 5,
+    views: Views = 1,
+    timeout: arguments.Timeout = arguments.TIMEOUT_S,
+    observer: arguments.Watcher = None,
+) -> Predictions:
+    """Names what is on pictures, each as soon as it is known.
+
+    Raises:
+        UsageError: There is no such picture, a folder holds none, or `top` is below 1.
+        CheckpointError: The network is missing, damaged or untrained.
+    """
+    from alexnet.evaluation.classifier import load
+    from alexnet.evaluation.classifier import predict as name_pictures
+    from alexnet.meeting import assemble
+
+    observer, answers = observer or Display(), []
+    with assemble(None, timeout) as team:
+        if top < 1:
+            raise UsageError(f"`top` takes 1 or more, got {top}")
+        classifier = load(run, numbers=precision)
+        mine = islice(_pictures(_several(images)), team.everyone.index, None, team.everyone.count)
+        for answer in team.in_order(name_pictures(classifier, mine, views, top)):
+            answers.append(answer)
+            observer.predicted(answer)
+    return Predictions(run=str(run), views=views, images=tuple(answers))
+
+
+@documented
+def report(run: Annotated[Place, About("RUN", "run folder")]) -> Written:
+    """Writes a run's report: one HTML page that needs nothing else.
+
+    Raises:
+        UsageError: The folder does not exist, or cannot be written.
+        CheckpointError: The folder is no run.
+    """
+    from alexnet.pages.report import write_report
+
+    return Written(report=str(write_report(Path(run))))
 
 
 @documented
@@ -72,19 +127,19 @@ def claim(
     name: Annotated[str, About("NAME", "which claim; see `list`")] | None = None,
     *,
     list: Annotated[bool, About(None, "list the claims: where they are made, what was measured")] = False,
-    data: TrainingData = "solar-cells",
+    data: arguments.TrainingData = "solar-cells",
     budget: Annotated[Literal["quick", "standard", "full"], About(None, BUDGETS)] = "quick",
     seeds: Annotated[int, About("K", SEEDS)] | None = None,
     out: Annotated[Place, About("DIR", "folder of all experiments")] = "runs/claims",
-    observer: Watcher = None,
+    observer: arguments.Watcher = None,
     **settings: Annotated[Value, About("NAME=VALUE", "settings to change in every arm")],
 ) -> Claims | Claimed:
     """Puts a claim of the lecture to the test, on your own data.
 
     Trains a network with and without what the lecture praises, with paired seeds, and says whether the difference is
     there: 'confirmed here', 'not seen here' or 'opposite here', with a 95 % interval. It says before it starts what it
-    will cost and how weak the evidence will be. After Ctrl-C the same command goes on; what is trained is not trained
-    again, and claims share the networks they have in common. Writes DIR/NAME/claim.html and claim.json.
+    will cost and how weak the evidence will be. After Ctrl-C the same command goes on: nothing is trained twice, and
+    claims share the networks they have in common. It writes DIR/NAME/claim.html and claim.json.
 
     Raises:
         UsageError: A name or a setting is unknown, there are too few seeds, or the question has no meaning here.
@@ -105,12 +160,9 @@ def claim(
     machine.keep_memory()
     source, folder, observer = from_anywhere(data), Path(out), observer or Display()
     refuse_inside(folder, source)
-    request = Request(name, source, budget, seeds, folder, settings)
-    with interruptible(observer):
-        try:
-            result = conduct(request, observer)
-        except Stopped:
-            result = None
+    request, result = Request(name, source, budget, seeds, folder, settings), None
+    with interruptible(observer), suppress(Stopped):
+        result = conduct(request, observer)
     return Claimed(request, result, str(folder / name / PAGE))
 
 
@@ -120,8 +172,8 @@ def bench(
     *,
     per_layer: Annotated[bool, About(None, "time each layer against its floors")] = False,
     data: SomeData | None = None,
-    observer: Watcher = None,
-) -> "Measured":
+    observer: arguments.Watcher = None,
+) -> "Bench":
     """Measures speed beside other implementations and this machine's limits.
 
     Raises:
@@ -130,14 +182,14 @@ def bench(
     """
     from alexnet import benches
 
-    return benches.run(
-        what, data=None if data is None else str(data), per_layer=per_layer, observer=observer or Display()
-    )
+    return benches.run(what, None if data is None else str(data), per_layer, observer or Display())
 
 
 @documented
-def doctor(*, data: SomeData | None = None, variant: Variant = "alexnet", observer: Watcher = None) -> "Examination":
-    """Says what this machine has, and what would bound training on this data.
+def doctor(
+    *, data: SomeData | None = None, variant: arguments.Variant = "alexnet", observer: arguments.Watcher = None
+) -> "Examination":
+    """Measures this machine, and says what would bound training on it with these data.
 
     Raises:
         UsageError: There is no such network or data.
@@ -147,3 +199,74 @@ def doctor(*, data: SomeData | None = None, variant: Variant = "alexnet", observ
     from alexnet.data.open import from_anywhere
 
     return examination.examine(None if data is None else from_anywhere(data), variant, observer or Display())
+
+
+def own_data(
+    network: "Classifier | Checkpoint", data: Place | None, on_bad_image: arguments.OnBadImage, observer: Observer
+) -> "Store":
+    """Opens the data that were named, or else those that a network was trained on, as the network takes them."""
+    from alexnet.data.open import open_data, source_of
+
+    return open_data(
+        source_of(network.header.data) if data is None else data,
+        size=len(network.mean),
+        square=network.header.preprocessing.square,
+        on_bad_image=on_bad_image,
+        observer=observer,
+    )
+
+
+def _measure(
+    networks: "list[Classifier]", store: "Store", split: str | None, views: int, observer: Observer, team: "Team"
+) -> tuple[Evaluation, Examples]:
+    from alexnet.data.open import default_split
+    from alexnet.evaluation.evaluate import evaluate
+    from alexnet.evaluation.quantise import weight_bytes
+
+    # Processes that measured different weights or pictures would average nonsense.
+    team.compare({"weights": str([each.header.crc32 for each in networks]), "data": store.content_hash})
+    observer.began("evaluating")
+    measured, examples = evaluate(networks, store, split or default_split(store), views, observer, team)
+    return structs.replace(measured, weight_bytes=sum(weight_bytes(each.model) for each in networks)), examples
+
+
+def _several(places: Sequence[Place] | Place) -> list[Place]:
+    return [*places] if isinstance(places, Iterable) and not isinstance(places, str) else [places]
+
+
+def _is_own(data: Place | None, header: Header) -> bool:
+    """Whether a run is measured on its own data: none are named, or those at the address that the run names."""
+    from alexnet.data.remote import is_remote
+
+    recorded = header.data.source if header.data else None
+    return data is None or (is_remote(data) and str(data) == recorded)
+
+
+def _kept(folder: Path, measured: Evaluation, examples: Examples) -> Evaluation:
+    """Puts a result into a run folder and its report; returns it with the problem where they cannot be written."""
+    from alexnet.pages.report import write_report
+    from alexnet.run import Run
+
+    if not folder.is_dir():  # a weight file alone
+        return measured
+    try:
+        Run(folder).put(measured, examples)
+        write_report(folder)
+    except (UsageError, DataError) as error:
+        return Unkept(problem=f"{error}; the run keeps what it had", **structs.asdict(measured))
+    return measured
+
+
+def _pictures(places: Sequence[Place]) -> Iterator[Path]:
+    """Yields the picture files that were named, and those in the folders that were named, in order."""
+    from alexnet.data.folders import pictures_below
+
+    paths = [Path(place) for place in places]
+    for path in paths:
+        if not (path.is_file() or path.is_dir()):
+            raise UsageError(f"there is no picture {path}")
+    for path in paths:
+        below = pictures_below(path) if path.is_dir() else [path]
+        if not below:
+            raise UsageError(f"there are no pictures in {path}")
+        yield from below

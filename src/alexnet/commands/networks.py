@@ -1,43 +1,28 @@
-"""The commands that turn networks into something else: `summary`, `convert`, `weights`, `compress` and `export`."""
+"""The commands that describe, fetch or transform networks: summary, convert, weights, compress and export."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from alexnet.commands.arguments import (
-    About,
-    InputSize,
-    Network,
-    NewRun,
-    OnBadImage,
-    OwnData,
-    Place,
-    Split,
-    Variant,
-    Watcher,
-    documented,
-)  # fmt: skip
-from alexnet.commands.results import Compressed, Converted, Fetched, Published
+from msgspec import structs
+
+from alexnet.commands import arguments
+from alexnet.commands.arguments import About, Place, documented
+from alexnet.commands.measuring import own_data
+from alexnet.commands.results import Compressed, Converted, Fetched
 from alexnet.errors import UsageError
 from alexnet.files import cache
-from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
 from alexnet.records import Exported
 
 if TYPE_CHECKING:
-    from alexnet.data.store import Store
-    from alexnet.evaluation.classifier import Classifier
     from alexnet.models.summary import Summary
     from alexnet.weights.public import PublicWeights
-
 
 CONVERTIBLE = (
     "a .caffemodel, a .pth or .safetensors of torchvision's alexnet, a checkpoint of cuda-convnet, or a folder of these"
 )
 MEANS = "mean image, a .binaryproto, .npy or batches.meta; ImageNet's mean colour by default"
-CLASSES = (
-    "file with a class a line in the order of the outputs, or imagenet-devkit or imagenet-wordnet; by the program by "
-    "default"
-)
+CLASSES = "file with a class a line in the outputs' order; imagenet-devkit; imagenet-wordnet; the program's by default"
 COMPRESSED = "folder to make, or file if it ends in .compressed; by default a folder beside the run, RUN-compressed"
 FORMATS = (
     "onnx, keras, torch-export; browser, a folder for any web server; or huggingface, a folder with our weights, its "
@@ -52,11 +37,11 @@ RUNTIME = "for browser: folder with the files of onnxruntime-web; npm fetches th
 @documented
 def summary(
     *,
-    variant: Variant = "alexnet",
-    input_size: InputSize | None = None,
+    variant: arguments.Variant = "alexnet",
+    input_size: arguments.InputSize | None = None,
     classes: Annotated[int, About("C", "outputs; 1000 by default, of CIFAR's networks 10")] | None = None,
 ) -> "Summary":
-    """Describes a network's layers: shapes, parameters, multiply-adds.
+    """Describes a network's layers: their shapes, parameters and multiply-adds.
 
     Raises:
         UsageError: There is no such network.
@@ -74,7 +59,7 @@ def summary(
 @documented
 def convert(
     source: Annotated[Place, About("SOURCE", CONVERTIBLE)],
-    dest: NewRun,
+    dest: arguments.NewRun,
     *,
     mean: Annotated[Place, About("FILE", MEANS)] | None = None,
     classes: Annotated[Place, About("FILE", CLASSES)] | None = None,
@@ -86,13 +71,11 @@ def convert(
         UsageError: The file does not exist, the folder holds something, or an argument does not fit.
         CheckpointError: The file is damaged or no AlexNet.
     """
-    import msgspec
-
-    from alexnet.foreign.convert import convert as turn
+    from alexnet.foreign import convert as foreign
 
     mean, classes = None if mean is None else Path(mean), None if classes is None else str(classes)
-    description = turn(Path(source), Path(dest), mean=mean, classes=classes, variant=variant)
-    return Converted(run=str(dest), **msgspec.structs.asdict(description))
+    description = foreign.convert(Path(source), Path(dest), mean=mean, classes=classes, variant=variant)
+    return Converted(run=str(dest), **structs.asdict(description))
 
 
 @documented
@@ -102,7 +85,7 @@ def weights(
     *,
     file: Annotated[Place, About("FILE", "take this file, fetched by other means, and check it")] | None = None,
     out: Annotated[Place, About("DIR", "folder to keep it in; $ALEXNET_CACHE/weights by default")] | None = None,
-    observer: Watcher = None,
+    observer: arguments.Watcher = None,
 ) -> "PublicWeights | Fetched":
     """Lists the public weights, or fetches some.
 
@@ -133,22 +116,22 @@ def weights(
 
 @documented
 def compress(
-    run: Network,
+    run: arguments.Network,
     *,
     out: Annotated[Place, About("OUT", COMPRESSED)] | None = None,
     keep: Annotated[float, About("SHARE", "fraction of the weights of fc6 and fc7 that stay; smaller is less")] = 0.08,
     epochs: Annotated[float, About("E", "epochs of training after pruning; a third of it again after sharing")] = 12.0,
-    data: OwnData | None = None,
-    split: Split | None = None,
-    on_bad_image: OnBadImage = "skip",
-    observer: Watcher = None,
+    data: arguments.OwnData | None = None,
+    split: arguments.Split | None = None,
+    on_bad_image: arguments.OnBadImage = "skip",
+    observer: arguments.Watcher = None,
 ) -> Compressed:
     """Makes a network's file 30 times smaller: prunes, shares weights, and writes Huffman codes.
 
-    This is Deep Compression (Han, Mao, Dally 2016): the smallest weights are left out, what is left is trained, weights
-    come to share few values, which are trained, and the rest is written in Huffman codes. Size and errors are measured
-    after every step. It takes about as long as 16 epochs of training; run it again to go on after Ctrl-C. The result is
-    a run that predict and evaluate read.
+    This is Deep Compression (Han, Mao, Dally 2016): the smallest weights are removed and the others trained; then
+    weights share a few values, which are trained too; and the result is written in Huffman codes. Size and errors are
+    measured after every step. It takes about as long as 16 epochs of training; run it again to go on after Ctrl-C. The
+    commands predict and evaluate read the result like any run.
 
     Raises:
         UsageError: The file was made by another request, the data have other classes, or the network is no AlexNet.
@@ -156,9 +139,8 @@ def compress(
         TrainingError: The loss is not finite any more.
     """
     from alexnet import machine
-    from alexnet.compression.compress import Plan
-    from alexnet.compression.compress import compress as make_smaller
-    from alexnet.data.open import default_split, open_data, source_of
+    from alexnet.compression import compress as compression
+    from alexnet.data.open import default_split
     from alexnet.evaluation.classifier import weight_file
     from alexnet.weights import checkpoint, compressed
 
@@ -168,17 +150,10 @@ def compress(
         raise UsageError(f"{weights} is compressed already")
     place = Path(f"{_beside(run, weights).resolve()}-compressed" if out is None else out)
     place = place if place.suffix == compressed.SUFFIX else place / compressed.NAME
-    header = checkpoint.load(weights).header
-    store = open_data(
-        source_of(header.data) if data is None else data,
-        size=header.preprocessing.stored_size or 256,
-        square=header.preprocessing.square,
-        on_bad_image=on_bad_image,
-        observer=observer,
-    )
-    plan = Plan(keep, epochs, split or default_split(store))
+    store = own_data(checkpoint.load(weights), data, on_bad_image, observer)
+    plan = compression.Plan(keep, epochs, split or default_split(store))
     with interruptible(observer):
-        table = make_smaller(weights, store, place, plan, observer)
+        table = compression.compress(weights, store, place, plan, observer)
     if table is None:
         return Compressed(file=str(place), complete=False)
     return Compressed(file=str(place), bytes=place.stat().st_size, complete=True, split=plan.split, table=table)
@@ -186,24 +161,24 @@ def compress(
 
 @documented
 def export(
-    run: Network,
+    run: arguments.Network,
     *,
     format: Annotated[Literal["onnx", "keras", "torch-export", "browser", "huggingface"], About("F", FORMATS)],
     out: Annotated[Place, About("OUT", "file or folder to make; beside the run by default")] | None = None,
     preprocess: Annotated[bool, About(None, PREPROCESS)] = False,
     lrn: Annotated[Literal["native", "decomposed"], About(None, NORMALISATION)] | None = None,
     int8: Annotated[bool, About(None, INT8)] = False,
-    data: OwnData | None = None,
-    split: Split | None = None,
+    data: arguments.OwnData | None = None,
+    split: arguments.Split | None = None,
     runtime: Annotated[Place, About("DIR", RUNTIME)] | None = None,
-    on_bad_image: OnBadImage = "skip",
-    observer: Watcher = None,
-) -> Exported | Published:
+    on_bad_image: arguments.OnBadImage = "skip",
+    observer: arguments.Watcher = None,
+) -> Exported:
     """Writes a network for ONNX, Keras, torch.export, a browser or Hugging Face, and compares it there.
 
-    The network is run there on real JPEG files; a file whose numbers are further from ours than 1e-4 of the output is
-    not written. Input: RGB float (N, 3, S, S), for Keras (N, S, S, 3), or with `preprocess` the pictures themselves;
-    output: probabilities. Needs: pip install 'alexnet[export]'.
+    The network is run there on real JPEG files. Where its numbers differ from ours by more than 1e-4 of the output, no
+    file is written. Input: RGB float (N, 3, S, S), for Keras (N, S, S, 3), or with `preprocess` the pictures
+    themselves; output: probabilities. Needs: pip install 'alexnet[export]'.
 
     Raises:
         UsageError: The output exists, the format cannot hold the network, or an argument does not fit it.
@@ -211,6 +186,7 @@ def export(
         CheckpointError: The network is missing, damaged or untrained.
     """
     from alexnet import machine
+    from alexnet.data.open import default_split
     from alexnet.evaluation.classifier import load, weight_file
     from alexnet.exports import export as exports
     from alexnet.exports.parity import samples
@@ -221,48 +197,32 @@ def export(
     observer, beside = observer or Display(), _beside(run, weight_file(run))
     if format == "huggingface":
         if int8 or lrn or preprocess or data:
-            raise UsageError(
-                "huggingface keeps the weights as they are: leave `int8`, `lrn`, `preprocess`, `data` away"
-            )
+            needless = "`int8`, `lrn`, `preprocess`, `data`"
+            raise UsageError(f"huggingface keeps the weights as they are: leave {needless} away")
         return _publish(run, beside, Path(f"{beside.resolve()}-huggingface" if out is None else out))
     plan = exports.Plan(format, lrn, preprocess, int8, None if runtime is None else Path(runtime))
     place = Path(f"{beside.resolve()}{plan.suffix}" if out is None else out)
     exports.check_out(place)
-    classifier = load(run, numbers="float32")
-    store, measured = _calibration(classifier, data, split, on_bad_image, observer) if int8 else (None, "val")
-    pictures = samples(beside, None if data is None else str(data))
-    return exports.export(classifier, plan, place, pictures, store, measured, observer)
+    network, pictures, store = load(run, numbers="float32"), samples(beside, None if data is None else str(data)), None
+    if int8:
+        store = own_data(network, data, on_bad_image, observer)
+        observer.began("evaluating")
+        split = split or default_split(store)
+    return exports.export(network, plan, place, pictures, store, split or "val", observer)
 
 
 def _beside(run: Place, weights: Path) -> Path:
-    """Returns the run folder, or for a weight file its path without the ending: what results are named after."""
+    """Returns the run folder, or for a weight file its path without the ending: results are named after it."""
     return weights.parent if Path(run).is_dir() else weights.with_suffix("")
 
 
-def _publish(run: Place, folder: Path, out: Path) -> Published:
+def _publish(run: Place, folder: Path, out: Path) -> Exported:
     """Writes a folder as Hugging Face's tools have it, its card with the run's last evaluation."""
     from alexnet.evaluation.classifier import load
     from alexnet.run import Run
 
     evaluation = Run(folder).evaluation()
     if evaluation and evaluation.precision not in (None, "auto", "float32"):
-        evaluation = None  # the card is of the weights as they are; their own errors stand in their header
+        evaluation = None  # The card describes the weights as they are; their own errors stand in their header.
     load(run, numbers="float32").save_pretrained(out, evaluation=evaluation)
-    return Published(file=str(out), format="huggingface", bytes=sum(path.stat().st_size for path in out.iterdir()))
-
-
-def _calibration(
-    classifier: "Classifier", data: Place | None, split: str | None, on_bad_image: OnBadImage, observer: Observer
-) -> "tuple[Store, str]":
-    """Returns the data that calibrate and measure, and the split to measure on."""
-    from alexnet.data.open import default_split, open_data, source_of
-
-    store = open_data(
-        source_of(classifier.header.data) if data is None else data,
-        size=classifier.stored_size,
-        square=classifier.square,
-        on_bad_image=on_bad_image,
-        observer=observer,
-    )
-    observer.began("evaluating")
-    return store, split or default_split(store)
+    return Exported(file=str(out), format="huggingface", bytes=sum(path.stat().st_size for path in out.iterdir()))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alexnet.claims.table import Claim, ClaimResult
 
 NAMED = 10
-"""Pictures left out that are named in words; records have them all."""
+"""How many of the pictures that were left out are named in words; records name them all."""
 
 
 def left_out(quarantine: Sequence[Quarantined]) -> list[str]:
@@ -28,15 +28,9 @@ def left_out(quarantine: Sequence[Quarantined]) -> list[str]:
 
 
 class Packed(Record, frozen=True, kw_only=True):
-    """What a packed store holds.
+    """A packed store: its folder, classes, pictures of each split, and content hash.
 
-    Attributes:
-        store: Its folder.
-        classes: Name of each class.
-        counts: Pictures of each split.
-        ignored: Files that are no pictures of a class.
-        quarantine: Pictures that were left out.
-        hash: Content hash.
+    `ignored` counts the files that are no pictures of a class; `quarantine` lists the pictures that were left out.
     """
 
     store: str
@@ -48,14 +42,7 @@ class Packed(Record, frozen=True, kw_only=True):
 
 
 class Trained(Record, frozen=True, kw_only=True):
-    """A training that is complete or was stopped.
-
-    Attributes:
-        run: The run folder.
-        complete: Whether it was trained to its end.
-        evaluation: Errors of a complete training; in JSON beside `run` and `complete`.
-        source: The data, as a user calls them.
-    """
+    """A run folder, with its errors if its training is complete; `source` is the data as the user names them."""
 
     run: str
     complete: bool
@@ -63,7 +50,7 @@ class Trained(Record, frozen=True, kw_only=True):
     source: str
 
     def to_json(self, indent: int | None = 1) -> str:
-        """Returns the record as one flat JSON object."""
+        """Returns `run` and `complete`, and beside them the fields of the evaluation, as one JSON object."""
         errors = {} if self.evaluation is None else msgspec.to_builtins(self.evaluation)
         return json.dumps({"run": self.run, "complete": self.complete, **errors}, indent=indent)
 
@@ -95,15 +82,7 @@ class Predictions(Record, frozen=True, kw_only=True):
 
 
 class Compressed(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A compression that is complete or was stopped.
-
-    Attributes:
-        file: The compressed file.
-        bytes: Its size.
-        complete: Whether it is there.
-        split: What the errors were measured on.
-        table: A row a step.
-    """
+    """A compressed file with its size and, a row a step, the errors on `split`; or one that is not complete yet."""
 
     file: str
     bytes: int | None = None
@@ -124,23 +103,10 @@ class Converted(Description, frozen=True, kw_only=True, omit_defaults=True):
     run: str
 
 
-class Published(Record, frozen=True, kw_only=True):
-    """A folder for Hugging Face's tools: its path, `huggingface`, and the bytes of its files."""
-
-    file: str
-    format: str
-    bytes: int
-
-
 class Fetched(Record, frozen=True, kw_only=True):
-    """Public weights that were fetched.
+    """Public weights that were fetched into `file`, and the published checksum with which they were compared, if any.
 
-    Attributes:
-        name: Their name.
-        file: Where they lie.
-        checksum: What they were compared with; None where none is published.
-        is_checked: Whether they were compared.
-        is_network: Whether they can be converted into a run.
+    Only a network (`is_network`), not a mean image, can be converted into a run.
     """
 
     name: str
@@ -170,11 +136,6 @@ class Claimed:
     request: "Request"
     result: "ClaimResult | None"
     page: str
-
-    @property
-    def complete(self) -> bool:
-        """Whether there is an answer."""
-        return self.result is not None
 
     def to_json(self) -> str:
         """Returns the answer as `claim.json` has it, with `page` and `complete`, as JSON."""

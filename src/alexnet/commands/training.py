@@ -1,24 +1,13 @@
-"""The commands that train: `train` and `demo`."""
+"""The commands from pictures to a trained network: pack, train and demo."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from alexnet import config
-from alexnet.commands.arguments import (
-    TIMEOUT_S,
-    About,
-    InputSize,
-    NewRun,
-    OnBadImage,
-    Place,
-    Timeout,
-    TrainingData,
-    Variant,
-    Watcher,
-    documented,
-)  # fmt: skip
-from alexnet.commands.results import Trained, left_out
+from alexnet.commands import arguments
+from alexnet.commands.arguments import About, Place, documented
+from alexnet.commands.results import Packed, Trained, left_out
 from alexnet.config import Train, Value
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
@@ -32,7 +21,6 @@ if TYPE_CHECKING:
     from alexnet.training.loop import Training
 
 RESUME = "run to continue from its last save; `data` then says where its pictures have moved to"
-PRECISION = "numbers to compute in; auto takes bf16 where the processor has it"
 PARALLEL = (
     "how several processes under torchrun share the work: data shares the pictures of a batch; towers gives each of "
     "two processes one tower; hybrid shares pictures among the convolutions and cuts fc6, fc7 and fc8"
@@ -41,31 +29,64 @@ SETTINGS = "any other setting of the recipe, such as learning_rate, batch_size, 
 
 
 class Work(NamedTuple):
-    """A training to do: its settings, its data as a user calls them, its run folder, and whether that is there."""
+    """A training to do: its settings, its data as the user names them, and its run folder, which may be there."""
 
     settings: Train
     source: str
     run: "Run"
-    is_resumed: bool
+    is_resumed: bool = False
+
+
+@documented
+def pack(
+    source: Annotated[Place, About("SOURCE", arguments.SOURCES)],
+    store: Annotated[Place, About("STORE", "folder to make")],
+    *,
+    size: Annotated[int, About("S", "side of the stored pictures, pixels")] = 256,
+    seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
+    on_bad_image: arguments.OnBadImage = "skip",
+    observer: arguments.Watcher = None,
+) -> Packed:
+    """Decodes, resizes and packs a source of pictures, once; run it again to resume.
+
+    Raises:
+        UsageError: There is no such source, or the folder holds something else.
+        DataError: The source cannot serve, or the disk is full.
+    """
+    from alexnet.data import pack as packing
+    from alexnet.data.sources import open_source
+
+    observer = observer or Display()
+    observer.began("packing")
+    pictures, progress = open_source(source, seed=seed), observer.advanced
+    packed = packing.pack(pictures, store, size=size, on_bad_image=on_bad_image, progress=progress, retry=True)
+    return Packed(
+        store=str(packed.directory),
+        classes=packed.classes,
+        counts={name: len(split) for name, split in packed.splits.items()},
+        ignored=packed.ignored,
+        quarantine=tuple(packed.quarantine),
+        hash=packed.content_hash,
+    )
 
 
 @documented
 def train(
     recipe: Annotated[str, About("RECIPE", f"settings to start from: {', '.join(config.RECIPES)}")] | None = None,
     *,
-    data: TrainingData | None = None,
-    out: NewRun | None = None,
+    data: arguments.TrainingData | None = None,
+    out: arguments.NewRun | None = None,
     resume: Annotated[Place, About("RUN", RESUME)] | None = None,
-    variant: Variant | None = None,
+    variant: arguments.Variant | None = None,
     epochs: Annotated[float, About("E", "passes over the training pictures")] | None = None,
     steps: Annotated[int, About("N", "updates, instead of epochs")] | None = None,
     seed: Annotated[int, About("S", "seed of weights, order, crops, colour and dropout")] | None = None,
-    input_size: InputSize | None = None,
-    precision: Annotated[Literal["auto", "bf16", "float32"], About(None, PRECISION)] | None = None,
+    input_size: arguments.InputSize | None = None,
+    precision: Annotated[Literal["auto", "bf16", "float32"], About(None, arguments.NUMBERS)] | None = None,
     parallel: Annotated[Literal["data", "towers", "hybrid"], About(None, PARALLEL)] | None = None,
-    timeout: Timeout = TIMEOUT_S,
-    on_bad_image: OnBadImage = "skip",
-    observer: Watcher = None,
+    timeout: arguments.Timeout = arguments.TIMEOUT_S,
+    on_bad_image: arguments.OnBadImage = "skip",
+    observer: arguments.Watcher = None,
     **settings: Annotated[Value, About("NAME=VALUE", SETTINGS)],
 ) -> Trained:
     """Trains a network on a source of pictures, or resumes a run; then tests it and writes its report.
@@ -93,8 +114,7 @@ def train(
         store = _pictures(work, on_bad_image, observer, team)
         with interruptible(observer, team), _begun(work, store, observer, team) as training:
             is_complete = training.run()
-    is_done = team.is_first and is_complete
-    evaluation = _test(work, store, observer) if is_done else None
+    evaluation = _test(work, store, observer) if is_complete and team.is_first else None
     return Trained(run=str(work.run.folder), complete=is_complete, evaluation=evaluation, source=work.source)
 
 
@@ -102,9 +122,9 @@ def train(
 def demo(
     *,
     out: Annotated[Place, About("RUN", "run folder to make or continue")] = "runs/demo",
-    observer: Watcher = None,
+    observer: arguments.Watcher = None,
 ) -> Trained:
-    """Trains on photographs of solar cells, or goes on with it, and compares with what was published.
+    """Trains on photographs of solar cells, or continues such a run, and compares with published results.
 
     Raises:
         DataError: The photographs are not installed, or the disk is full.
@@ -131,7 +151,7 @@ def _new(recipe: str | None, data: Place | None, out: Place | None, changes: dic
         raise UsageError("train needs `out`, for instance `out=runs/mine`")
     source = from_anywhere(data)
     refuse_inside(Path(out), source)
-    return Work(settings, source, Run(out), is_resumed=False)
+    return Work(settings, source, Run(out))
 
 
 def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Work:
@@ -148,8 +168,8 @@ def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Wor
     return Work(description.settings, source, run, is_resumed=True)
 
 
-def _pictures(work: Work, on_bad_image: OnBadImage, observer: Observer, team: "Team") -> "Store":
-    """Opens the data, after everything that can be refused without them was looked at."""
+def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer, team: "Team") -> "Store":
+    """Opens the data, after everything is checked that needs none."""
     from alexnet.data.open import open_data
     from alexnet.models.variants import stored_size
     from alexnet.training import plan

@@ -1,4 +1,4 @@
-"""A folder that any web server can show: a page, the network, and ONNX Runtime for browsers; nothing from elsewhere."""
+"""A folder that any web server can serve: a page, the network, and ONNX Runtime for browsers."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from alexnet.data.imagenet import words
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
-from alexnet.exports import int8, onnx
+from alexnet.exports import onnx
 from alexnet.exports.format import Folder
 from alexnet.files import plain_errors
 
@@ -27,29 +27,20 @@ _REMEDY = f"fetch {PACKAGE} elsewhere and name its folder as the runtime"
 
 
 def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: dict[str, bytes]) -> int:
-    """Writes the folder, whole or not at all.
+    """Writes the folder, whole or not at all; returns the bytes of all its files.
 
-    Args:
-        out: Folder to make.
-        network: Contents of an ONNX file that takes pictures of any size.
-        classifier: The network, for its names.
-        runtime: The files of onnxruntime-web, name -> content.
-
-    Returns:
-        Bytes of all its files.
+    `network` is an ONNX file that takes pictures of any size; `runtime` holds the files of onnxruntime-web.
 
     Raises:
         UsageError: The folder cannot be written.
         DataError: The disk is full.
     """
-    with (
-        plain_errors(out.parent),
-        tempfile.TemporaryDirectory(prefix=f"{out.name}.", dir=out.absolute().parent) as work,
-    ):
+    texts = {PAGE: page(classifier, len(network)), LICENCE: _asset(LICENCE)}
+    contents = {**runtime, NETWORK: network, **{name: text.encode() for name, text in texts.items()}}
+    parent = out.absolute().parent
+    with plain_errors(out.parent), tempfile.TemporaryDirectory(prefix=f"{out.name}.", dir=parent) as work:
         folder = Path(work) / out.name
         folder.mkdir()
-        texts = {PAGE: page(classifier, len(network)), LICENCE: _asset(LICENCE)}
-        contents = {**runtime, NETWORK: network, **{name: text.encode() for name, text in texts.items()}}
         for name, content in contents.items():
             (folder / name).write_bytes(content)
         folder.rename(out)
@@ -57,7 +48,7 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: dic
 
 
 def page(classifier: Classifier, network_bytes: int) -> str:
-    """Returns the page, for a network of so many bytes."""
+    """Returns the page, in HTML, for a network of `network_bytes` bytes."""
     data, names = classifier.header.data, [words(name) or name for name in classifier.classes]
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(_asset("browser.html")).render(
@@ -74,10 +65,7 @@ def _asset(name: str) -> str:
 
 
 def fetch(runtime: Path | None) -> dict[str, bytes]:
-    """Returns the runtime's files, name -> content.
-
-    Args:
-        runtime: A folder with the files, or with `dist` as in the npm package; None lets npm fetch them.
+    """Returns the runtime's files, name -> content, from a folder that holds them, itself or in `dist`, or by npm.
 
     Raises:
         UsageError: The folder lacks a file; or npm is not installed, or cannot fetch the package.
@@ -110,5 +98,5 @@ def _from_npm() -> dict[str, bytes]:
             return {name: member.read() for name, member in members.items() if member}
 
 
-FORMAT = replace(onnx.FORMAT, name="browser", suffix="-browser", takes_pictures=True)
-FORMAT = replace(FORMAT, round=int8.round_weights, folder=Folder(fetch, write_folder))
+FORMAT = replace(onnx.FORMAT, name="browser", suffix="-browser", takes_pictures=True, round=onnx.round_weights)
+FORMAT = replace(FORMAT, folder=Folder(fetch, write_folder))

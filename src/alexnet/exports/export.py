@@ -15,9 +15,8 @@ from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import browser, keras, onnx, program
-from alexnet.exports.format import Format, Input
+from alexnet.exports.format import Format, Input, PreprocessingSteps
 from alexnet.exports.parity import ExportedNetwork, Samples, compare, require
-from alexnet.exports.preprocessing import Preprocessing
 from alexnet.files import write
 from alexnet.observer import Observer
 from alexnet.records import Dataset, Exported, Int8, MeasuredFile
@@ -25,30 +24,23 @@ from alexnet.records import Dataset, Exported, Int8, MeasuredFile
 FORMATS = {entry.name: entry for entry in (onnx.FORMAT, keras.FORMAT, program.FORMAT, browser.FORMAT)}
 
 CALIBRATION, BATCH = 128, 16
-"""Pictures of the training split that show how large activations are, spread over it evenly; and how many at a time."""
+"""How many pictures, spread evenly over the training split, show how large activations are; and how many a batch."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How to export a network.
 
-    Attributes:
-        name: The format, a key of `FORMATS`.
-        lrn: `native` or `decomposed`; None takes ONNX's operator where there is one.
-        preprocess: Whether to do the preprocessing inside the file; for a browser that is always done.
-        int8: Whether to quantise to 8-bit integers, calibrated on pictures.
-        runtime: For a browser: a folder with onnxruntime-web's files; None fetches them by npm.
-
     Raises:
         UsageError: There is no such format or way to normalise, the format does not take a setting, or a package that
             it needs is not installed.
     """
 
-    name: str
-    lrn: str | None = None
-    preprocess: bool = False
-    int8: bool = False
-    runtime: Path | None = None
+    name: str  # of the format, a key of `FORMATS`
+    lrn: str | None = None  # `native` or `decomposed`; None takes ONNX's operator where there is one
+    preprocess: bool = False  # inside the file; for a browser that is always done
+    int8: bool = False  # 8-bit integers, calibrated on pictures
+    runtime: Path | None = None  # a folder with onnxruntime-web's files, for a browser; None fetches them by npm
 
     def __post_init__(self) -> None:
         if self.name not in FORMATS:
@@ -78,18 +70,13 @@ class Plan:
 
     @property
     def suffix(self) -> str:
-        """End of the default name of the file or folder, after the name of the run."""
+        """The end of the default name of what is written, after the name of the run."""
         return "-preprocess" * self.preprocess + "-int8" * self.int8 + self.format.suffix
 
     @property
     def takes_pictures(self) -> bool:
         """Whether pictures go in, rather than the network's input."""
         return self.preprocess or self.format.takes_pictures
-
-    @property
-    def resizes(self) -> bool:
-        """Whether pictures of any size go in."""
-        return self.takes_pictures and self.format.resizes
 
     @property
     def normalisation(self) -> str:
@@ -106,16 +93,10 @@ def export(
     split: str = "val",
     observer: Observer | None = None,
 ) -> Exported:
-    """Writes a network for another runtime, whole or not at all.
+    """Writes a network, in float32, for another runtime; whole or not at all.
 
-    Args:
-        classifier: The network, in float32.
-        plan: How to export it.
-        out: The file or folder to make.
-        samples: Picture files on which the runtime must agree with the network.
-        store: For int8: its training split calibrates.
-        split: For int8: the split of `store` on which errors are measured before and after.
-        observer: Is told how many pictures are evaluated.
+    The runtime must agree with the network on `samples`. For int8, the training split of `store` calibrates, and errors
+    are measured on its `split` before and after, of which `observer` is told.
 
     Raises:
         UsageError: The place is taken, the format cannot hold the network, or the runtime or a store is missing.
@@ -127,7 +108,7 @@ def export(
     form = plan.format
     runtime = form.folder.fetch(plan.runtime) if form.folder else {}
     final = whole = _build(classifier, plan)
-    parity, int8, rounded = compare(whole, samples, plan.resizes), None, None
+    parity, int8, rounded = compare(whole, samples, plan.takes_pictures and form.resizes), None, None
     require(parity)
     if plan.int8 and store and form.quantise:
         final = _load(form.quantise(whole.content, _calibration(store, whole)), classifier, plan)
@@ -136,6 +117,11 @@ def export(
     elif form.round:
         final = _load(form.round(whole.content), classifier, plan)
         rounded = compare(final, samples, any_size=False)
+    if form.folder:
+        size = form.folder.write(out, final.content, classifier, runtime)
+    else:
+        size = len(final.content)
+        write(out, final.content)
     return Exported(
         file=str(out),
         format=form.name,
@@ -144,7 +130,7 @@ def export(
         parity=parity,
         int8=int8,
         rounded=rounded,
-        bytes=_write(out, final, plan, runtime),
+        bytes=size,
         network_bytes=len(final.content) if form.folder else None,
     )
 
@@ -162,16 +148,15 @@ def check_out(out: Path) -> None:
 
 
 def notes(classifier: Classifier) -> dict[str, str]:
-    """Returns the metadata that go along with the network: names and text, JSON where it is not plain words."""
-    header = classifier.header
+    """Returns the metadata of the file: names and text, which is JSON where it is more than plain words."""
+    header, in_words = classifier.header, [words(name) for name in classifier.classes]
     data = header.data or Dataset()
-    in_words = [words(name) for name in classifier.classes]
     text = {
         "classes": json.dumps(classifier.classes),
         "words": json.dumps(in_words) if any(in_words) else None,
         "variant": classifier.model.variant,
         "input_size": str(classifier.model.input_size),
-        "preprocessing": json.dumps(Preprocessing.of(classifier).describe()),
+        "preprocessing": json.dumps(PreprocessingSteps.of(classifier).describe()),
         "licence": header.licence or data.licence or "not stated by the run or its data",
         "trained_on": data.name,
         "weights_crc32": str(header.crc32),
@@ -185,32 +170,22 @@ def _build(classifier: Classifier, plan: Plan) -> ExportedNetwork:
     if not isinstance(network, form.networks):
         able = " or ".join(name for name, entry in FORMATS.items() if isinstance(network, entry.networks))
         raise UsageError(f"{network.variant} is no AlexNet: it can only be exported as {able}")
-    inside = Preprocessing.of(classifier) if plan.takes_pictures else None
+    inside = PreprocessingSteps.of(classifier) if plan.takes_pictures else None
     return _load(form.builds[plan.normalisation](network, inside, notes(classifier)), classifier, plan)
 
 
 def _load(content: bytes, classifier: Classifier, plan: Plan) -> ExportedNetwork:
-    outside = None if plan.takes_pictures else Preprocessing.of(classifier)
+    outside = None if plan.takes_pictures else PreprocessingSteps.of(classifier)
     return ExportedNetwork(classifier, content, plan.format.engine(content), outside)
 
 
-def _write(out: Path, network: ExportedNetwork, plan: Plan, runtime: dict[str, bytes]) -> int:
-    """Writes the file, or the folder around it; returns the bytes of all files."""
-    if plan.format.folder:
-        return plan.format.folder.write(out, network.content, network.original, runtime)
-    write(out, network.content)
-    return len(network.content)
-
-
 def _measure(network: ExportedNetwork, store: Store, split: str, observer: Observer | None) -> MeasuredFile:
-    """Returns the size of a file, and its errors."""
     errors, _ = evaluate([network], store, split, observer=observer)
     size, top1, top5 = len(network.content), errors.top1_error, errors.top5_error
     return MeasuredFile(bytes=size, top1_error=top1, top5_error=top5, n=errors.n, split=errors.split)
 
 
 def _calibration(store: Store, network: ExportedNetwork) -> Iterator[Input]:
-    """Yields input for the file, made of pictures spread over the training split."""
     split = store.splits["train"]
     chosen = np.linspace(0, len(split) - 1, min(CALIBRATION, len(split))).astype(int)
     for some in np.array_split(chosen, -(-len(chosen) // BATCH)):

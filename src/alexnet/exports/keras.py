@@ -1,4 +1,4 @@
-"""Keras 3: standard layers and operations only, which plain TensorFlow loads with none of our code.
+"""Keras 3: standard layers and operations only, so that plain TensorFlow loads a file with none of our code.
 
 Pictures are channels-last, so weights are transposed, and fc6's also follow the other order of flattening. Layers
 carry the network's names. Normalisation is a product with a power of a 1 x 1 convolution of the squares, as in
@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from alexnet.exports.format import Engine, Format, Input, Notes
+from alexnet.exports.format import Engine, Format, Input, Notes, PreprocessingSteps
 from alexnet.exports.onnx import band
-from alexnet.exports.preprocessing import Preprocessing
 from alexnet.models.alexnet import PadEnd
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor, Layer, Model
 
 NOTES = "alexnet.json"
-"""The archive's member for classes, licence and preprocessing; Keras ignores it."""
+"""The member of the archive that holds the notes; Keras ignores it."""
 
 
 def module() -> ModuleType:
@@ -40,14 +39,8 @@ def module() -> ModuleType:
     return importlib.import_module("keras")
 
 
-def build(network: Network, preprocessing: Preprocessing | None, notes: Notes) -> bytes:
-    """Returns the contents of a `.keras` file.
-
-    Args:
-        network: The network.
-        preprocessing: Done inside; without it the input is what the network takes, channels last.
-        notes: Kept in the archive as `alexnet.json`.
-    """
+def build(network: Network, preprocessing: PreprocessingSteps | None, notes: Notes) -> bytes:
+    """Returns the contents of a `.keras` file, which holds the notes as `alexnet.json`; see `translate`."""
     whole = translate(network, preprocessing)
     with tempfile.TemporaryDirectory(prefix="alexnet-keras-") as folder:
         path = Path(folder) / "alexnet.keras"
@@ -75,8 +68,8 @@ def engine(content: bytes) -> Engine:
 FORMAT = Format("keras", ".keras", {"decomposed": build}, engine, needs=("keras",))
 
 
-def translate(network: Network, preprocessing: Preprocessing | None = None) -> "Model":
-    """Returns a Keras model, from float (N, S, S, 3) or, with preprocessing, uint8 (N, H, W, 3) to probabilities."""
+def translate(network: Network, preprocessing: PreprocessingSteps | None = None) -> "Model":
+    """Returns a Keras model, from float (N, S, S, 3) or, with preprocessing, uint8 (N, H, W, 3) to (N, C)."""
     keras = module()
     side = network.input_size
     if preprocessing is None:
@@ -155,7 +148,7 @@ def _product(keras: ModuleType, name: str, layer: nn.Linear, tensor: "KerasTenso
     return _weigh(keras.layers.Dense(layer.out_features, name=name), tensor, weight.T, bias)
 
 
-def _preprocess(keras: ModuleType, pictures: "KerasTensor", preprocessing: Preprocessing) -> "KerasTensor":
+def _preprocess(keras: ModuleType, pictures: "KerasTensor", preprocessing: PreprocessingSteps) -> "KerasTensor":
     layers, side, view = keras.layers, preprocessing.stored_size, preprocessing.view
     is_centre = preprocessing.square == "centre"
     resize = layers.Resizing(side, side, crop_to_aspect_ratio=is_centre, antialias=is_centre)

@@ -1,14 +1,20 @@
-"""ONNX: the network layer by layer, under the layers' own names, for any batch.
+"""ONNX: the network layer by layer, for any batch; and files with weights in one byte, a quarter of the size.
 
-A node and its result are called as the layer is (`conv1`, `relu1`, ..., `fc8`), weights as in our files
+A node and its result have the name of the layer (`conv1`, `relu1`, ..., `fc8`), and weights their name in our files
 (`conv1.weight`), so that the result of an earlier layer can be cut out by its name. The last node is `probabilities`.
 
 Differs: ONNX's LRN divides by the window, so its alpha is `size` times the paper's; two towers are normalised as two
-half pictures. Decomposed, it is a convolution of the squares with a band of ones, which yields k + alpha times the sum
-and does not reach over the towers' seam; then a power and a product.
+half images. Decomposed, normalisation is a convolution of the squares with a band of ones, which yields k + alpha times
+the sum and does not reach over the towers' seam; then a power and a product.
+
+8-bit weights have one scale an output channel. `round_weights` needs no pictures: activations stay float32. `calibrate`
+is static quantisation: real pictures show how large activations are, and convolutions and products run on integers.
 """
 
+import tempfile
+from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,13 +22,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import nn
 
 from alexnet import __version__
-from alexnet.exports import int8
-from alexnet.exports.format import Engine, Format, Input, Notes
-from alexnet.exports.preprocessing import Preprocessing
+from alexnet.exports.format import Engine, Format, Input, Notes, PreprocessingSteps
 from alexnet.models.alexnet import PadEnd
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import Network
+from alexnet.models.variants import LAYERS
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
@@ -34,26 +39,18 @@ OUTPUT = "probabilities"
 
 
 def graph(
-    model: Network, lrn: str = "native", preprocessing: Preprocessing | None = None, notes: Notes | None = None
+    model: Network, lrn: str = "native", preprocessing: PreprocessingSteps | None = None, notes: Notes | None = None
 ) -> "ModelProto":
-    """Translates a network.
+    """Returns the network as an ONNX model.
 
-    Args:
-        model: The network.
-        lrn: `native`, ONNX's operator; or `decomposed`, for runtimes that lack it.
-        preprocessing: Done inside; without it the input is what the network takes.
-        notes: Metadata: names and text.
-
-    Returns:
-        A model with one input, `images`: float (batch, 3, S, S), or `pictures`: uint8 (batch, height, width, 3) where
-        preprocessing is inside. One output, `probabilities`: float (batch, classes).
+    Its input is `images`, float (batch, 3, S, S), or with preprocessing `pictures`, uint8 (batch, height, width, 3).
+    Its output is `probabilities`, float (batch, classes). `lrn` is `native`, which is ONNX's operator, or `decomposed`,
+    for runtimes that lack it.
     """
     from onnx import TensorProto, helper
 
-    if preprocessing is None:
-        sides = [model.input_size] * 2
-        start = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, *sides])
-    else:
+    start = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, *[model.input_size] * 2])
+    if preprocessing is not None:
         start = helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["batch", "height", "width", 3])
     nodes = _Nodes(start.name, model.input_size)
     if preprocessing is not None:
@@ -74,7 +71,7 @@ def graph(
 
 
 class _Nodes:
-    """ONNX nodes in a row, each of which takes the result of the last one."""
+    """ONNX nodes in a row, each of which takes the result of the last one; `channels` counts that result's."""
 
     def __init__(self, start: str, side: int) -> None:
         self.nodes: list[NodeProto] = []
@@ -83,17 +80,15 @@ class _Nodes:
         self.side, self.channels = side, 3
 
     def add(self, name: str, kind: str, *inputs: str, **attributes: object) -> str:
-        """Adds a node that takes the last one's result, then constants or results by name; returns the node's name."""
+        """Adds a node that takes the last one's result and then others by name; returns its name."""
         self.last = self.beside(name, kind, self.last, *inputs, **attributes)
         return self.last
 
     def beside(self, name: str, kind: str, *inputs: str, **attributes: object) -> str:
-        """Adds a node beside the row; returns its name, which is that of its result."""
+        """Adds a node beside the row; returns its name, which is also that of its result."""
         from onnx import helper
 
-        node = helper.make_node(kind, list(inputs), [name], name)
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
-        self.nodes.append(node)
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))  # type: ignore[arg-type]
         return name
 
     def constant(self, name: str, values: ArrayLike, dtype: DTypeLike = np.float32) -> str:
@@ -175,7 +170,7 @@ def _norm(nodes: _Nodes, name: str, layer: LocalResponseNorm | SameMapNorm) -> N
     nodes.last = nodes.beside(name, "Mul", pixels, scale)
 
 
-def _preprocess(nodes: _Nodes, preprocessing: Preprocessing) -> None:
+def _preprocess(nodes: _Nodes, preprocessing: PreprocessingSteps) -> None:
     def integers(name: str, *values: int) -> str:
         return nodes.constant(f"preprocess.{name}", values, np.int64)
 
@@ -205,7 +200,7 @@ def _preprocess(nodes: _Nodes, preprocessing: Preprocessing) -> None:
     nodes.add("preprocess.images", "Div", nodes.constant("preprocess.divisor", preprocessing.divide_pixels_by))
 
 
-def build(lrn: str, network: Network, preprocessing: Preprocessing | None, notes: Notes) -> bytes:
+def build(lrn: str, network: Network, preprocessing: PreprocessingSteps | None, notes: Notes) -> bytes:
     """Returns the contents of an `.onnx` file; see `graph`."""
     return bytes(graph(network, lrn, preprocessing, notes).SerializeToString())
 
@@ -225,6 +220,63 @@ def engine(content: bytes) -> Engine:
     return Engine(f"ONNX Runtime {onnxruntime.__version__}", run)
 
 
+def calibrate(content: bytes, batches: Iterable[Input]) -> bytes:
+    """Returns a file of `build` with 8-bit convolutions and products: symmetric weights, activations with a zero point.
+
+    The batches are inputs of the file, made of real pictures.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    model = onnx.load_from_string(content)
+    inputs = ({model.graph.input[0].name: batch} for batch in batches)
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # of a package without types
+        def get_next(self) -> dict[str, Input] | None:
+            return next(inputs, None)
+
+    prepared = onnx.shape_inference.infer_shapes(model)
+    # This is what keeps ONNX Runtime's quantiser from warning of missing shapes.
+    onnx.helper.set_model_props(prepared, {"onnx.quant.pre_process": "onnxruntime.quant"})
+    with tempfile.TemporaryDirectory(prefix="alexnet-int8-") as folder:
+        path = Path(folder) / "int8.onnx"
+        quantize_static(
+            prepared,
+            path,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_quantize=list(LAYERS),
+        )
+        small = onnx.load(path)
+    small.producer_name, small.producer_version = model.producer_name, model.producer_version
+    onnx.helper.set_model_props(small, {entry.key: entry.value for entry in model.metadata_props})
+    return bytes(small.SerializeToString())
+
+
+def round_weights(content: bytes) -> bytes:
+    """Returns a file of `build` with 8-bit weights, which are multiplied out again as they are used."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    small = onnx.load_from_string(content)
+    constants, nodes = small.graph.initializer, []
+    for constant in [entry for entry in constants if entry.name in {f"{layer}.weight" for layer in LAYERS}]:
+        weight = numpy_helper.to_array(constant)
+        scale = np.abs(weight.reshape(len(weight), -1)).max(1).clip(1e-12) / np.float32(127)
+        levels = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1))).astype(np.int8)
+        names = [f"{constant.name}.levels", f"{constant.name}.scale"]
+        nodes.append(helper.make_node("DequantizeLinear", names, [constant.name], constant.name, axis=0))
+        constants.remove(constant)
+        constants.extend(map(numpy_helper.from_array, (levels, scale), names))
+    nodes += small.graph.node
+    del small.graph.node[:]  # a graph's nodes stand in the order in which they run
+    small.graph.node.extend(nodes)
+    return bytes(small.SerializeToString())
+
+
 BUILDS = {lrn: partial(build, lrn) for lrn in ("native", "decomposed")}
 NEEDS = ("onnx", "onnxruntime")
-FORMAT = Format("onnx", ".onnx", BUILDS, engine, NEEDS, opset=OPSET, quantise=int8.calibrate)
+FORMAT = Format("onnx", ".onnx", BUILDS, engine, NEEDS, opset=OPSET, quantise=calibrate)

@@ -1,4 +1,4 @@
-"""Whether an exported file gives the numbers that the network itself gives, in the engine that it is for."""
+"""Whether an exported file gives the same numbers in its engine as the network itself."""
 
 import io
 from dataclasses import dataclass
@@ -12,33 +12,23 @@ from alexnet.data import decode
 from alexnet.data.open import default_split, open_undecoded
 from alexnet.errors import BadImage, CheckpointError, ExportError
 from alexnet.evaluation.classifier import Classifier
-from alexnet.exports.format import Engine, Input
-from alexnet.exports.preprocessing import Preprocessing
+from alexnet.exports.format import Engine, Input, PreprocessingSteps
 from alexnet.records import Parity, Square
 from alexnet.run import Run
 from alexnet.seeds import generator
 
-LIMIT = 1e-4
-"""Largest error that passes, over the norm of the output."""
-
-SHOWN = 8
+LIMIT, SHOWN = 1e-4, 8
+"""The largest error that passes, over the norm of the output; and how many pictures are compared at most."""
 
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """A file in the engine that it is for; names stored pictures as a `Classifier` does.
-
-    Attributes:
-        original: The network that was exported.
-        content: The file.
-        engine: The runtime that has loaded it.
-        outside: The preprocessing, where the file does not do it itself.
-    """
+    """A file in its engine, with the preprocessing that it does not do itself; it classifies as a `Classifier` does."""
 
     original: Classifier
     content: bytes
     engine: Engine
-    outside: Preprocessing | None
+    outside: PreprocessingSteps | None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,7 +64,7 @@ class Samples:
 
 
 def samples(run: Path, data: str | None) -> Samples:
-    """Reads picture files of the data, or without data of the run's examples; makes some up if none can be read.
+    """Reads picture files of the data or, without data, of the run's examples; makes some up if none can be read.
 
     Raises:
         UsageError: There are no such data.
@@ -87,31 +77,29 @@ def samples(run: Path, data: str | None) -> Samples:
 
 def _is_readable(file: bytes) -> bool:
     try:
-        decode.decode(file, "sample")
+        return decode.decode(file, "sample") is not None
     except BadImage:
         return False
-    return True
 
 
 def _of_run(run: Path) -> list[bytes]:
     try:
         examples = Run(run).examples()
-    except (CheckpointError, OSError):  # damaged, or not for this user
+    except (CheckpointError, OSError):  # A damaged file, or one that this user may not read, has no examples.
         return []
     return [example.jpeg for example in examples.sample[:SHOWN]] if examples else []
 
 
 def _of_data(data: str) -> list[bytes]:
-    """Returns files spread over a split."""
     source = open_undecoded(data)
     listing = source.splits.get(default_split(source), source.splits["train"])
     return [listing.read(int(i)) for i in np.linspace(0, len(listing) - 1, min(SHOWN, len(listing)))]
 
 
 def _made_up() -> list[bytes]:
-    """Returns JPEGs of coloured clouds, in several shapes."""
     files = []
-    for number, size in enumerate([(400, 300), (300, 400), (256, 256), (640, 200)] * (SHOWN // 4)):
+    for number, size in enumerate([(400, 300), (300, 400), (256, 256), (640, 200)] * 2):
+        # A few random pixels, enlarged, make coloured clouds: JPEG would blur noise.
         clouds = generator(0, "made-up pictures", number).integers(0, 256, (6, 6, 3), np.uint8)
         file = io.BytesIO()
         Image.fromarray(clouds).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
@@ -122,10 +110,7 @@ def _made_up() -> list[bytes]:
 def compare(exported: ExportedNetwork, pictures: Samples, any_size: bool) -> Parity:
     """Compares the probabilities of an exported network with those of the original, in float32.
 
-    Args:
-        exported: The network in its engine.
-        pictures: Picture files.
-        any_size: Whether to compare also what the file makes of whole pictures, which it resizes by itself.
+    With `any_size` it also compares what the file makes of whole pictures, which it resizes by itself.
     """
     classifier = exported.original
     square = [decode.load(file, "sample", classifier.stored_size, classifier.square) for file in pictures.files]

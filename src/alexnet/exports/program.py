@@ -8,15 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from alexnet.exports.format import Engine, Format, Input, Notes
-from alexnet.exports.preprocessing import Preprocessing
+from alexnet.exports.format import Engine, Format, Input, Notes, PreprocessingSteps
 from alexnet.models.network import Network
 
 
 class Whole(nn.Module):
     """The network from its input, or from stored pictures, to probabilities."""
 
-    def __init__(self, network: Network, preprocessing: Preprocessing | None) -> None:
+    def __init__(self, network: Network, preprocessing: PreprocessingSteps | None) -> None:
         super().__init__()
         self.network, self.preprocessing = copy.deepcopy(network), preprocessing
         for parameter in self.network.parameters():
@@ -29,17 +28,10 @@ class Whole(nn.Module):
         return torch.as_tensor(self.network(ready).softmax(1))
 
 
-def build(network: Network, preprocessing: Preprocessing | None, notes: Notes) -> bytes:
-    """Returns the contents of a `.pt2` file.
-
-    Args:
-        network: The network, in evaluation mode.
-        preprocessing: Done inside, on stored pictures; without it the input is what the network takes.
-        notes: Kept as extra files, each under its name.
-    """
-    if preprocessing is None:
-        example = torch.zeros(2, 3, network.input_size, network.input_size)
-    else:
+def build(network: Network, preprocessing: PreprocessingSteps | None, notes: Notes) -> bytes:
+    """Returns the contents of a `.pt2` file, which takes stored pictures if it preprocesses; notes are extra files."""
+    example = torch.zeros(2, 3, network.input_size, network.input_size)
+    if preprocessing is not None:
         example = torch.zeros(2, *preprocessing.mean.shape, dtype=torch.uint8)
     shapes = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(Whole(network, preprocessing).eval(), (example,), dynamic_shapes=shapes)

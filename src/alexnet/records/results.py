@@ -148,7 +148,7 @@ class Exported(Record, frozen=True, kw_only=True, omit_defaults=True):
     format: str
     opset: int | None = None  # version of ONNX's operators
     lrn: str | None = None  # how an ONNX file normalises: `native` or `decomposed`
-    parity: Parity  # of the float32 network
+    parity: Parity | None = None  # of the float32 network; None for Hugging Face, where our own code runs it
     int8: Int8 | None = None
     rounded: Parity | None = None  # of the network with 8-bit weights
     bytes: Count  # of the file, or of all files of the folder
