@@ -74,8 +74,7 @@ def centre(count: int, stored: int, size: int) -> NDArray[np.void]:
 def colour_shifts(train: Train, covariance: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple[Floats, float]:
     """Turns standard normal draws, (N, 3), into colour shifts along the principal components of RGB.
 
-    Returns:
-        (N, 3) shifts in 0..255, and what the pixels are divided by afterwards.
+    Returns (N, 3) shifts in 0..255, and the number by which the pixels are divided afterwards.
 
     Source: paper section 4.1 adds the sum of p_i alpha_i lambda_i with *eigenvalues* lambda; the 2012 source
     (`convdata_jpeg.py`) multiplies by their *square roots* and divides the picture by 1 + strength.

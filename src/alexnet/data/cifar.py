@@ -26,8 +26,7 @@ FILES = {name for meta, (_, _, train, test) in LAYOUTS.items() for name in (meta
 
 LICENCE = "no licence stated; A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)"
 
-MAX_BYTES = 256 << 20
-"""The most bytes of a file in the archive; the largest, the training split of CIFAR-100, has 155 MB."""
+MAX_BYTES = 256 << 20  # of a file in the archive; the largest, the training split of CIFAR-100, has 155 MB
 
 Files = dict[str, bytes]
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # pixels (N, 32, 32, 3), labels (N,)
@@ -47,10 +46,7 @@ def find(path: Path) -> Path | None:
 def open_cifar(path: Path) -> Source:
     """Opens CIFAR-10 or CIFAR-100, from its archive or the folder that this unpacks to.
 
-    The pixels are held in memory (184 MB), and pictures are read as lossless PNG.
-
-    Raises:
-        DataError: A file is missing or damaged, or is not what its name says.
+    The pixels are held in memory (184 MB), and pictures are read as lossless PNG. Errors are those of `open_source`.
     """
     files = _read_folder(path) if path.is_dir() else _read_archive(path)
     meta = "batches.meta" if files.get("batches.meta") else "meta"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from alexnet.data import decode, manifest
 from alexnet.data.listing import Source
-from alexnet.data.manifest import MEAN_IMAGE, File, index_name, names_name, shard_name
+from alexnet.data.manifest import MEAN_IMAGE, File, index_files, shard_name
 from alexnet.data.store import EXAMPLES_PER_SHARD, INDEX
 from alexnet.errors import DataError
 from alexnet.files import write
@@ -22,12 +22,8 @@ from alexnet.records import Quarantined, read, to_json
 
 QUALITY, SUBSAMPLING = 90, "420"  # of JPEG, chroma at half resolution: about 20 kB a picture of 256 pixels
 
-Progress = Callable[[int, int], object]
-"""Called with the number of pictures done so far and the number of pictures of all splits."""
-
-OnBadImage = Literal["skip", "stop"]
-"""Whether a bad picture is left out and listed in `Store.quarantine`, or ends the packing."""
-
+Progress = Callable[[int, int], object]  # called with the number of pictures done so far, and of all pictures
+OnBadImage = Literal["skip", "stop"]  # a bad picture is left out and listed in `Store.quarantine`, or ends the packing
 WORK = ".pack"  # the folder of unfinished work in the store's own
 
 
@@ -123,11 +119,7 @@ class Part:
 
 
 def commit(job: Job) -> None:
-    """Joins the parts into index and statistics and writes the manifest, which makes the folder a store.
-
-    Raises:
-        DataError: A class or a split has no good picture, or a part was damaged meanwhile.
-    """
+    """Joins the parts into index and statistics and writes the manifest, which makes the folder a store."""
     splits = {split: _Whole(job.size) for split in job.source.splits}
     for split, shard, _ in job.shards():
         name = shard_name(split, shard)
@@ -138,9 +130,9 @@ def commit(job: Job) -> None:
     mean_image, covariance = _statistics(splits["train"], len(indices["train"]))
     write(job.directory / MEAN_IMAGE, _npy(mean_image), job.work)
     for split, whole in splits.items():
-        write(job.directory / index_name(split), _npy(indices[split]), job.work)
-        write(job.directory / names_name(split), bytes(whole.names), job.work)
-    others = [MEAN_IMAGE, *(name(split) for split in splits for name in (index_name, names_name))]
+        for name, content in zip(index_files(split), (_npy(indices[split]), bytes(whole.names)), strict=True):
+            write(job.directory / name, content, job.work)
+    others = [MEAN_IMAGE, *(name for split in splits for name in index_files(split))]
     shards = {name: file for whole in splits.values() for name, file in whole.files.items()}
     content_facts = [job.source.classes, job.size, [[name, file.blake2b] for name, file in shards.items()]]
     store = manifest.StoreManifest(

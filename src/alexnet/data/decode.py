@@ -25,8 +25,7 @@ Pixels = npt.NDArray[np.uint8]
 # be decoded at a smaller scale, and less for all others, which take about 20 bytes a pixel.
 MAX_PIXELS, MAX_PIXELS_WHOLE = 178_956_970, 64_000_000
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""The formats that may be decoded; Pillow's other readers never see the data."""
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's other readers never see the data
 
 # What a picture went through, in words that are written into every store.
 SPEC = (
@@ -102,11 +101,7 @@ def warp(image: Pixels, size: int) -> Pixels:
 
 
 def decode_stored(jpeg: bytes | memoryview, size: int) -> Pixels:
-    """Returns the pixels of a stored picture: uint8 (size, size, 3), RGB.
-
-    Raises:
-        ValueError: The JPEG is damaged or of another size; the message says which.
-    """
+    """Returns a stored picture, uint8 (size, size, 3), RGB; raises ValueError if it is damaged or of another size."""
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(jpeg)
     except ValueError as error:

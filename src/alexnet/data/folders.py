@@ -26,19 +26,15 @@ from alexnet.errors import DataError
 # The lower-case name of a folder -> the split in it.
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
+# The endings of picture names; every other file is ignored and listed. The decoder refuses the last four, so that each
+# such picture is named and none is left out in silence.
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
     | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
     | {".heic", ".heif", ".avif", ".jxl"}
 )
-"""The endings of picture names; every other file is ignored and listed.
 
-The decoder refuses the last four, so that each such picture is named and none is left out in silence.
-"""
-
-LONGEST_NAME = 4096
-"""The most bytes of a name in a tar file, as of a path; names are sorted in a column as wide as the longest."""
-
+LONGEST_NAME = 4096  # bytes in a tar file, as of a path; names are sorted in a column as wide as the longest
 _HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 
 Folder = tuple[str, ...]  # the parts of a path

@@ -41,14 +41,9 @@ def is_shard(name: str) -> bool:
     return name.endswith(".tar")
 
 
-def index_name(split: str) -> str:
-    """Returns the file name of a split's index."""
-    return f"{split}.index.npy"
-
-
-def names_name(split: str) -> str:
-    """Returns the file name of the names of a split's examples."""
-    return f"{split}.names"
+def index_files(split: str) -> tuple[str, str]:
+    """Returns the file names of a split's index, and of the names of its examples."""
+    return f"{split}.index.npy", f"{split}.names"
 
 
 class File(Record, frozen=True):
@@ -101,7 +96,7 @@ class StoreManifest(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if "train" not in self.splits:
             raise ValueError("`splits` without `train`")
-        needed = [MEAN_IMAGE, *(name(split) for split in self.splits for name in (index_name, names_name))]
+        needed = [MEAN_IMAGE, *(name for split in self.splits for name in index_files(split))]
         if missing := [name for name in needed if name not in self.files]:
             raise ValueError(f"`files` lacks `{missing[0]}`, which `splits` calls for")
         if any(len(values) != len(self.classes) for values in self.details.values()):

@@ -134,9 +134,9 @@ def refuse_inside(folder: Path, source: str) -> None:
 def cache_directory(source: Source, size: int = 256) -> Path:
     """Returns the folder of the cache in which a source is packed.
 
-    Each source that was changed or moved, each seed and each size has a folder of its own. Only characters that are
-    safe in a file name are kept of the source's name, whoever chose it.
+    Each source that was changed or moved, each seed and each size has a folder of its own.
     """
+    # Anybody may have chosen the source's name: only characters that are safe in a file name are kept of it.
     name = re.sub(r"^\.|[^\w.-]", "_", source.name)[:60]
     facts = f"{source.path}\n{identity(source, size, QUALITY)}".encode(errors="replace")
     return cache() / f"{name}-{size}-{blake2b(facts, digest_size=8).hexdigest()}"

@@ -162,11 +162,7 @@ class Remote:
         self._get = (_over_http if parts.scheme in ("http", "https") else _from_bucket)(self.address)
 
     def read(self, name: str, is_good: Callable[[bytes], bool] = bool, span: Span | None = None) -> bytes:
-        """Returns a file or a part of it whose content `is_good`; tries again where that may help.
-
-        Raises:
-            DataError: The file is missing, damaged or out of reach.
-        """
+        """Returns a file or a part of it whose content `is_good`; tries again where that may help. Raises DataError."""
         where = f"{self.address}/{name}"
         fault: tuple[str, str, Exception | None] = "", "", None
         for attempt in range(TRIES):

@@ -14,8 +14,6 @@ from alexnet.data.manifest import is_store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import from_home
 
-__all__ = ["Listing", "Source", "open_source"]
-
 SOLAR_CELLS = "solar-cells"
 """The name of the built-in source: 2,624 electroluminescence photographs of solar cells, functional or defective."""
 
@@ -37,7 +35,8 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
 
     Raises:
         UsageError: There is no such source, or it is of no known kind.
-        DataError: The source has no pictures, only one class or an empty class, or an archive is damaged.
+        DataError: The source has no pictures, only one class or an empty class; a file is missing or damaged; or a
+            package that the source needs is not installed.
     """
     if spec == SOLAR_CELLS:
         return open_solar_cells(seed)
@@ -69,11 +68,8 @@ def open_solar_cells(seed: int) -> Source:
     """Opens the solar cells, a quarter of each class held out as "val".
 
     Experts gave each cell a probability of a defect: 0, 1/3, 2/3 or 1. A cell counts as defective from 1/2.
-
-    Raises:
-        DataError: The package `elpv-dataset`, which carries the pictures in its wheel, is not installed.
     """
-    package = find_spec("elpv_dataset")  # finds without importing: the package itself is not needed
+    package = find_spec("elpv_dataset")  # finds without importing: all we need is the pictures in its wheel
     if package is None or not package.submodule_search_locations:
         raise DataError(f"the source {SOLAR_CELLS!r} is not installed: pip install 'alexnet[solar-cells]'")
     folder = Path(package.submodule_search_locations[0], "data")

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.decode import Pixels, decode_stored
-from alexnet.data.manifest import MEAN_IMAGE, File, index_name, is_shard, names_name, read_manifest, shard_name
+from alexnet.data.manifest import MEAN_IMAGE, File, index_files, is_shard, read_manifest, shard_name
 from alexnet.errors import DataError
 
 EXAMPLES_PER_SHARD = 1024
@@ -70,11 +70,7 @@ class Store:
         self.splits = {name: self._split(name, shards) for name in manifest.splits}
 
     def verify(self) -> None:
-        """Compares every byte of the store with the hashes taken when it was packed.
-
-        Raises:
-            DataError: A file is damaged.
-        """
+        """Compares every byte of the store with the hashes taken when it was packed; errors as in opening it."""
         for name in self.files:
             self._check(name, whole=True)
 
@@ -86,13 +82,13 @@ class Store:
             raise DataError(f"{path} is damaged: {_REMEDY}")
 
     def _split(self, name: str, shards: "Shards") -> "Split":
-        path = self.directory / index_name(name)
+        path, names = (self.directory / file for file in index_files(name))
         index = _open_array(path, INDEX)
         tars = takewhile(self.files.__contains__, (shard_name(name, number) for number in count()))
         lengths = np.array([self.files[tar].length for tar in tars], dtype=np.int64)
-        if not _is_sound(index, len(self.classes), lengths, self.files[names_name(name)].length):
+        if not _is_sound(index, len(self.classes), lengths, self.files[names.name].length):
             raise DataError(f"{path} points beyond classes, shards or names: {_REMEDY}")
-        return Split(self.directory, name, self.size, shards, index)
+        return Split(name, self.size, shards, index, np.memmap(names, np.uint8, "r"))
 
 
 def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
@@ -119,9 +115,10 @@ def _is_sound(index: npt.NDArray[np.void], classes: int, shards: npt.NDArray[np.
 class Split:
     """The examples of one split, in the order of the source."""
 
-    def __init__(self, directory: Path, name: str, size: int, shards: "Shards", index: npt.NDArray[np.void]) -> None:
-        self._split, self._size, self._shards, self._index = name, size, shards, index
-        self._names = np.memmap(directory / names_name(name), np.uint8, "r")
+    def __init__(
+        self, name: str, size: int, shards: "Shards", index: npt.NDArray[np.void], names: npt.NDArray[np.uint8]
+    ) -> None:
+        self._split, self._size, self._shards, self._index, self._names = name, size, shards, index, names
         self.threads = shards.threads
 
     def __len__(self) -> int:
@@ -144,11 +141,7 @@ class Split:
         return self._shards.read(shard_name(self._split, shard), offset, length)
 
     def read(self, i: int) -> Pixels:
-        """Returns the pixels of example `i`: uint8 (size, size, 3), RGB.
-
-        Raises:
-            DataError: The shard is damaged.
-        """
+        """Returns the pixels of example `i`: uint8 (size, size, 3), RGB; errors as in `Shards.read`."""
         try:
             return decode_stored(self.jpeg(i), self._size)
         except ValueError as error:
