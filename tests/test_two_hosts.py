@@ -26,15 +26,15 @@ pytestmark = [
 PROGRAM = """
 import sys, time
 from alexnet.cli import main
-from alexnet.training.loop import Job
+from alexnet.training.loop import Training
 
-update = Job.update
+write_down = Training.write_down
 
-def update_slowly(self, *batch):
-    update(self, *batch)
+def write_down_slowly(self, *update):
+    write_down(self, *update)
     time.sleep(0.3)
 
-Job.update = update_slowly
+Training.write_down = write_down_slowly
 main(sys.argv[1:])
 """
 FLAGS = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--steps", "20", "--parallel", "data"]

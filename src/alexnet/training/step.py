@@ -139,7 +139,7 @@ class Lars(torch.optim.Optimizer):
 
     def __init__(
         self,
-        groups: Sequence[dict[str, Any]],
+        groups: Sequence[dict[str, Any]],  # parameter groups, as torch defines them
         rate: float,
         momentum: float,
         trust: float,
@@ -161,7 +161,7 @@ class Lars(torch.optim.Optimizer):
                     velocity.add_((parameter.grad + group["weight_decay"] * parameter) * (group["lr"] * local))
                     parameter.sub_(velocity)
 
-    def _pairs(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    def _pairs(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:  # as above
         return list(zip(self.param_groups[::2], self.param_groups[1::2], strict=True))
 
     def _local_rates(self) -> tuple[Tensor, ...]:
