@@ -1,10 +1,13 @@
 """What goes wrong between processes is said once, ends everyone, and never hangs."""
 
 import json
+import os
 import platform
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -146,6 +149,40 @@ def test_a_start_hears_nothing_of_earlier_ones():
 def test_who_does_not_come_is_not_waited_for_for_ever():
     with pytest.raises(RuntimeError, match="1/3 processes joined"):
         _agree_on_word(HashStore(), 0, 3, 0.1)
+
+
+THREADS = """
+import sys
+from pathlib import Path
+import torch
+from alexnet.meeting import assemble
+
+with assemble(sys.argv[1], 60) as team:
+    torch.optim.SGD([torch.zeros(1)], 0.1)
+    team.everyone.sum(torch.ones(1))
+print([name for name in (task.read_text() for task in Path("/proc/self/task").glob("*/comm")) if "gloo" in name])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the names of threads in /proc")
+@pytest.mark.parametrize(("mode", "count"), [("data", 2), ("towers", 2), ("hybrid", 4)])
+def test_no_thread_of_a_team_outlives_it(mode, count):
+    """A thread of Gloo that still drops a tensor while the interpreter ends would abort the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    place |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": "2"}
+    members = [
+        subprocess.Popen(
+            [sys.executable, "-c", THREADS, mode],
+            env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank % 2)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    assert [member.communicate(timeout=120)[0] for member in members] == ["[]\n"] * count
+    assert [member.returncode for member in members] == [0] * count
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

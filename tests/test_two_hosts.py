@@ -179,7 +179,7 @@ def test_a_cable_that_is_pulled_for_good_is_told_on_both_sides(train, tmp_path):
     assert [len(said) for said in words] == [1, 1]
     assert "process 1 on" in words[0][0]
     assert "process 0 on" in words[1][0]
-    assert checkpoint.load(folder / "last.safetensors").header["progress"]["step"] < 20
+    assert checkpoint.load(folder / "last.safetensors").header.progress.step < 20
     codes, words = train(folder)
     assert codes == [0, 0], words
     train(tmp_path / "quiet")

@@ -16,6 +16,10 @@ from uuid import uuid4
 
 import numpy as np
 import torch
+
+# Every optimiser imports this module, whose functions take the group of all processes as a default argument. Imported
+# after the processes have met, it would keep the group's threads alive beyond its end, to abort a process that exits.
+import torch.distributed.nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
@@ -54,15 +58,18 @@ def assemble(mode: str | None, timeout_s: float) -> Iterator[Team]:
     if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
         # A killed torchrun takes its processes along, so that two teams never write one run.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    roll = _meet(timeout_s)
+    roll, team = _meet(timeout_s), ALONE
     try:
-        yield _form(mode or "data", roll)
+        team = _form(mode or "data", roll)
+        yield team
     except AlexNetError as error:
         last = roll.last_words(error)
         if last is error:
             raise
         raise last from error
     finally:
+        for group in (team.everyone, team.data, team.model):
+            group.handle = None  # whoever still has the team keeps no thread of it running
         if dist.is_initialized():
             dist.destroy_process_group()
         if roll.has_failed and roll.rank == 0:
