@@ -30,6 +30,16 @@ def cache() -> Path:
     return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet")
 
 
+def check_new(folder: Path) -> None:
+    """Checks that a folder to make does not exist yet, or is empty.
+
+    Raises:
+        UsageError: The folder holds something, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already; give a new folder")
+
+
 def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
     """Writes a whole file or none, as `replacing` does. Text becomes UTF-8."""
     with replacing(path, work) as file:

@@ -67,7 +67,7 @@ def _demonstrated(result: results.Trained) -> str:
     if measured is None:
         return _trained(result)
     rows = [
-        ("always the larger class", 1 - max(row.n for row in measured.per_class) / measured.n),
+        ("always the larger class", measured.naive_error or 0.0),
         ("this network, from scratch", measured.top1_error),
         ("SVM on hand-made features (Deitsch et al. 2019)", 0.176),
         ("VGG-19 pretrained on ImageNet (same paper)", 0.116),

@@ -64,10 +64,11 @@ def evaluate(
     machine.keep_memory()
     observer, runs = observer or Display(), _several(runs)
     results: list[Evaluation] = []
+    store: Store | None = None
     with assemble(None, timeout) as team:
         for numbers in [precision] if isinstance(precision, str) else precision:
             networks = [load(run, numbers=numbers) for run in runs]
-            store = own_data(networks[0], data, on_bad_image, observer)
+            store = store or own_data(networks[0], data, on_bad_image, observer)
             measured, examples = _measure(networks, store, split, views, observer, team)
             measured = structs.replace(measured, precision=numbers)
             if not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header):

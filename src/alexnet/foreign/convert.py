@@ -19,7 +19,7 @@ from alexnet import __version__
 from alexnet.config import Design
 from alexnet.data.imagenet import WORDNET, read_classes
 from alexnet.errors import UsageError
-from alexnet.files import plain_errors, write
+from alexnet.files import check_new, plain_errors, write
 from alexnet.foreign.imported import Imported
 from alexnet.foreign.read import EXPECTED, read, read_mean
 from alexnet.models.create import build
@@ -47,8 +47,7 @@ def convert(
         UsageError: The file does not exist, the folder holds something, or an argument is missing or does not fit.
         DataError: The disk is full.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already; give a new folder")
+    check_new(folder)
     path = _newest(source) if source.is_dir() else source
     imported = _with_our_dropout(read(path, variant))
     names, guessed_classes = _classes(imported, classes)

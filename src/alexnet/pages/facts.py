@@ -173,9 +173,7 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str
 
 
 def _measured(evaluation: Evaluation) -> list[Figure]:
-    counts = [each.n for each in evaluation.per_class]
-    naive = 1 - max(counts) / sum(counts) if any(counts) else None
-    figures = [Figure("Top-1 error", evaluation.top1_error, evaluation.top1_interval, naive)]
+    figures = [Figure("Top-1 error", evaluation.top1_error, evaluation.top1_interval, evaluation.naive_error)]
     if len(evaluation.classes) > TOP:
         figures.append(Figure("Top-5 error", evaluation.top5_error, evaluation.top5_interval))
     return figures

@@ -58,6 +58,12 @@ class Evaluation(Record, frozen=True, kw_only=True):
         if any(len(row) != len(self.classes) for row in (self.confusion, *self.confusion)):
             raise ValueError("its confusion matrix does not fit its classes")
 
+    @property
+    def naive_error(self) -> float | None:
+        """The top-1 error of always naming the largest class; None where no class has a picture."""
+        counts = [each.n for each in self.per_class]
+        return 1 - max(counts) / sum(counts) if any(counts) else None
+
 
 class Example(Record, frozen=True, kw_only=True):
     """A test picture: its name in the source, its true class, the best five guesses, best first, and its JPEG file."""

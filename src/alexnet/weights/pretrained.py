@@ -20,8 +20,8 @@ from msgspec import structs, to_builtins
 from numpy.typing import NDArray
 
 from alexnet.data.augment import margin
-from alexnet.errors import UsageError, printable
-from alexnet.files import plain_errors, write
+from alexnet.errors import printable
+from alexnet.files import check_new, plain_errors, write
 from alexnet.models.network import Network
 from alexnet.models.variants import row
 from alexnet.records import Conversion, Dataset, Evaluation, Header, Metrics
@@ -57,8 +57,7 @@ def save(
         UsageError: The folder holds something already, or cannot be written.
         DataError: The disk is full.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already; give a new folder")
+    check_new(folder)
     data = structs.replace(header.data, source=None, quarantine=()) if header.data else None
     header = structs.replace(header, machine=None, data=data)
     with _whole(folder.absolute()) as draft:
