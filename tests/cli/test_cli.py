@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from alexnet import config
 from alexnet.cli import show
+from alexnet.commands import measuring
 from alexnet.data.open import from_anywhere
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
@@ -139,10 +140,13 @@ def test_summary(alexnet, answer, arguments, parameters, macs):
     assert "conv5" in out
 
 
-def test_several_precisions_are_compared(answer, trained, pictures):
+def test_several_precisions_are_compared(answer, trained, pictures, monkeypatch):
+    opened, own_data = [], measuring.own_data
+    monkeypatch.setattr(measuring, "own_data", lambda *arguments: opened.append(1) or own_data(*arguments))
     told = answer("evaluate", trained, "--data", pictures, "--precision", "float32,int8")
     assert [row["precision"] for row in told["precisions"]] == ["float32", "int8"]
     assert told["precisions"][1]["weight_bytes"] < told["precisions"][0]["weight_bytes"]
+    assert len(opened) == 1  # the data, for both
 
 
 def test_the_held_out_quarter_is_the_same_for_every_seed(alexnet, answer, make_folder, tmp_path):

@@ -101,6 +101,19 @@ def test_two_networks_average_their_probabilities(classifier, other, store):
     assert summary["confusion"] != measure([other], store, "train")[0]["confusion"]
 
 
+def test_the_naive_error_is_that_of_the_largest_class(classifier, store):
+    evaluation, _ = evaluate([classifier], store, "val")  # of 4, 3 and 2 pictures
+    assert evaluation.naive_error == pytest.approx(5 / 9)
+    assert structs.replace(evaluation, per_class=()).naive_error is None
+
+
+def test_pictures_of_other_squares_than_a_network_takes_are_refused(classifier, store):
+    preprocessing = structs.replace(classifier.header.preprocessing, square="warp")
+    warped = replace(classifier, header=structs.replace(classifier.header, preprocessing=preprocessing))
+    with pytest.raises(UsageError, match="holds the centre squares of its pictures, but the network was trained on"):
+        evaluate([warped], store, "val")
+
+
 def renamed(classifier, classes):
     return replace(classifier, header=structs.replace(classifier.header, classes=classes))
 
