@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from alexnet.models.create import create
+from alexnet.models.initialise import settle
 from alexnet.models.variants import VARIANTS, Variant
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -93,3 +94,27 @@ def test_no_two_layers_start_from_the_same_numbers():
     model = create("toy", classes=3, input_size=67, initialisation="paper")
     starts = {tuple(getattr(model, name).weight.flatten()[:4].tolist()) for name in LAYERS}
     assert len(starts) == len(LAYERS)
+
+
+def test_settled_layers_have_unit_spread_and_no_mean_on_the_pictures():
+    model, pictures = make("measured", alpha_factor=1024.0), 9 * torch.randn(64, 3, 67, 67)
+    settle(model, model.order, pictures)
+    assert model.training
+    model.eval()
+    for name, out in model.activations(pictures, *LAYERS).items():
+        channels = [d for d in range(out.dim()) if d != 1]
+        assert out.std().item() == pytest.approx(0.3 if name == "fc8" else 1, rel=0.02), name
+        assert out.mean(channels).abs().max() < 1e-3, name
+
+
+def test_settling_blurs_the_kernels_of_conv1():
+    model = make("measured")
+    assert torch.equal(model.conv1.weight, make("he").conv1.weight)
+
+    def roughness():
+        kernels = model.conv1.weight
+        return (kernels.diff(dim=-1).square().mean() / kernels.square().mean()).item()
+
+    assert roughness() == pytest.approx(2, rel=0.05)
+    settle(model, model.order, torch.randn(8, 3, 67, 67))
+    assert roughness() < 0.4

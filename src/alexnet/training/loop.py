@@ -36,6 +36,7 @@ from alexnet.training import plan
 from alexnet.training.journal import Journal, Saver
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
+from alexnet.training.start import fit_to_pictures
 from alexnet.training.step import Step, dead_units
 from alexnet.training.watch import Watch
 from alexnet.weights import checkpoint
@@ -73,6 +74,8 @@ def begin(
     model = plan.make_model(settings, len(store.classes)) if start is None else start
     plan.check_fit(settings, store, model, team)
     plan.check_length(settings, store)
+    if start is None:
+        fit_to_pictures(settings, store, model)
     description = describe(settings, model, store, source)
     if team.is_first:
         run.create(description)
@@ -115,8 +118,10 @@ def resume(
                 model = saved.model
             else:
                 model.load_state_dict(saved.model.state_dict())
-        model = model or plan.make_model(settings, len(store.classes))
+        is_fresh, model = model is None, model or plan.make_model(settings, len(store.classes))
         plan.check_fit(settings, store, model, team)
+        if is_fresh and not is_saved:
+            fit_to_pictures(settings, store, model)
         if is_saved:
             progress = team.tell(progress)
             momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}

@@ -62,7 +62,7 @@ class Watch:
         """Returns the likely cause of a dead start; `dead` has each ReLU layer's fraction of units that stay zero."""
         start = f"after {PATIENCE} steps the loss is {self._mean():.3f}, still that of guessing ({self.chance:.3f}): "
         layer, fraction = max(dead.items(), key=lambda item: item[1], default=("", 0.0))
-        is_he = self.train.initialisation == "he"
+        is_he = self.train.initialisation in ("he", "measured")
         if fraction > 0.5:
             remedy = "lower the learning rate" + " or take initialisation=he" * (not is_he)
             return start + f"{fraction:.0%} of {layer} is dead; {remedy}"
