@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         doctor,
         evaluate,
         export,
+        features,
         pack,
         predict,
         report,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (
     *("bench", "claim", "compress", "convert", "demo", "doctor", "evaluate", "export"),
-    *("pack", "predict", "report", "summary", "train"),
+    *("features", "pack", "predict", "report", "summary", "train"),
 )
 _PLACES = {
     "AlexNet": ("models.alexnet", "AlexNet"),
@@ -39,7 +40,7 @@ _PLACES = {
 
 __all__ = [  # the names that are looked up below
     "AlexNet", "Classifier", "__version__", "bench", "claim", "compress", "convert", "create_model", "demo", "doctor",
-    "evaluate", "export", "load", "pack", "predict", "report", "summary", "train",
+    "evaluate", "export", "features", "load", "pack", "predict", "report", "summary", "train",
 ]  # fmt: skip
 
 

@@ -40,6 +40,18 @@ def check_new(folder: Path) -> None:
         raise UsageError(f"{folder} exists already; give a new folder")
 
 
+def check_free(path: Path) -> None:
+    """Checks that a file or folder can be made where nothing is yet.
+
+    Raises:
+        UsageError: The place is taken, or its folder does not exist.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists already; choose another place")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}; make it first, or choose another place")
+
+
 def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
     """Writes a whole file or none, as `replacing` does. Text becomes UTF-8."""
     with replacing(path, work) as file:

@@ -129,6 +129,13 @@ def _compressed(result: results.Compressed) -> str:
     return "\n".join([*lines, f"{result.file}: {result.bytes:,} bytes"])
 
 
+def _extracted(result: results.Extracted) -> str:
+    shape, rate = " x ".join(f"{side:,}" for side in result.shape), result.shape[0] / max(result.seconds, 1e-9)
+    lines = [f"{result.file}: {result.layer}, {shape}, {result.bytes / 1e6:,.1f} MB"]
+    lines.append(f"{result.shape[0]:,} pictures in {duration(result.seconds)}, {rate:,.0f} a second")
+    return "\n".join([*lines, *results.left_out(result.quarantine)])
+
+
 def _converted(run: results.Converted) -> str:
     conversion = run.converted
     assert conversion is not None  # every run that `convert` returns has one
@@ -274,6 +281,7 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "train": _trained,
     "evaluate": _evaluated,
     "predict": lambda result: "",  # every picture is shown as soon as it is named
+    "features": _extracted,
     "compress": _compressed,
     "report": lambda page: str(page.report),
     "convert": _converted,

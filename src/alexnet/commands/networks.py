@@ -10,7 +10,7 @@ from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import own_data
 from alexnet.commands.results import Compressed, Converted, Fetched
 from alexnet.errors import UsageError
-from alexnet.files import cache
+from alexnet.files import cache, check_free
 from alexnet.progress import Display, interruptible
 from alexnet.records import Exported
 
@@ -202,7 +202,7 @@ def export(
         return _publish(run, beside, Path(f"{beside.resolve()}-huggingface" if out is None else out))
     plan = exports.Plan(format, lrn, preprocess, int8, None if runtime is None else Path(runtime))
     place = Path(f"{beside.resolve()}{plan.suffix}" if out is None else out)
-    exports.check_out(place)
+    check_free(place)
     network, pictures, store = load(run, numbers="float32"), samples(beside, None if data is None else str(data)), None
     if int8:
         store = own_data(network, data, on_bad_image, observer)

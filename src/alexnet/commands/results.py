@@ -91,6 +91,17 @@ class Compressed(Record, frozen=True, kw_only=True, omit_defaults=True):
     table: tuple[CompressionStep, ...] = ()
 
 
+class Extracted(Record, frozen=True, kw_only=True):
+    """A file of features: the layer, their shape, the seconds of extraction, and the pictures that were left out."""
+
+    file: str
+    layer: str
+    shape: tuple[int, ...]
+    seconds: float
+    bytes: int
+    quarantine: tuple[Quarantined, ...]
+
+
 class Written(Record, frozen=True, kw_only=True):
     """A report that was written: the path of the page."""
 

@@ -71,6 +71,19 @@ class Classifier:
         (features,) = self._run(self.model.features, pictures, views=1)
         return np.asarray(features.cpu().numpy())
 
+    def outputs(self, pictures: NDArray[np.uint8], layer: str, views: int = 1) -> NDArray[np.float32]:
+        """Returns what a layer of `model.order` gives, averaged over 1 view, the centre, or over 10.
+
+        The pictures are those of `probabilities`. Returns (N, C, H, W) of a convolutional layer, else (N, units).
+        """
+
+        def output(images: Tensor) -> Tensor:
+            is_last = layer == self.model.feature_layer  # which has a faster way
+            return self.model.features(images) if is_last else self.model.activations(images, layer)[layer]
+
+        total = sum(self._run(output, pictures, views))
+        return np.asarray((total / views).cpu().numpy())  # type: ignore[union-attr]
+
     def __repr__(self) -> str:
         return f"Classifier({self.model.variant!r}, {len(self.classes)} classes, {self.stored_size} pixels)"
 

@@ -62,7 +62,7 @@ def evaluate(
             are to be averaged, or the stored pictures do not have the size that a network takes.
     """
     start, observer = time.monotonic(), observer or Observer()
-    parts, translations = _splits(store, split), _translate(classifiers, store)
+    parts, translations = splits_of(store, split).values(), _translate(classifiers, store)
     tally, gallery = Tally(classifiers[0].classes), _Gallery(classifiers[0].classes)
     total, done = sum(map(len, parts)), 0
     chosen = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
@@ -119,12 +119,31 @@ def over(
         pictures.close()
 
 
-def _splits(store: Store, names: str) -> list[Split]:
+def splits_of(store: Store, names: str) -> dict[str, Split]:
+    """Returns the splits of a store that are named, joined by `+`, by name and in that order.
+
+    Raises:
+        UsageError: There is no such split.
+    """
     chosen = list(dict.fromkeys(names.split("+")))
     for name in chosen:
         if name not in store.splits:
             raise UsageError(f"the data have no split {name!r}; there are {', '.join(store.splits)}")
-    return [store.splits[name] for name in chosen]
+    return {name: store.splits[name] for name in chosen}
+
+
+def check_size(classifier: Namer, store: Store) -> None:
+    """Refuses stored pictures that a network cannot take.
+
+    Raises:
+        UsageError: They have another size, or became square in another way.
+    """
+    if classifier.stored_size != store.size:
+        raise UsageError(
+            f"the network takes pictures of {classifier.stored_size} pixels, the store holds {store.size}; "
+            "pack the pictures again at that size, or give the folder of pictures itself"
+        )
+    check_square(store, classifier.square)
 
 
 def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
@@ -133,12 +152,7 @@ def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
     for classifier in classifiers:
         if classifier.classes != classes:
             raise UsageError("networks of different classes cannot be averaged; train them on the same data")
-        if classifier.stored_size != store.size:
-            raise UsageError(
-                f"the network takes pictures of {classifier.stored_size} pixels, the store holds {store.size}; "
-                "pack the pictures again at that size, or give the folder of pictures itself"
-            )
-        check_square(store, classifier.square)
+        check_size(classifier, store)
     for name in store.classes:
         if name not in classes:
             raise UsageError(f"the network does not know the class {name!r}; it knows {', '.join(classes[:10])}")

@@ -17,7 +17,7 @@ from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import browser, keras, onnx, program
 from alexnet.exports.format import Format, Input, PreprocessingSteps
 from alexnet.exports.parity import ExportedNetwork, Samples, compare, require
-from alexnet.files import write
+from alexnet.files import check_free, write
 from alexnet.observer import Observer
 from alexnet.records import Dataset, Exported, Int8, MeasuredFile
 
@@ -102,7 +102,7 @@ def export(
         UsageError: The place is taken, the format cannot hold the network, or the runtime or a store is missing.
         ExportError: The runtime computes something else than the network.
     """
-    check_out(out)
+    check_free(out)
     if plan.int8 and store is None:
         raise UsageError("int8 is calibrated on pictures: name the data")
     form = plan.format
@@ -133,18 +133,6 @@ def export(
         bytes=size,
         network_bytes=len(final.content) if form.folder else None,
     )
-
-
-def check_out(out: Path) -> None:
-    """Refuses a place where nothing can be made.
-
-    Raises:
-        UsageError: The place is taken, or its folder does not exist.
-    """
-    if out.exists():
-        raise UsageError(f"{out} exists already; choose another place")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}; make it first, or choose another place")
 
 
 def notes(classifier: Classifier) -> dict[str, str]:

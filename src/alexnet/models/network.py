@@ -50,13 +50,18 @@ class Network(nn.Module):
         """Returns the logits (N, classes) of preprocessed images (N, 3, S, S) with S = `input_size`."""
         return self._run(images, self.order)
 
+    @property
+    def feature_layer(self) -> str:
+        """Name of the layer that the last one reads, its dropout left out: AlexNet's `relu7`."""
+        before = self.order[:-1]
+        return before[-2] if before[-1].startswith("drop") else before[-1]
+
     def features(self, images: Tensor) -> Tensor:
         """Returns the features (N, units) that the last layer reads: AlexNet's 4096 of fc7 after its ReLU, no dropout.
 
         Source: paper section 6.1, which compares pictures by them.
         """
-        before = self.order[:-1]
-        return self._run(images, before[:-1] if before[-1].startswith("drop") else before).flatten(1)
+        return self._run(images, self.order[: 1 + self.order.index(self.feature_layer)]).flatten(1)
 
     def activations(self, images: Tensor, *names: str) -> dict[str, Tensor]:
         """Returns the outputs of the named layers, untouched by later ones.
