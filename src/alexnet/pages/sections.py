@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from alexnet.evaluation.metrics import interval
+from alexnet.pages.clarity import counts
 from alexnet.pages.figures import Line, Points, line_chart, reliability
 from alexnet.pages.kernels import Kernels, blocks
 from alexnet.pages.markup import percent
@@ -58,8 +59,11 @@ def thin(points: Points) -> list[tuple[float, float]]:
 
 
 def kernel_pictures(kernels: Kernels | None) -> Markup:
-    """Draws the first layer, a picture a tower."""
-    return draw("kernels.html", pictures=blocks(kernels), shape=kernels.weights.shape) if kernels else Markup()
+    """Draws the first layer, a picture a tower, with the number of clear kernels in each."""
+    if kernels is None:
+        return Markup()
+    clear = counts(kernels.weights, kernels.towers)
+    return draw("kernels.html", towers=list(zip(blocks(kernels), clear, strict=True)), shape=kernels.weights.shape)
 
 
 def mixed_up(evaluation: Evaluation | None) -> Markup:
