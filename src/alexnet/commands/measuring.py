@@ -260,7 +260,7 @@ def _kept(folder: Path, measured: Evaluation, examples: Examples) -> Evaluation:
 
 def _pictures(places: Sequence[Place]) -> Iterator[Path]:
     """Yields the picture files that were named, and those in the folders that were named, in order."""
-    from alexnet.data.folders import pictures_below
+    from alexnet.data.scan import pictures_below
 
     paths = [Path(place) for place in places]
     for path in paths:

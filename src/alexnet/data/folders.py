@@ -1,4 +1,4 @@
-"""A class-per-folder tree, in a folder or in a tar file that is read without unpacking.
+"""What a tree of folders means: splits and classes, in a folder or in a tar file (`scan.py` reads either).
 
     tree -> names of all pictures -> their first folders ("heads") -> split and class of each head
 
@@ -6,55 +6,27 @@ All decisions are made on the few heads; the pictures themselves are only counte
 """
 
 import os
-import posixpath
-import stat
-import tarfile
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
 from difflib import get_close_matches
-from hashlib import blake2b
 from pathlib import Path
 from unicodedata import normalize
 
 import numpy as np
 
-from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Names, Source, Spans, hold_out, stamp
+from alexnet.data.listing import Integers, Listing, Names, Source, hold_out
+from alexnet.data.scan import Tree, as_text, scan_folder, scan_tar
 from alexnet.errors import DataError
 
 # The lower-case name of a folder -> the split in it.
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
-# The endings of picture names; every other file is ignored and listed. The decoder refuses the last four, so that each
-# such picture is named and none is left out in silence.
-PICTURES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
-    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-    | {".heic", ".heif", ".avif", ".jxl"}
-)
-
-LONGEST_NAME = 4096  # bytes in a tar file, as of a path; names are sorted in a column as wide as the longest
-_HIDDEN = frozenset({"__MACOSX", "@eaDir"})
-
 Folder = tuple[str, ...]  # the parts of a path
 Place = tuple[str, str]  # split, class
 
 
-@dataclass
-class Tree:
-    """The paths in a folder or a tar file, before splits and classes are told apart."""
-
-    fetch: Callable[[int], bytes]
-    names: Names = field(default_factory=Names)
-    folders: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)  # all that is hidden or no picture; a hidden folder counts once
-    fingerprint: str = ""
-
-
 def open_tree(path: Path, seed: int) -> Source:
     """Reads the names in a class-per-folder tree, a folder or an uncompressed tar file; errors as in `open_source`."""
-    kind, tree = ("folder", _scan_folder(path)) if path.is_dir() else ("tar", _scan_tar(path))
+    kind, tree = ("folder", scan_folder(path)) if path.is_dir() else ("tar", scan_tar(path))
     if not len(tree.names):
         raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
     heads, head_of = _heads(tree.names)
@@ -66,112 +38,15 @@ def open_tree(path: Path, seed: int) -> Source:
         _refuse_empty_splits(path, places, folders)
     splits = _listings(tree, classes, places, head_of)
     return Source(
-        name=_printable(path.resolve().stem if kind == "tar" else path.resolve().name),
+        name=as_text(path.resolve().stem if kind == "tar" else path.resolve().name),
         kind=kind,
-        classes=tuple(map(_printable, classes)),
+        classes=tuple(map(as_text, classes)),
         splits=splits if has_splits else hold_out(splits["train"], classes, seed),
         fingerprint=tree.fingerprint if has_splits else f"{tree.fingerprint} seed {seed}",
         path=path.resolve(),
         is_split_drawn=not has_splits,
         ignored=tree.ignored,
     )
-
-
-def tar_members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
-    """Yields the members of a tar file without keeping them, and refuses one that is compressed, damaged or truncated.
-
-    It may begin at any byte, `start`, of the file at `path`; `offset_data` counts from the start of that file.
-    """
-    with path.open("rb") as file:
-        file.seek(start)
-        try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                while (member := tar.next()) is not None:
-                    tar.members = []  # type: ignore[attr-defined]  # it keeps every member otherwise
-                    _refuse_forged(member, tar.offset)
-                    yield member
-        except TAR_ERRORS as error:
-            if isinstance(error, OSError) and error.errno:
-                raise DataError(f"{path} cannot be read ({error.strerror}): see to its disk and try again") from error
-            reason = str(error) or type(error).__name__
-            raise DataError(f"{path} is no plain tar ({reason}): uncompress it or fetch it again") from error
-        file.seek(tar.offset)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes any rubbish as the end
-            raise DataError(f"{path} is damaged or truncated at byte {tar.offset:,}: fetch it again")
-
-
-def _refuse_forged(member: tarfile.TarInfo, end: int) -> None:
-    """Raises for a member with which tarfile would read for ever, or fill the memory."""
-    if not 0 <= member.size < 1 << 63 or end < member.offset_data:
-        raise tarfile.ReadError(f"a member of impossible size at byte {member.offset:,}")
-    if (length := len(os.fsencode(member.name))) > LONGEST_NAME:
-        raise tarfile.ReadError(f"a name of {length:,} bytes, more than {LONGEST_NAME:,}, at byte {member.offset:,}")
-
-
-def pictures_below(root: Path) -> list[Path]:
-    """Returns the picture files in a folder and its subfolders that packing would find; hidden ones are left out."""
-    names = _scan_folder(root).names
-    return sorted(root / os.fsdecode(names[i]) for i in range(len(names)))
-
-
-def _scan_folder(root: Path) -> Tree:
-    tree = Tree(fetch=lambda row: Path(root, os.fsdecode(tree.names[row])).read_bytes())
-    digest = blake2b(digest_size=16)
-    for path, status in _walk(root, "", frozenset()):
-        mode = status.st_mode if status and not _is_hidden(path) else 0
-        if stat.S_ISDIR(mode):
-            tree.folders.append(path)
-        elif status and _is_picture(path) and stat.S_ISREG(mode):
-            tree.names.append(os.fsencode(path))
-            digest.update(os.fsencode(f"{path} {status.st_size} {status.st_mtime_ns}\n"))
-        else:
-            tree.ignored.append(_printable(path))
-    tree.fingerprint = digest.hexdigest()
-    return tree
-
-
-def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Yields the path below the root and the status of everything, sorted by folder; a dead link has no status."""
-    try:
-        own = folder.stat()
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read ({error.strerror}): change its permissions") from error
-    here = (own.st_dev, own.st_ino)
-    for entry in ordered if here not in above else []:  # a link back to a folder above counts as an empty folder
-        path, status = prefix + entry.name, None
-        with suppress(OSError):
-            status = entry.stat()
-        yield path, status
-        if status and stat.S_ISDIR(status.st_mode) and not _is_hidden(path):
-            yield from _walk(Path(entry.path), f"{path}/", above | {here})
-
-
-def _scan_tar(path: Path) -> Tree:
-    spans = Spans(path)
-    tree = Tree(spans.fetch, spans.names, fingerprint=stamp(path))
-    for member in tar_members(path):
-        name = posixpath.normpath(member.name)
-        if member.isdir():
-            tree.folders += [name] if name != "." and not _is_hidden(name) else []
-        elif _is_picture(name) and not _is_hidden(name) and member.isreg() and not member.issparse():
-            spans.append(name, member)
-        else:
-            tree.ignored.append(_printable(name))
-    return tree
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") or part in _HIDDEN for part in path.split("/"))
-
-
-def _is_picture(path: str) -> bool:
-    return posixpath.splitext(path)[1].lower() in PICTURES
-
-
-def _printable(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _heads(names: Names) -> tuple[list[Folder], Integers]:
@@ -197,7 +72,7 @@ def _has_splits(path: Path, heads: list[Folder], folders: list[Folder]) -> bool:
     tops = {folder[0] for folder in heads + folders if folder}
     splits = {SPLITS.get(top.lower()) for top in tops}
     if tops and not splits & {"train", None}:
-        raise DataError(f"{path} has {' and '.join(map(_printable, sorted(tops)))} but no train folder: add one")
+        raise DataError(f"{path} has {' and '.join(map(as_text, sorted(tops)))} but no train folder: add one")
     if splits != {"train", None}:
         return "train" in splits
     # "train" may be a class: its pictures lie right in it, and beside it lie other classes, such as "bus".
@@ -228,17 +103,17 @@ def _classes(path: Path, places: list[Place | None], folders: set[Place | None])
     filled = set(filter(None, places))
     classes = tuple(sorted(name for split, name in filled if split == "train"))
     if empty := [name for split, name in sorted(filter(None, folders - filled)) if split == "train"]:
-        raise DataError(f"{path}: class folder {_printable(empty[0])!r} holds no pictures: fill or remove it")
+        raise DataError(f"{path}: class folder {as_text(empty[0])!r} holds no pictures: fill or remove it")
     if not filled:
         raise DataError(f"{path}: the pictures lie in no class folder: make one folder a class")
     _refuse_unnamed(path, classes)
     for split, name in sorted(filled):
         if classes and name not in classes:
-            near = [_printable(each) for each in get_close_matches(name, classes, 1)]
+            near = [as_text(each) for each in get_close_matches(name, classes, 1)]
             hint = f"did you mean {near[0]!r}?" if near else "rename it, or add it to train"
-            raise DataError(f"{path}: class {_printable(name)!r} of {split} is unknown to train: {hint}")
+            raise DataError(f"{path}: class {as_text(name)!r} of {split} is unknown to train: {hint}")
     if len(classes) == 1:
-        raise DataError(f"{path} has one class only ({_printable(classes[0])!r}): add a folder for another")
+        raise DataError(f"{path} has one class only ({as_text(classes[0])!r}): add a folder for another")
     return classes
 
 
@@ -247,9 +122,9 @@ def _refuse_unnamed(path: Path, classes: tuple[str, ...]) -> None:
         raise DataError(f"{path}: a class folder has no name, as in absolute paths: pack it again with relative ones")
     first: dict[str, str] = {}
     for name in classes:
-        other = first.setdefault(normalize("NFC", _printable(name)), name)
+        other = first.setdefault(normalize("NFC", as_text(name)), name)
         if other != name:
-            both = f"{os.fsencode(other)!r} and {os.fsencode(name)!r} are both printed {_printable(name)!r}"
+            both = f"{os.fsencode(other)!r} and {os.fsencode(name)!r} are both printed {as_text(name)!r}"
             raise DataError(f"{path}: class folders {both}: rename one")
 
 

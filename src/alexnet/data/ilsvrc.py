@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.folders import tar_members
 from alexnet.data.listing import TAR_ERRORS, Integers, Listing, Source, Spans, read_to_end, stamp
+from alexnet.data.scan import tar_members
 from alexnet.errors import DataError
 
 TRAIN = "ILSVRC2012_img_train.tar"
