@@ -341,12 +341,22 @@ def test_the_events_of_a_resumed_run_are_those_of_an_unbroken_one(settings, stor
 
 def test_a_dead_start_is_noticed(settings, store, tmp_path, monkeypatch):
     monkeypatch.setattr(watch, "PATIENCE", 3)
+    monkeypatch.setattr(watch, "WINDOW", 4)
     recorder = Recorder()
     dead = replace(settings, learning_rate=0.0, initialisation="paper")
     train(dead, store, "colours", tmp_path / "run", recorder)
     (notice,) = recorder.notices
     assert "still that of guessing (1.091)" in notice
     assert "initialisation=he" in notice
+
+
+def test_a_strong_fall_of_speed_is_noticed(settings, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "SPAN_S", 0.0)
+    monkeypatch.setattr(watch, "SLOW", 1e9)
+    recorder = Recorder()
+    train(settings, store, "colours", tmp_path / "run", recorder)
+    (notice,) = recorder.notices
+    assert notice.startswith("training fell from")
 
 
 def test_a_diverged_run_stops_and_its_last_save_can_be_used(settings, store, tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
 from alexnet.training.start import fit_to_pictures
 from alexnet.training.step import Step, dead_units
-from alexnet.training.watch import Watch
+from alexnet.training.watch import Pace, Watch
 from alexnet.weights import checkpoint
 
 SAVE_EVERY_S = 120.0
@@ -157,7 +157,7 @@ class Training:
         self.feed = Feed(settings, self.store, self.model.input_size, dtype, device, for_pictures, team)
         count = len(self.feed.split)
         self.steps_per_epoch, self.total = count / settings.batch_size, plan.total_steps(settings, count)
-        self.watch = Watch(settings, np.bincount(self.feed.split.labels).tolist())
+        self.watch, self.pace = Watch(settings, np.bincount(self.feed.split.labels).tolist()), Pace()
         self.journal: Journal | None = None
         self.saver: Saver | None = None
         self.clock = self.saved_at = time.monotonic()
@@ -194,9 +194,10 @@ class Training:
 
     def write_down(self, rate: float, loss: float, error: float, images: Tensor) -> None:
         """Takes in one update: progress, metrics, and warnings about it."""
-        self.watch.follow(self.progress.step, loss)
+        self.watch.follow(self.progress.step, loss, rate)
         self.progress = structs.replace(self.progress, step=self.progress.step + 1, rate=rate)
-        step, images_per_s = self.progress.step, self.settings.batch_size / self.lap()
+        step, seconds, batch = self.progress.step, self.lap(), self.settings.batch_size
+        images_per_s = batch / seconds
         processes = self.team.everyone.count
         if processes > 1 and len(self.watch.losses) == 1:  # the first update since the team came together
             self.observer.notice(
@@ -210,7 +211,9 @@ class Training:
                 StepRow(step=step, epoch=epoch, loss=loss, error=error, lr=rate, images_per_s=images_per_s)
             )
         if self.watch.is_dead_at(step):
-            self.observer.notice(self.watch.diagnosis(dead_units(self.model, images, self.step.dtype)))
+            self.observer.notice(self.watch.diagnosis(step, dead_units(self.model, images, self.step.dtype)))
+        if slow := self.pace.follow(batch, seconds):
+            self.observer.notice(slow)
 
     def is_evaluation_due(self) -> bool:
         """Returns whether the last step crossed a multiple of `evaluate_every` epochs, or was the last of all."""

@@ -1,23 +1,38 @@
-"""Notices early that a run will not come to anything, and names the likely cause."""
+"""Notices early that a run will not come to anything, and that the machine has become slow; names the likely cause."""
 
 import math
+import os
 from collections import deque
 from collections.abc import Sequence
+from statistics import fmean, stdev
 
+import torch
 from torch import nn
 
 from alexnet.config import Train
 from alexnet.errors import TrainingError
+from alexnet.training.schedule import highest
 
 PATIENCE = 300
-WINDOW = 50
+"""A start is judged when its rates add up to this many steps at the highest, however long the warm-up is."""
+
+WINDOW = 100
+"""Steps whose losses are judged together, half of them against the other half."""
+
+CLEAR = 3.0
+"""Standard errors of the mean loss by which it must be below that of guessing to count as learning."""
+
+SPAN_S, SLOW = 60.0, 0.5
+"""Seconds over which a speed is measured, and the fraction of the highest so far below which it is worth a word."""
 
 
 class Watch:
     """Follows the loss of a run, whose settings name the remedies.
 
     From `counts`, the training pictures of each class, follows the loss of a network that looks at no picture: the
-    entropy of their (smoothed) frequencies, ln C for equal classes.
+    entropy of their (smoothed) frequencies, ln C for equal classes. The losses of a window are compared with it by
+    their own spread, since a loss of 5.27 is learning on 200 classes (guessing: 5.30) if it differs by 0.02 from batch
+    to batch.
     """
 
     def __init__(self, train: Train, counts: Sequence[int]) -> None:
@@ -25,9 +40,11 @@ class Watch:
         targets = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts if count]
         self.train, self.chance = train, -sum(target * math.log(target) for target in targets)
         self.losses: deque[float] = deque(maxlen=WINDOW)
+        self.full_steps = 0.0  # the rates so far over the highest rate
+        self.is_judged = False
 
-    def follow(self, step: int, loss: float) -> None:
-        """Takes in the loss of a step.
+    def follow(self, step: int, loss: float, rate: float) -> None:
+        """Takes in the loss of a step, and the learning rate of its update.
 
         Raises:
             TrainingError: The loss is NaN or infinite.
@@ -35,6 +52,8 @@ class Watch:
         if not math.isfinite(loss):
             raise self.diverged(f"the loss became {loss} at step {step}")
         self.losses.append(loss)
+        top = highest(self.train)
+        self.full_steps += rate / top if top else 1.0
 
     def check(self, step: int, model: nn.Module) -> None:
         """Looks at the weights, which an update after a finite loss may have spoiled.
@@ -55,20 +74,61 @@ class Watch:
         )
 
     def is_dead_at(self, step: int) -> bool:
-        """Returns whether the loss is still that of guessing, at the one step `PATIENCE` after the start."""
-        return step == PATIENCE and self._mean() > 0.99 * self.chance
+        """Returns whether the loss of a start is that of guessing; true at one step at most.
 
-    def diagnosis(self, dead: dict[str, float]) -> str:
+        A loss clearly below guessing ends the watch. One that falls, or is a little below, is judged again later.
+        """
+        if self.is_judged or step % WINDOW or self.full_steps < PATIENCE or len(self.losses) < WINDOW:
+            return False
+        error = stdev(self.losses) / math.sqrt(WINDOW)
+        below = self.chance - fmean(self.losses)
+        is_learning = below > CLEAR * error
+        is_dead = below <= error and not self._is_falling()
+        self.is_judged = is_learning or is_dead
+        return is_dead
+
+    def _is_falling(self) -> bool:
+        half = WINDOW // 2
+        early, late = list(self.losses)[:half], list(self.losses)[half:]
+        return fmean(early) - fmean(late) > CLEAR * math.hypot(stdev(early), stdev(late)) / math.sqrt(half)
+
+    def diagnosis(self, step: int, dead: dict[str, float]) -> str:
         """Returns the likely cause of a dead start; `dead` has each ReLU layer's fraction of units that stay zero."""
-        start = f"after {PATIENCE} steps the loss is {self._mean():.3f}, still that of guessing ({self.chance:.3f}): "
+        train, loss = self.train, fmean(self.losses)
+        start = f"after {step:,} steps the loss is {loss:.3f}, still that of guessing ({self.chance:.3f}): "
         layer, fraction = max(dead.items(), key=lambda item: item[1], default=("", 0.0))
-        is_he = self.train.initialisation in ("he", "measured")
+        is_he = train.initialisation in ("he", "measured")
         if fraction > 0.5:
             remedy = "lower the learning rate" + " or take initialisation=he" * (not is_he)
             return start + f"{fraction:.0%} of {layer} is dead; {remedy}"
         if not is_he:
             return start + "small Gaussian weights start slowly; wait, or take initialisation=he (recipe `modern`)"
-        return start + "check that the labels belong to the pictures, or raise the learning rate"
+        dropout = f"take less dropout (`dropout={train.dropout / 5:.2g}`), then " * (train.dropout > 0)
+        rates = f"try another rate (`learning_rate={train.learning_rate * 3:.2g}` or `{train.learning_rate / 3:.2g}`)"
+        return start + f"{dropout}{rates}; if neither helps, check that the labels belong to the pictures"
 
-    def _mean(self) -> float:
-        return sum(self.losses) / len(self.losses)
+
+class Pace:
+    """Notices once that training has become much slower than it was, as it does where programs compete for cores."""
+
+    def __init__(self) -> None:
+        self.images, self.seconds, self.highest, self.is_said = 0, 0.0, 0.0, False
+
+    def follow(self, images: int, seconds: float) -> str:
+        """Takes in how long a step took; returns a sentence with the remedy if that is worth one, or else ""."""
+        self.images, self.seconds = self.images + images, self.seconds + seconds
+        if self.seconds < SPAN_S or self.is_said:
+            return ""
+        speed, self.images, self.seconds = self.images / self.seconds, 0, 0.0
+        self.highest = max(self.highest, speed)
+        self.is_said = speed < SLOW * self.highest
+        return _slow(self.highest, speed, torch.get_num_threads()) if self.is_said else ""
+
+
+def _slow(before: float, speed: float, threads: int) -> str:
+    load = f" (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)" if hasattr(os, "getloadavg") else ""
+    remedy = "see what else runs"
+    if threads > 1:
+        remedy += "; if that has to run, stop and resume with the environment variable OMP_NUM_THREADS=1: one thread"
+        remedy += f" loses less to others than {threads}"
+    return f"training fell from {before:,.0f} to {speed:,.0f} images/s{load}: {remedy}"
