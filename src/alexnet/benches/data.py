@@ -27,11 +27,11 @@ from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.augment import augment, draw
 from alexnet.data.feed import Batch, Feed, indices
+from alexnet.data.leaving import PICTURES
 from alexnet.data.manifest import MANIFEST, MEAN_IMAGE, File, is_store, read_manifest, shard_name
 from alexnet.data.open import open_undecoded
 from alexnet.data.pack import pack
 from alexnet.data.pictures import MEMORY_BUDGET
-from alexnet.data.scan import PICTURES
 from alexnet.data.sources import open_source
 from alexnet.data.store import EXAMPLES_PER_SHARD, Store
 from alexnet.files import from_home

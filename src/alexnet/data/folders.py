@@ -16,6 +16,7 @@ import numpy as np
 from alexnet.data.listing import Integers, Listing, Names, Source, hold_out
 from alexnet.data.scan import Tree, as_text, scan_folder, scan_tar
 from alexnet.errors import DataError
+from alexnet.records import LeftOut
 
 # The lower-case name of a folder -> the split in it.
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -45,7 +46,7 @@ def open_tree(path: Path, seed: int) -> Source:
         fingerprint=tree.fingerprint if has_splits else f"{tree.fingerprint} seed {seed}",
         path=path.resolve(),
         is_split_drawn=not has_splits,
-        ignored=tree.ignored,
+        left_out=tree.left_out,
     )
 
 
@@ -144,7 +145,9 @@ def _listings(
     heads = head_of[order]
     labels = np.array([label_of[place[1]] if place else -1 for place in places], dtype=np.int64)[heads]
     splits = np.array([place[0] if place else "" for place in places])[heads]
-    tree.ignored += [tree.names[row].decode("utf-8", "replace") for row in order[labels < 0]]
+    for row in order[labels < 0]:
+        path = tree.names[row].decode("utf-8", "replace")
+        tree.left_out.append(LeftOut(path=path, cause="outside", reason="in no class folder"))
     return {
         split: Listing(labels[splits == split], order[splits == split], tree.names, tree.fetch)
         for split in ("train", "val", "test")

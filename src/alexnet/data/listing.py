@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from alexnet.data.decode import SPEC
 from alexnet.errors import DataError
+from alexnet.records import LeftOut
 from alexnet.seeds import generator
 
 Integers = npt.NDArray[np.int64]
@@ -114,11 +115,16 @@ class Source:
     fingerprint: str  # changes with any name, size, time of change, label or seed of the split
     path: Path
     is_split_drawn: bool = False  # whether "val" was held out of "train" here, as the source has no split of its own
-    ignored: list[str] = field(default_factory=list)  # the files that are no pictures of a class
+    left_out: list[LeftOut] = field(default_factory=list)  # what is no picture of a class
     licence: str | None = None  # with the citation, where the source states them
     details: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     """What else the source states about its classes, a value for each: "devkit_ids", "words"."""
     decoding: str = SPEC  # what its pictures go through before they are stored, in words
+
+    @property
+    def ignored(self) -> list[str]:
+        """The paths of what is left out."""
+        return [entry.path for entry in self.left_out]
 
 
 def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:

@@ -10,22 +10,16 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
+from alexnet.data import leaving
 from alexnet.data.listing import TAR_ERRORS, Names, Spans, stamp
 from alexnet.errors import DataError
-
-# The endings of picture names; every other file is ignored and listed. The decoder refuses the last four, so that each
-# such picture is named and none is left out in silence.
-PICTURES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
-    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-    | {".heic", ".heif", ".avif", ".jxl"}
-)
+from alexnet.records import LeftOut
 
 LONGEST_NAME = 4096  # bytes in a tar file, as of a path; names are sorted in a column as wide as the longest
-_HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 
 
 @dataclass
@@ -35,7 +29,7 @@ class Tree:
     fetch: Callable[[int], bytes]
     names: Names = field(default_factory=Names)
     folders: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)  # all that is hidden or no picture; a hidden folder counts once
+    left_out: list[LeftOut] = field(default_factory=list)  # all that is hidden or no picture
     fingerprint: str = ""
 
 
@@ -81,16 +75,38 @@ def scan_folder(root: Path) -> Tree:
     tree = Tree(fetch=lambda row: Path(root, os.fsdecode(tree.names[row])).read_bytes())
     digest = blake2b(digest_size=16)
     for path, status in _walk(root, "", frozenset()):
-        mode = status.st_mode if status and not _is_hidden(path) else 0
-        if stat.S_ISDIR(mode):
+        mode = status.st_mode if status else 0
+        if why := leaving.hidden(path):
+            tree.left_out.append(LeftOut(path=as_text(path), cause=why[0], reason=why[1]))
+        elif status is None:
+            tree.left_out.append(LeftOut(path=as_text(path), cause="link", reason=_dead(root / path)))
+        elif stat.S_ISDIR(mode):
             tree.folders.append(path)
-        elif status and _is_picture(path) and stat.S_ISREG(mode):
+        elif not stat.S_ISREG(mode):
+            tree.left_out.append(leaving.special(as_text(path), mode))
+        elif bad := leaving.no_picture(as_text(path), partial(_beginning, root / path)):
+            tree.left_out.append(bad)
+        else:
             tree.names.append(os.fsencode(path))
             digest.update(os.fsencode(f"{path} {status.st_size} {status.st_mtime_ns}\n"))
-        else:
-            tree.ignored.append(as_text(path))
     tree.fingerprint = digest.hexdigest()
     return tree
+
+
+def _dead(link: Path) -> str:
+    try:
+        return f"a dead link to {as_text(str(link.readlink()))}"
+    except OSError as error:
+        return f"cannot be found ({error.strerror})"
+
+
+def _beginning(path: Path, offset: int = 0) -> bytes:
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(leaving.BEGINNING)
+    except OSError:
+        return b""
 
 
 def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | None]]:
@@ -107,7 +123,7 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
         with suppress(OSError):
             status = entry.stat()
         yield path, status
-        if status and stat.S_ISDIR(status.st_mode) and not _is_hidden(path):
+        if status and stat.S_ISDIR(status.st_mode) and not leaving.hidden(path):
             yield from _walk(Path(entry.path), f"{path}/", above | {here})
 
 
@@ -115,23 +131,35 @@ def scan_tar(path: Path) -> Tree:
     """Reads the names in an uncompressed tar file; raises DataError as `tar_members` does."""
     spans = Spans(path)
     tree = Tree(spans.fetch, spans.names, fingerprint=stamp(path))
+    hidden: set[str] = set()
     for member in tar_members(path):
         name = posixpath.normpath(member.name)
-        if member.isdir():
-            tree.folders += [name] if name != "." and not _is_hidden(name) else []
-        elif _is_picture(name) and not _is_hidden(name) and member.isreg() and not member.issparse():
-            spans.append(name, member)
+        if (bad := _hidden_in_archive(name)) and bad.path not in hidden:
+            tree.left_out.append(bad)
+            hidden.add(bad.path)
+        elif bad:
+            continue
+        elif member.isdir():
+            tree.folders += [name] if name != "." else []
+        elif member.issym() or member.islnk():
+            reason = f"a link to {as_text(member.linkname)}, which is not followed in an archive"
+            tree.left_out.append(LeftOut(path=as_text(name), cause="link", reason=reason))
+        elif not member.isreg() or member.issparse():
+            tree.left_out.append(leaving.special(as_text(name), 0))
+        elif bad := leaving.no_picture(as_text(name), partial(_beginning, path, member.offset_data)):
+            tree.left_out.append(bad)
         else:
-            tree.ignored.append(as_text(name))
+            spans.append(name, member)
     return tree
 
 
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") or part in _HIDDEN for part in path.split("/"))
-
-
-def _is_picture(path: str) -> bool:
-    return posixpath.splitext(path)[1].lower() in PICTURES
+def _hidden_in_archive(name: str) -> LeftOut | None:
+    """Returns the highest folder around a member, or the member itself, that is hidden."""
+    parts = name.split("/")
+    for end in range(1, len(parts) + 1 if name != "." else 0):
+        if why := leaving.hidden(parts[end - 1]):
+            return LeftOut(path=as_text("/".join(parts[:end])), cause=why[0], reason=why[1])
+    return None
 
 
 def as_text(path: str) -> str:
