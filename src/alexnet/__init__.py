@@ -1,9 +1,10 @@
 """AlexNet as published: every variant, trained, tested, explained, and fast."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # `typing` takes long to import, and meanwhile Ctrl-C shows a traceback; see `__main__`
 
 if TYPE_CHECKING:
     from alexnet.commands import (

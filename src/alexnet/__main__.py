@@ -1,5 +1,23 @@
-"""`python -m alexnet` is the `alexnet` command."""
+"""The `alexnet` command, also as `python -m alexnet`; Ctrl-C ends it without a traceback from the first import on."""
 
-from alexnet.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Runs the command; outside of it, while Python imports and ends, Ctrl-C has the system end the process."""
+    is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where a shell has it ignored
+    if is_heard:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from alexnet import cli
+
+    if is_heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        cli.main()
+    finally:
+        if is_heard:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()

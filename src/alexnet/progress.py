@@ -24,6 +24,7 @@ class Display(Observer):
 
     def __init__(self) -> None:
         self.stop = threading.Event()
+        self.signal: int | None = None  # the number of the signal that asked to stop
         self._bar: Any = None  # tqdm has no types
         self._what, self._unit = "", "pictures"
 
@@ -87,7 +88,9 @@ def _tqdm() -> Any:
 
 @contextmanager
 def interruptible(observer: Observer, team: "Team | None" = None) -> Iterator[None]:
-    """Turns the first Ctrl-C or SIGTERM into a wish to save and stop; a second one interrupts at once.
+    """Turns the first Ctrl-C, SIGTERM or SIGHUP into a wish to save and stop; a second one interrupts at once.
+
+    SIGHUP comes when a terminal is closed; under `nohup` it stays ignored.
 
     Args:
         observer: The work asks it whether to stop. Other observers than `Display` handle their own signals.
@@ -97,16 +100,22 @@ def interruptible(observer: Observer, team: "Team | None" = None) -> Iterator[No
         yield
         return
 
+    is_alone = team is None or team.everyone.count == 1
+
     def ask(number: int, frame: object) -> None:
         if not observer.stop.is_set():
             observer.stop.set()
+            observer.signal = number if is_alone else None  # torchrun has a code of its own
             if team is None or team.is_first:
                 print("\nalexnet: saving, then stopping (again to stop at once)", file=sys.stderr)
         # torchrun sends a team again what the terminal has sent, and itself ends by force what hangs.
-        elif team is None or team.everyone.count == 1:
+        elif is_alone:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # not on Windows
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield
     finally:

@@ -84,7 +84,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(alexnet, pictures, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Display, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         code, out, _ = alexnet("claim", "lrn", "--data", pictures)
-    assert code == 0
+    assert code == 130
     words = out.strip().partition("the same command goes on: ")[2]
     code, out, _ = alexnet(*shlex.split(words)[1:])
     assert code == 0

@@ -181,13 +181,13 @@ def test_a_bad_picture_in_training_is_named_and_left_out(alexnet, make_folder, t
 # interruptions
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
     number, alexnet, answer, pictures, tmp_path, monkeypatch
 ):
     from alexnet.progress import Display
 
-    handlers = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     start = ["train", "modern", "--data", pictures, "--steps", 4, *TOY]
     answer(*start, "--out", tmp_path / "whole")
 
@@ -198,10 +198,10 @@ def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
     with monkeypatch.context() as patch:
         patch.setattr(Display, "stepped", stepped)
         code, out, err = alexnet(*start, "--out", tmp_path / "parts", "--json")
-    assert code == 0
+    assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}[number]
     assert json.loads(out) == {"run": str(tmp_path / "parts"), "complete": False}
     assert "saving, then stopping" in err
-    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == handlers
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
     assert checkpoint.load(tmp_path / "parts" / "last.safetensors").header.progress.step == 2
     assert answer("train", "--resume", tmp_path / "parts")["complete"]
     for name in ("last.safetensors", "model.safetensors"):

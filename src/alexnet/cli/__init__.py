@@ -3,14 +3,17 @@
 Nothing heavy is imported before a command runs, so that `alexnet --help` answers at once.
 """
 
-import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 from typing import NoReturn
 
 from alexnet import config
+from alexnet.cli import streams
 from alexnet.cli.parser import in_flags, parser
 from alexnet.commands import COMMANDS
 from alexnet.errors import AlexNetError, UsageError, printable
@@ -21,12 +24,21 @@ from alexnet.records import Prediction
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command.
 
-    Exit codes: 0 done; 2 a mistake a person can mend, said in one line; 130 interrupted.
+    Exit codes: 0 done; 2 a mistake a person can mend, said in one line; 130 interrupted. Work that a signal stopped
+    after it was saved ends with 128 and the signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
+    streams.prepare()
     logging.basicConfig(format="alexnet: %(message)s", level=logging.WARNING)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what the terminal cannot show becomes a question mark
+    try:
+        with _interruptions():
+            _run(arguments)
+    except KeyboardInterrupt:
+        _exit("interrupted", 130)
+    except BrokenPipeError:  # whoever read the output has enough
+        streams.abandon_output()
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     given = vars(parser().parse_args(arguments))
     name, is_json = given.pop("command"), given.pop("json")
     command = COMMANDS[name]
@@ -36,15 +48,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
             observed = {"observer": display} if "observer" in command.__annotations__ else {}
             result = command(**given, **observed)
         _print(name, result, is_json)
+        if display.signal and not getattr(result, "complete", True):
+            sys.exit(128 + display.signal)
     except AlexNetError as error:
         _exit(in_flags(str(error), command), 2)
-    except KeyboardInterrupt:
-        _exit("interrupted", 130)
     except BrokenPipeError:
-        sys.stderr.close()
+        raise
     except OSError as error:  # A path that somebody pasted may be as long as it likes.
         place = f"{str(error.filename)[:200]}: " if error.filename is not None else ""
         _exit(printable(f"{place}{error.strerror or error}"), 2)
+
+
+@contextmanager
+def _interruptions() -> Iterator[None]:
+    """Lets Ctrl-C be a KeyboardInterrupt whatever it interrupts; numpy's import makes an ImportError of it."""
+    heard: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except Exception:
+        if heard:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Terminal(Display):

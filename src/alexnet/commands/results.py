@@ -148,6 +148,11 @@ class Claimed:
     result: "ClaimResult | None"
     page: str
 
+    @property
+    def complete(self) -> bool:
+        """Whether the test came to its end."""
+        return self.result is not None
+
     def to_json(self) -> str:
         """Returns the answer as `claim.json` has it, with `page` and `complete`, as JSON."""
         if self.result is None:
