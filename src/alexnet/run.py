@@ -197,6 +197,7 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
             hash=store.content_hash,
             counts={name: len(split) for name, split in store.splits.items()},
             licence=store.licence,
+            draw="content",
             quarantine=store.quarantine,
         ),
         versions={

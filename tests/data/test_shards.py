@@ -273,7 +273,8 @@ def test_a_million_examples_are_opened_at_once(source, tmp_path):
     long["name_end"] = np.arange(1, 1_000_001) * 20
     np.save(tmp_path / "store/train.index.npy", long)
     (tmp_path / "store/train.names").write_bytes(b"train/cat/000000.jpg" * 1_000_000)
-    for name in ("train.index.npy", "train.names"):
+    np.save(tmp_path / "store/train.digests.npy", np.zeros(1_000_000, np.uint64))
+    for name in ("train.index.npy", "train.names", "train.digests.npy"):
         manifest["files"][name] = file_facts(tmp_path / "store" / name)
     (tmp_path / "store/dataset.json").write_text(json.dumps(manifest))
     tracemalloc.start()

@@ -61,27 +61,6 @@ def test_a_tar_file_gives_what_its_folder_gives(small, tmp_path):
         assert contents(wrapped)[split] == [("pets/" + name, label, data) for name, label, data in pictures]
 
 
-def test_one_tree_is_split_by_a_stratified_quarter(tmp_path):
-    tree(tmp_path, {"a": 40, "b": 8, "c": 2}, 4, 4)
-    splits = open_source(tmp_path).splits
-    assert np.bincount(splits["val"].labels).tolist() == [10, 2, 1]
-    assert np.bincount(splits["train"].labels).tolist() == [30, 6, 1]
-    names = [listing.name(i) for listing in splits.values() for i in range(len(listing))]
-    assert len(set(names)) == 50
-
-
-def test_the_split_depends_on_the_seed_and_on_nothing_else(tmp_path):
-    tree(tmp_path / "one", {"a": 30, "b": 30}, 4, 4)
-    tree(tmp_path / "two", {"0": 30, "b": 30, "a": 30}, 4, 4)
-
-    def held(root, seed):
-        listing = open_source(tmp_path / root, seed=seed).splits["val"]
-        return {listing.name(i) for i in range(len(listing)) if not listing.name(i).startswith("0")}
-
-    assert held("one", 1) == held("one", 1) == held("two", 1)
-    assert held("one", 1) != held("one", 2)
-
-
 def test_hidden_files_and_non_pictures_are_ignored_and_listed(small):
     for name in (".DS_Store", "train/.ipynb_checkpoints/x.jpg", "train/cat/Thumbs.db", "train/cat/._0000.jpg",
                  "__MACOSX/train/cat/1.jpg", "README.md", "stray.jpg", "train/stray.png"):  # fmt: skip

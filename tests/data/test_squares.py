@@ -28,8 +28,8 @@ def test_a_square_is_the_centre_unless_it_is_to_be_warped(tmp_path):
 def test_a_warped_source_gives_what_load_gives_and_is_another_source(pictures, tmp_path):
     source = open_source(pictures)
     squares = warped(source, 50)
-    listing = source.splits["train"]
-    ours = decode.load(squares.splits["train"].read(3), "x", 50)
-    assert np.array_equal(ours, decode.load(listing.read(3), "x", 50, "warp"))
     assert squares.fingerprint != source.fingerprint
-    assert "both sides resized" in pack(squares, tmp_path / "store", size=50).decoding
+    store = pack(squares, tmp_path / "store", size=50)
+    assert "both sides resized" in store.decoding
+    expected = decode.load(source.splits["train"].read(3), "x", 50, "warp").astype(int)
+    assert np.abs(store.splits["train"].read(3) - expected).mean() < 3  # one compression

@@ -208,10 +208,12 @@ def own_data(
     """Opens the data that were named, or else those that a network was trained on, as the network takes them."""
     from alexnet.data.open import open_data, source_of
 
+    trained_with = network.header.data
     return open_data(
-        source_of(network.header.data) if data is None else data,
+        source_of(trained_with) if data is None else data,
         size=len(network.mean),
         square=network.header.preprocessing.square,
+        draw=trained_with.draw if trained_with else "content",
         on_bad_image=on_bad_image,
         observer=observer,
     )

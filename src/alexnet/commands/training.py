@@ -12,6 +12,7 @@ from alexnet.config import Train, Value
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
+from alexnet.records import Draw
 
 if TYPE_CHECKING:
     from alexnet.data.store import Store
@@ -35,6 +36,7 @@ class Work(NamedTuple):
     source: str
     run: "Run"
     is_resumed: bool = False
+    draw: Draw = "content"  # what decides which pictures are held out of data without splits
 
 
 @documented
@@ -57,8 +59,9 @@ def pack(
     from alexnet.data.sources import open_source
 
     observer = observer or Display()
+    pictures, progress = open_source(source, seed=seed, observer=observer), observer.advanced
+    len(pictures.splits["train"])  # holds pictures out, which may take as long as reading them all
     observer.began("packing")
-    pictures, progress = open_source(source, seed=seed), observer.advanced
     packed = packing.pack(pictures, store, size=size, on_bad_image=on_bad_image, progress=progress, retry=True)
     return Packed(
         store=str(packed.directory),
@@ -165,7 +168,8 @@ def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Wor
     if description is None or description.settings is None:
         raise UsageError(f"{run.folder} was converted, not trained here: there is nothing to resume")
     source = source_of(description.data) if data is None else from_anywhere(data)
-    return Work(description.settings, source, run, is_resumed=True)
+    draw = description.data.draw if description.data else "content"
+    return Work(description.settings, source, run, is_resumed=True, draw=draw)
 
 
 def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer, team: "Team") -> "Store":
@@ -179,7 +183,7 @@ def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer
     if team.is_first and not (work.is_resumed or team.goes_on):
         work.run.check_new()
     side = settings.stored_size or stored_size(settings.variant, settings.input_size)
-    store = open_data(work.source, size=side, on_bad_image=on_bad_image, observer=observer)
+    store = open_data(work.source, size=side, draw=work.draw, on_bad_image=on_bad_image, observer=observer)
     if team.is_first:
         for line in left_out(store.quarantine):
             observer.notice(f"alexnet: {line}")

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data import decode, manifest
-from alexnet.data.listing import Source
-from alexnet.data.manifest import MEAN_IMAGE, File, index_files, shard_name
+from alexnet.data.listing import Digests, Source
+from alexnet.data.manifest import MEAN_IMAGE, File, digests_file, index_files, shard_name
 from alexnet.data.store import EXAMPLES_PER_SHARD, INDEX
 from alexnet.errors import DataError
 from alexnet.files import write
@@ -80,6 +80,9 @@ class _Account(msgspec.Struct, frozen=True, array_like=True):  # what a part's f
     file: File
 
 
+_ARRAYS = ("sums", "products", "index", "names", "digests", "rest")  # of a part's file
+
+
 @dataclass(frozen=True)
 class Part:
     """What the commit needs to know about one shard, kept in a file until then."""
@@ -88,6 +91,7 @@ class Part:
     product_sum: npt.NDArray[np.int64]  # (3, 3), of every RGB pixel times its own transpose
     index: npt.NDArray[np.void]  # of `INDEX`; `name_end` counts from the first name of the shard
     names: npt.NDArray[np.uint8]  # one after the other, UTF-8
+    digests: Digests
     bad: tuple[Quarantined, ...]
     file: File
 
@@ -95,9 +99,9 @@ class Part:
         """Returns the content of the part's file."""
         buffer = BytesIO()
         rest = np.frombuffer(to_json(_Account(self.bad, self.file), indent=None).encode(), np.uint8)
-        np.savez_compressed(
-            buffer, sums=self.image_sum, products=self.product_sum, index=self.index, names=self.names, rest=rest
-        )
+        sums, texts = (self.image_sum, self.product_sum), (self.names, self.digests, rest)
+        arrays = dict(zip(_ARRAYS, (*sums, self.index, *texts), strict=True))
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
     @classmethod
@@ -106,16 +110,19 @@ class Part:
         remedy = "run it again"
         try:
             with path.open("rb") as file, np.load(file) as saved:
-                arrays = [saved[name] for name in ("sums", "products", "index", "names", "rest")]
+                arrays = [saved[name] for name in _ARRAYS if name in saved or name != "digests"]
+                if len(arrays) < len(_ARRAYS):  # Version 0.1 did not know its pictures by their bytes.
+                    arrays.insert(_ARRAYS.index("digests"), np.zeros(arrays[2].size, np.uint64))
         except Exception as error:  # zipfile, zlib and numpy each raise errors of their own on damaged data
             raise DataError(f"{path} is damaged ({error}): {remedy}") from error
-        sums, products, index, names, rest = arrays
-        shapes = (size, size, 3), (3, 3), (index.size,), (names.size,), (rest.size,)
-        types = np.dtype(np.uint32), np.dtype(np.int64), INDEX, np.dtype(np.uint8), np.dtype(np.uint8)
+        sums, products, index, names, digests, rest = arrays
+        shapes = (size, size, 3), (3, 3), (index.size,), (names.size,), (index.size,), (rest.size,)
+        text = np.dtype(np.uint8)
+        types = np.dtype(np.uint32), np.dtype(np.int64), INDEX, text, np.dtype(np.uint64), text
         if [(each.dtype, each.shape) for each in arrays] != list(zip(types, shapes, strict=True)):
             raise DataError(f"{path} holds other arrays than a part of size {size}: {remedy}")
         account = read(_Account, rest.tobytes(), path, DataError, remedy)
-        return cls(sums, products, index, names, account.bad, account.file)
+        return cls(sums, products, index, names, digests, account.bad, account.file)
 
 
 def commit(job: Job) -> None:
@@ -130,9 +137,10 @@ def commit(job: Job) -> None:
     mean_image, covariance = _statistics(splits["train"], len(indices["train"]))
     write(job.directory / MEAN_IMAGE, _npy(mean_image), job.work)
     for split, whole in splits.items():
-        for name, content in zip(index_files(split), (_npy(indices[split]), bytes(whole.names)), strict=True):
+        contents = _npy(indices[split]), bytes(whole.names), _npy(np.concatenate(whole.digests))
+        for name, content in zip((*index_files(split), digests_file(split)), contents, strict=True):
             write(job.directory / name, content, job.work)
-    others = [MEAN_IMAGE, *(name for split in splits for name in index_files(split))]
+    others = [MEAN_IMAGE, *(name for split in splits for name in (*index_files(split), digests_file(split)))]
     shards = {name: file for whole in splits.values() for name, file in whole.files.items()}
     content_facts = [job.source.classes, job.size, [[name, file.blake2b] for name, file in shards.items()]]
     store = manifest.StoreManifest(
@@ -162,7 +170,7 @@ class _Whole:
     def __init__(self, size: int) -> None:
         self.image_sum, self.product_sum = np.zeros((size, size, 3), np.uint64), np.zeros((3, 3), np.int64)
         self.indices: list[npt.NDArray[np.void]] = []
-        self.names = bytearray()
+        self.names, self.digests = bytearray(), list[Digests]()
         self.bad: list[Quarantined] = []
         self.files: dict[str, File] = {}
 
@@ -171,6 +179,7 @@ class _Whole:
         index["name_end"] += len(self.names)
         self.indices.append(index)
         self.names += part.names.tobytes()
+        self.digests.append(part.digests)
         self.image_sum += part.image_sum
         self.product_sum += part.product_sum
         self.bad += part.bad

@@ -13,10 +13,12 @@ from unicodedata import normalize
 
 import numpy as np
 
-from alexnet.data.listing import Integers, Listing, Names, Source, hold_out
+from alexnet.data.heldout import divided
+from alexnet.data.listing import Integers, Listing, Names, Source
 from alexnet.data.scan import Tree, as_text, scan_folder, scan_tar
 from alexnet.errors import DataError
-from alexnet.records import LeftOut
+from alexnet.observer import Observer
+from alexnet.records import Draw, LeftOut
 
 # The lower-case name of a folder -> the split in it.
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -25,8 +27,8 @@ Folder = tuple[str, ...]  # the parts of a path
 Place = tuple[str, str]  # split, class
 
 
-def open_tree(path: Path, seed: int) -> Source:
-    """Reads the names in a class-per-folder tree, a folder or an uncompressed tar file; errors as in `open_source`."""
+def open_tree(path: Path, seed: int, draw: Draw, observer: Observer) -> Source:
+    """Reads the names in a class-per-folder tree, a folder or an uncompressed tar file; see `open_source`."""
     kind, tree = ("folder", scan_folder(path)) if path.is_dir() else ("tar", scan_tar(path))
     if not len(tree.names):
         raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
@@ -38,16 +40,16 @@ def open_tree(path: Path, seed: int) -> Source:
     if has_splits:
         _refuse_empty_splits(path, places, folders)
     splits = _listings(tree, classes, places, head_of)
-    return Source(
+    source = Source(
         name=as_text(path.resolve().stem if kind == "tar" else path.resolve().name),
         kind=kind,
         classes=tuple(map(as_text, classes)),
-        splits=splits if has_splits else hold_out(splits["train"], classes, seed),
-        fingerprint=tree.fingerprint if has_splits else f"{tree.fingerprint} seed {seed}",
+        splits=splits,
+        fingerprint=tree.fingerprint,
         path=path.resolve(),
-        is_split_drawn=not has_splits,
         left_out=tree.left_out,
     )
+    return source if has_splits else divided(source, seed, draw, observer)
 
 
 def _heads(names: Names) -> tuple[list[Folder], Integers]:

@@ -9,22 +9,23 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.decode import SPEC
-from alexnet.errors import DataError
-from alexnet.records import LeftOut
+from alexnet.records import LeftOut, Square
 from alexnet.seeds import generator
 
 Integers = npt.NDArray[np.int64]
 
+Digests = npt.NDArray[np.uint64]
+"""What pictures are known by, (N,): as `digest` computes it, or 0 where it is not known."""
+
 TAR_ERRORS = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, OverflowError, RecursionError, MemoryError)
 """What `tarfile` raises on damaged archives, and on forged ones."""
-
-HELD_OUT = 0.25  # of every class, where a source has no split of its own
 
 
 class Names:
@@ -87,6 +88,7 @@ class Listing:
     rows: Integers  # (N,), the position of each picture in `names`, by which `fetch` knows it too
     names: Names  # of the whole source; its splits hold the same object
     fetch: Callable[[int], bytes]  # returns the bytes of a row or raises OSError; safe between threads
+    digests: Digests | None = None  # of all rows of `names`, where they need not be computed from the bytes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -98,6 +100,10 @@ class Listing:
     def read(self, i: int) -> bytes:
         """Returns the undecoded bytes of picture `i`; raises OSError as `fetch` does."""
         return self.fetch(int(self.rows[i]))
+
+    def digest(self, i: int, data: bytes) -> int:
+        """Returns what picture `i`, whose bytes are `data`, is known by, or 0 where that is not known."""
+        return digest(data) if self.digests is None else int(self.digests[self.rows[i]])
 
     def take(self, chosen: Integers) -> "Listing":
         """Returns a listing of only the pictures at the positions `chosen`."""
@@ -111,7 +117,7 @@ class Source:
     name: str
     kind: str  # "folder", "tar", "ilsvrc", "cifar", "solar-cells" or "store"
     classes: tuple[str, ...]  # a label is a position in them
-    splits: dict[str, Listing]  # "train", and "val" and "test" if the source has them
+    splits: Mapping[str, Listing]  # "train", and "val" and "test" if the source has them
     fingerprint: str  # changes with any name, size, time of change, label or seed of the split
     path: Path
     is_split_drawn: bool = False  # whether "val" was held out of "train" here, as the source has no split of its own
@@ -120,6 +126,7 @@ class Source:
     details: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     """What else the source states about its classes, a value for each: "devkit_ids", "words"."""
     decoding: str = SPEC  # what its pictures go through before they are stored, in words
+    square: Square = "centre"  # how packing makes its pictures square
 
     @property
     def ignored(self) -> list[str]:
@@ -127,14 +134,9 @@ class Source:
         return [entry.path for entry in self.left_out]
 
 
-def hold_out(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:
-    """Splits a listing into "train" and "val": `HELD_OUT` of every class, which must have two pictures, is held out."""
-    counts = np.bincount(whole.labels, minlength=len(classes))
-    for name, count in zip(classes, counts, strict=True):
-        if count < 2:
-            raise DataError(f"class {name!r} has {count} picture: a split needs at least 2, add some")
-    is_held = drawn(whole, classes, HELD_OUT, seed, "hold out")
-    return {"train": whole.take(np.flatnonzero(~is_held)), "val": whole.take(np.flatnonzero(is_held))}
+def digest(data: bytes) -> int:
+    """Returns what a picture is known by: the first 8 bytes, little-endian, of the SHA-256 of its file's bytes."""
+    return int.from_bytes(sha256(data).digest()[:8], "little")
 
 
 def drawn(
@@ -145,8 +147,9 @@ def drawn(
     What is drawn of a class depends only on the seed, the purpose, and the name and size of the class.
     """
     chosen = np.zeros(len(listing), dtype=bool)
-    for label, name in enumerate(classes):
-        members = np.flatnonzero(listing.labels == label)
+    by_class = np.argsort(listing.labels, kind="stable")
+    ends = np.searchsorted(listing.labels[by_class], np.arange(1, len(classes)))
+    for name, members in zip(classes, np.split(by_class, ends), strict=True):
         count = max(1, round(len(members) * fraction))
         chosen[generator(seed, f"{purpose} {name}").permutation(members)[:count]] = True
     return chosen

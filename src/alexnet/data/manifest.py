@@ -46,6 +46,14 @@ def index_files(split: str) -> tuple[str, str]:
     return f"{split}.index.npy", f"{split}.names"
 
 
+def digests_file(split: str) -> str:
+    """Returns the name of the file that knows the pictures of a split by the bytes they had in the source.
+
+    Stores of version 0.1 have none.
+    """
+    return f"{split}.digests.npy"
+
+
 class File(Record, frozen=True):
     """A file of a store: its length in bytes and the hash of its content, 16 bytes in hexadecimal."""
 

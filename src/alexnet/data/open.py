@@ -18,7 +18,7 @@ from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
 from alexnet.files import cache, from_home
 from alexnet.observer import Observer
-from alexnet.records import Dataset, Square
+from alexnet.records import Dataset, Draw, Square
 
 _SQUARES: dict[Square, str] = {"centre": "the centre squares of its pictures", "warp": "its pictures warped to squares"}
 
@@ -30,6 +30,7 @@ def open_data(
     square: Square = "centre",
     most: int | None = None,
     is_resized: bool = False,
+    draw: Draw = "content",
     on_bad_image: OnBadImage = "skip",
     observer: Observer | None = None,
 ) -> Store:
@@ -44,6 +45,7 @@ def open_data(
         square: How the pictures become square.
         most: About how many pictures of each split to take; None takes all.
         is_resized: Whether a packed store of another size is packed again at `size`.
+        draw: What decides which pictures are held out of a source without splits; a network's own data say what did.
         on_bad_image: As in `pack`.
         observer: Is told about the packing; hears nothing if nothing is packed.
 
@@ -52,6 +54,7 @@ def open_data(
         DataError: The source, the store or the network cannot serve, or the disk is full.
         BadImage: A picture is bad and `on_bad_image` is "stop".
     """
+    observer = observer or Observer()
     if is_remote(source) or is_store(source):
         store = _open_packed(source)
         check_square(store, square)
@@ -59,23 +62,25 @@ def open_data(
             return store
         pictures = from_store(store)
     else:
-        pictures = open_source(source)
+        pictures = open_source(source, draw=draw, observer=observer)
         if square == "warp":
             pictures = warped(pictures, size)
     if most is not None:
         pictures = subset(pictures, most)
-    place, observer = cache_directory(pictures, size), observer or Observer()
+    place = cache_directory(pictures, size)
     if not is_store(place):
         observer.began("packing")
     return pack(pictures, place, size=size, on_bad_image=on_bad_image, progress=observer.advanced)
 
 
 def open_undecoded(source: str | Path) -> Source:
-    """Opens the files of pictures as they are, those of a packed store too, without decoding or packing any.
+    """Opens the files of pictures as they are, those of a packed store too, without reading any.
 
-    Errors are those of `open_data`.
+    Of a source without splits other pictures are held out than `open_data` does. Errors are those of `open_data`.
     """
-    return from_store(_open_packed(source)) if is_remote(source) or is_store(source) else open_source(source)
+    if is_remote(source) or is_store(source):
+        return from_store(_open_packed(source))
+    return open_source(source, draw="names")
 
 
 def _open_packed(place: str | Path) -> Store:
@@ -181,19 +186,10 @@ def from_store(store: Store) -> Source:
 
 def _listing(split: Split) -> Listing:
     names = Names(split.name(i).encode() for i in range(len(split)))
-    return Listing(split.labels, np.arange(len(split)), names, lambda row: bytes(split.jpeg(row)))
+    return Listing(split.labels, np.arange(len(split)), names, lambda row: bytes(split.jpeg(row)), split.digests)
 
 
 def warped(source: Source, size: int) -> Source:
-    """Returns a source whose pictures are warped squares already, which packing leaves as they are."""
-    splits = {name: _warped(listing, size) for name, listing in source.splits.items()}
-    return replace(source, splits=splits, fingerprint=f"{source.fingerprint}warped to {size}\n", decoding=decode.WARPED)
-
-
-def _warped(listing: Listing, size: int) -> Listing:
-    def fetch(row: int) -> bytes:
-        name = listing.names[row].decode("utf-8", "replace")
-        pixels = decode.load(listing.fetch(row), name, size, "warp")
-        return b"P6 %d %d 255\n" % (size, size) + pixels.tobytes()
-
-    return replace(listing, fetch=fetch)
+    """Returns a source whose pictures packing, at `size` pixels, stretches to squares."""
+    fingerprint = f"{source.fingerprint}warped to {size}\n"
+    return replace(source, fingerprint=fingerprint, decoding=decode.WARPED, square="warp")

@@ -10,6 +10,7 @@ Work in progress lies in STORE/.pack, which disappears with the commit.
 import json
 import shutil
 import tarfile
+from array import array
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ def _write_shard(job: Job, threads: int, split: str, shard: int, places: range, 
     listing = job.source.splits[split]
     image_sum, product_sum = np.zeros((job.size, job.size, 3), np.uint32), np.zeros((3, 3), np.int64)
     index: list[tuple[int, ...]] = []
-    names = bytearray()
+    names, digests = bytearray(), array("Q")
     bad: list[Quarantined] = []
     path = job.directory / shard_name(split, shard)
     prepared = prefetch(lambda i: _prepare(job, split, i), places, threads, ahead=_AHEAD)
@@ -179,14 +180,16 @@ def _write_shard(job: Job, threads: int, split: str, shard: int, places: range, 
                 image_sum += picture.pixels
                 product_sum += picture.product
                 names += name.encode()
+                digests.append(picture.digest)
                 offset = _append(file, f"{i:09d}.jpg", picture.jpeg)
                 facts = {"label": label, "split": split, "class": job.source.classes[label], "name": name}
                 _append(file, f"{i:09d}.json", json.dumps(facts).encode())
                 index.append((shard, len(picture.jpeg), offset, label, len(names)))
             job.progress(done + n, job.total)
         file.write(_END_OF_TAR)
-    written = np.array(index, dtype=INDEX)
-    return Part(image_sum, product_sum, written, np.frombuffer(bytes(names), np.uint8), tuple(bad), File.at(path))
+    written, known_by = np.array(index, dtype=INDEX), np.array(digests, np.uint64)
+    texts = np.frombuffer(bytes(names), np.uint8)
+    return Part(image_sum, product_sum, written, texts, known_by, tuple(bad), File.at(path))
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,7 @@ class _Picture:
     jpeg: bytes
     pixels: decode.Pixels
     product: npt.NDArray[np.int64]
+    digest: int
 
 
 def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
@@ -202,16 +206,17 @@ def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
     name = listing.name(i)
     try:
         data = listing.read(i)
-        pixels = decode.load(data, name, job.size)
+        pixels = decode.load(data, name, job.size, job.source.square)
     except OSError as error:
         reason, was_unread = f"cannot be read: {error.strerror or error}", True
     except BadImage as error:
         reason, was_unread = error.reason, False
     else:
         flat = pixels.reshape(-1, 3).astype(np.float64)  # exact: every sum stays far below 2**53
-        if not decode.is_jpeg_of(data, pixels):
-            data = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
-        return _Picture(data, pixels, (flat.T @ flat).astype(np.int64))
+        jpeg, known_by = data, listing.digest(i, data)
+        if job.source.square == "warp" or not decode.is_jpeg_of(data, pixels):
+            jpeg = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
+        return _Picture(jpeg, pixels, (flat.T @ flat).astype(np.int64), known_by)
     if job.on_bad_image == "stop":
         raise BadImage(name, reason)
     class_name = job.source.classes[int(listing.labels[i])]

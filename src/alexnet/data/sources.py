@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data import cifar, folders, ilsvrc
-from alexnet.data.listing import TAR_ERRORS, Listing, Names, Source, hold_out, stamp
+from alexnet.data.heldout import divided
+from alexnet.data.listing import TAR_ERRORS, Listing, Names, Source, stamp
 from alexnet.data.manifest import is_store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import from_home
+from alexnet.observer import Observer
+from alexnet.records import Draw
 
 SOLAR_CELLS = "solar-cells"
 """The name of the built-in source: 2,624 electroluminescence photographs of solar cells, functional or defective."""
@@ -23,8 +26,11 @@ LICENCE = (
 )
 
 
-def open_source(spec: str | Path, *, seed: int = 0) -> Source:
+def open_source(spec: str | Path, *, seed: int = 0, draw: Draw = "content", observer: Observer | None = None) -> Source:
     """Opens the source that a name or a path stands for; reads names and labels, no pictures.
+
+    Where the source has no splits, its pictures are read when `Source.splits` are first used: their bytes decide which
+    are held out.
 
     Recognised are the name "solar-cells"; a folder of the ILSVRC-2012 archives; CIFAR-10 or CIFAR-100 as its
     python archive or unpacked; a class-per-folder tree as a folder or an uncompressed tar file.
@@ -32,6 +38,8 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
     Args:
         spec: The built-in name or the path.
         seed: The seed of the held-out quarter, where the source has no split of its own.
+        draw: What decides which pictures are held out.
+        observer: Is told about the reading of pictures for that.
 
     Raises:
         UsageError: There is no such source, or it is of no known kind.
@@ -53,7 +61,7 @@ def open_source(spec: str | Path, *, seed: int = 0) -> Source:
     if (batches := cifar.find(path)) is not None:
         return cifar.open_cifar(batches)
     if path.is_dir() or _is_tar(path):
-        return folders.open_tree(path, seed)
+        return folders.open_tree(path, seed, draw, observer or Observer())
     raise UsageError(f"{path} is no known source: give a folder, a .tar file or {SOLAR_CELLS!r}")
 
 
@@ -82,13 +90,15 @@ def open_solar_cells(seed: int) -> Source:
         names=names,
         fetch=lambda row: (folder / names[row].decode()).read_bytes(),
     )
-    return Source(
+    source = Source(
         name=SOLAR_CELLS,
         kind=SOLAR_CELLS,
         classes=classes,
-        splits=hold_out(whole, classes, seed),
-        fingerprint=f"{stamp(folder / 'labels.csv')} seed {seed}",
+        splits={"train": whole},
+        fingerprint=stamp(folder / "labels.csv"),
         path=folder,
-        is_split_drawn=True,
         licence=LICENCE,
     )
+    return divided(
+        source, seed, "names", Observer()
+    )  # its pictures never change, and figures are published on this draw

@@ -5,6 +5,7 @@
           train-000000.tar ...  1,024 places a shard: 000000123.jpg, 000000123.json (WebDataset's convention)
           train.index.npy       one `INDEX` record an example
           train.names           the names of the examples, one after the other
+          train.digests.npy     uint64, what `listing.digest` knows each picture of the source by; 0: not known
 
 The shards alone are a complete data set for `tar`, `webdataset` or Hugging Face `datasets`; the index
 only adds random access. An example's number is its place in the source, so a bad picture leaves a gap.
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.decode import Pixels, decode_stored
-from alexnet.data.manifest import MEAN_IMAGE, File, index_files, is_shard, read_manifest, shard_name
+from alexnet.data.manifest import MEAN_IMAGE, File, digests_file, index_files, is_shard, read_manifest, shard_name
 from alexnet.errors import DataError
 
 EXAMPLES_PER_SHARD = 1024
@@ -88,7 +89,10 @@ class Store:
         lengths = np.array([self.files[tar].length for tar in tars], dtype=np.int64)
         if not _is_sound(index, len(self.classes), lengths, self.files[names.name].length):
             raise DataError(f"{path} points beyond classes, shards or names: {_REMEDY}")
-        return Split(name, self.size, shards, index, np.memmap(names, np.uint8, "r"))
+        digests = np.zeros(len(index), np.uint64)
+        if (file := digests_file(name)) in self.files:
+            digests = _open_array(self.directory / file, np.dtype(np.uint64), index.shape)
+        return Split(name, self.size, shards, index, np.memmap(names, np.uint8, "r"), digests)
 
 
 def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
@@ -116,10 +120,16 @@ class Split:
     """The examples of one split, in the order of the source."""
 
     def __init__(
-        self, name: str, size: int, shards: "Shards", index: npt.NDArray[np.void], names: npt.NDArray[np.uint8]
+        self,
+        name: str,
+        size: int,
+        shards: "Shards",
+        index: npt.NDArray[np.void],
+        names: npt.NDArray[np.uint8],
+        digests: npt.NDArray[np.uint64],
     ) -> None:
         self._split, self._size, self._shards, self._index, self._names = name, size, shards, index, names
-        self.threads = shards.threads
+        self.threads, self.digests = shards.threads, digests
 
     def __len__(self) -> int:
         return len(self._index)

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from alexnet import config
 from alexnet.config import Design, Train, Value
-from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record, Size, Square
+from alexnet.records.record import Count, Draw, Finite, Fraction, Quarantined, Record, Size, Square
 
 
 class Preprocessing(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,6 +31,7 @@ class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
     counts: dict[str, Count] = msgspec.field(default_factory=dict)  # pictures of each split
     source: str | None = None  # what the user called the data; None where weights are published
     licence: str | None = None  # the data's, where stated
+    draw: Draw = "names"  # what decided which pictures were held out, where the source had no splits
     quarantine: tuple[Quarantined, ...] = ()
 
 

@@ -23,6 +23,10 @@ Size = Annotated[int, Meta(ge=1, le=4096)]
 Square = Literal["centre", "warp"]
 """How pictures become square: their centre, or the whole picture stretched."""
 
+Draw = Literal["names", "content"]
+"""What decides which pictures of a source without splits are held out: the names and sizes of its classes, or the bytes
+of each picture."""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept in files or printed as a JSON object."""
