@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -100,7 +100,7 @@ class Part:
         buffer = BytesIO()
         rest = np.frombuffer(to_json(_Account(self.bad, self.file), indent=None).encode(), np.uint8)
         sums, texts = (self.image_sum, self.product_sum), (self.names, self.digests, rest)
-        arrays = dict(zip(_ARRAYS, (*sums, self.index, *texts), strict=True))
+        arrays: dict[str, npt.NDArray[Any]] = dict(zip(_ARRAYS, (*sums, self.index, *texts), strict=True))
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
