@@ -3,6 +3,7 @@ import math
 from functools import partial
 
 import pytest
+import torch
 
 from alexnet import benches, machine
 from alexnet.benches import data, layers, predict, train
@@ -10,6 +11,7 @@ from alexnet.benches.findings import Figures, Layer, Limit
 from alexnet.cli import show
 from alexnet.errors import UsageError
 from alexnet.models.create import create
+from alexnet.models.summary import summarise
 from alexnet.records import to_json
 
 RATES = dict.fromkeys((Limit.BF16, Limit.FLOAT32, Limit.COPY, Limit.READ), 2e12)
@@ -102,6 +104,24 @@ def test_an_unknown_bench_is_refused():
 def test_layers_that_were_not_measured_are_not_in_the_json(answers, tiny):
     answers(canned)
     assert "layers" not in json.loads(to_json(benches.run("lrn", size=tiny)))
+
+
+@pytest.mark.parametrize(
+    ("variant", "operations"),
+    [("alexnet", 2 * (3 * 1_135_256_096 - 105_415_200)), ("one-weird-trick", 2 * (3 * 714_188_480 - 70_276_800))],
+)
+def test_a_training_step_does_all_but_the_first_products_three_times(variant, operations):
+    """Forwards, for the weights and for the inputs, of which the pictures need no gradient."""
+    with torch.device("meta"):
+        assert train.flop(create(variant, initialisation="none")) == operations
+
+
+def test_a_prediction_does_the_products_of_its_convolutions_once(tiny):
+    model = create("alexnet-two-tower", input_size=67, initialisation="none")
+    products = {row.name: row.macs for row in summarise(model)}
+    assert products["conv1"] == 96 * 15 * 15 * 363
+    convolutions = sum(macs for name, macs in products.items() if name.startswith("conv"))
+    assert predict.measure(tiny, "float32").flop == 2 * convolutions
 
 
 CONTESTANTS = [

@@ -1,8 +1,10 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
+from alexnet import machine
 from alexnet.benches import Size, doctor
 from alexnet.benches.contest import Failed
 from alexnet.benches.doctor import Stage
@@ -77,6 +79,70 @@ def test_slow_decoding_is_named(store, monkeypatch):
     measured = {"loading": rates, "training steps": Figures(1e3, peak_bytes=1e9)}
     monkeypatch.setattr(doctor, "launch", lambda contestant, size: measured[contestant.name])
     assert doctor.examine(str(store.directory), "toy", size=SIZE).bound_by == "decoding"
+
+
+@pytest.mark.parametrize(
+    ("stage", "advice"),
+    [
+        (Stage.DISK, "The disk bounds training: pack the pictures into a store on a faster disk"),
+        (Stage.DECODING, "Decoding bounds training: more processor cores help, or a data set that fits in memory"),
+        (Stage.AUGMENTATION, "Augmentation bounds training: more processor cores help."),
+        (Stage.TRANSFER, "The way to the GPU bounds training"),
+        (Stage.STEP, "The training step bounds training, as it should: only a smaller network"),
+        (Stage.UNKNOWN, "The training step could not be measured."),
+    ],
+)
+def test_the_advice_is_of_the_slowest_stage(stage, advice, store, monkeypatch):
+    """The slowest stage makes 1 image a second, the others 1,000."""
+    rates = {each: 1.0 if each == stage else 1e3 for each in doctor.EACH_IMAGE}
+    step = None if stage == Stage.UNKNOWN else rates.pop(Stage.STEP)
+    monkeypatch.setattr(doctor, "_loading", lambda *_: {**rates, Stage.PACKING: 1e3})
+    monkeypatch.setattr(doctor, "_step", lambda *_: (step, None))
+    findings = doctor.examine(str(store.directory), "toy", size=SIZE)
+    assert findings.bound_by == stage
+    assert sum(sentence.startswith(advice) for sentence in findings.advice) == 1
+    others = [text for text in doctor.ADVICE.values() if not text.startswith(advice)]
+    assert not set(others) & set(findings.advice)
+
+
+FACTS = {"kernels": True, "threads": 8, "cores": 8, "bf16": True}
+MACHINE = {
+    "compiled kernels are missing": {"kernels": False},
+    "PyTorch takes 2 of 8 cores": {"threads": 2},
+    "no bf16 instructions": {"bf16": False},
+    "": {},
+}
+
+
+@pytest.mark.usefixtures("launch")
+@pytest.mark.parametrize("advice", MACHINE)
+def test_the_machine_is_blamed_for_what_it_lacks_alone(advice, store, monkeypatch):
+    facts = replace(machine.facts(), **FACTS)
+    monkeypatch.setattr(doctor.machine, "facts", lambda: replace(facts, **MACHINE[advice]))
+    sentences = "\n".join(doctor.examine(str(store.directory), "toy", size=SIZE).advice)
+    assert [text for text in MACHINE if text and text in sentences] == [advice] * bool(advice)
+
+
+@pytest.mark.usefixtures("launch")
+@pytest.mark.parametrize(("pictures_s", "is_said"), [(0.05, True), (10.0, False)])
+def test_only_packing_that_takes_long_is_announced(pictures, store, monkeypatch, pictures_s, is_said):
+    """18 pictures take 6 minutes, or 2 seconds; a store is packed already."""
+    monkeypatch.setattr(doctor, "_loading", lambda *_: dict.fromkeys(doctor.Stage, pictures_s))
+    said = [any("packs 18 pictures, about 6 min" in each for each in doctor.examine(str(data), "toy", size=SIZE).advice)
+            for data in (pictures, store.directory)]  # fmt: skip
+    assert said == [is_said, False]
+
+
+@pytest.mark.usefixtures("launch")
+@pytest.mark.parametrize(
+    ("free", "advice"), [(0, "batch_size=8"), (119_000_000, "batch_size=127"), (120_000_000, None)]
+)
+def test_a_smaller_batch_is_advised_only_where_the_papers_does_not_fit(store, monkeypatch, free, advice):
+    """8 images take 1.008 GB, each further one 1 MB."""
+    monkeypatch.setattr(doctor.machine, "free_memory", lambda: 1_008_000_000 + free)
+    sentences = [each for each in doctor.examine(str(store.directory), "toy", size=SIZE).advice if "batch" in each]
+    assert len(sentences) == bool(advice)
+    assert not advice or sentences[0] == f"A batch of 128 does not fit in memory: train with {advice}."
 
 
 @pytest.mark.usefixtures("launch")

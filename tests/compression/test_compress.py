@@ -4,12 +4,15 @@ import copy
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from msgspec import structs
 
 import alexnet
+from alexnet.compression import table
 from alexnet.compression.compress import Plan, compress
 from alexnet.compression.prune import KEPT, weights_of
 from alexnet.errors import CheckpointError, UsageError
@@ -45,6 +48,25 @@ def test_the_table_tells_size_and_errors_of_every_step(result, run):
     assert all(0 <= row.top5_error <= row.top1_error <= 1 and row.n == 9 for row in table)
     assert compressed.read_header(out).compression.table == table
     assert [entry.name for entry in out.parent.iterdir()] == [out.name]
+
+
+def test_sizes_are_counted_as_the_paper_counts_them():
+    """A weight takes 32 bits or its place in the codebook, a gap 8, a bias 32: five weights, six gaps, two biases."""
+    weights = torch.zeros(4, 100)
+    weights.view(-1)[torch.tensor([0, 1, 2, 3, 390])] = torch.tensor([1.0, 2.0, 3.0, 3.0, 1.0])
+    model = SimpleNamespace(state_dict=lambda: {"fc.weight": weights, "fc.bias": torch.ones(2)})
+    assert table.pruned_bytes(model) == 5 * 4 + 6 + 2 * 4
+    assert table.shared_bytes(model) == 2 + 6 + 3 * 4 + 2 * 4  # 5 codes of 2 bits take 10 bits; 3 values
+
+
+def test_sizes_are_those_of_the_files_that_are_compared(result, run):
+    rows, out = {row.step: row for row in result[0]}, result[1]
+    parameters = sum(p.numel() for p in alexnet.load(run).model.parameters())
+    assert rows["trained"].bytes == 4 * parameters
+    assert rows["Huffman"].bytes == pytest.approx(out.stat().st_size, abs=2000)  # which has the table in its header
+    assert rows["pruned"].bytes > 0.1 * 4 * parameters
+    for row in rows.values():
+        assert row.ratio == pytest.approx(4 * parameters / row.bytes)
 
 
 def test_the_file_holds_what_was_asked_for(result):

@@ -135,12 +135,10 @@ def test_the_files_of_a_source_and_of_its_store_have_the_same_names(small, tmp_p
     assert theirs.read(0) == store.splits["val"].jpeg(0)
 
 
-def test_val_is_measured_by_default_or_else_test(small, tmp_path):
-    assert default_split(open_source(small)) == "val"
-    assert (
-        default_split(open_source(tree(tmp_path / "other", {f"{s}/{c}": 2 for s in ("train", "test") for c in "ab"})))
-        == "test"
-    )
+@pytest.mark.parametrize(("splits", "measured"), [(("val",), "val"), (("test",), "test"), (("test", "val"), "val")])
+def test_val_is_measured_by_default_or_else_test(splits, measured, tmp_path):
+    folder = tree(tmp_path / "splits", {f"{split}/{name}": 2 for split in ("train", *splits) for name in "ab"})
+    assert default_split(open_source(folder)) == measured
 
 
 @pytest.mark.parametrize(

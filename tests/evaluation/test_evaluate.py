@@ -17,6 +17,7 @@ from alexnet.data.sources import open_source
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
+from alexnet.evaluation.metrics import interval
 from alexnet.observer import Observer
 
 evaluate_module = sys.modules["alexnet.evaluation.evaluate"]
@@ -86,7 +87,8 @@ def test_the_summary_says_how_it_was_measured(classifier, store):
     summary, _ = measure([classifier], store, "val", views=10)
     assert (summary["views"], summary["models"], summary["split"]) == (10, 1, "val")
     assert summary["classes"] == ["blue", "green", "red"]
-    assert summary["top1_interval"][0] <= summary["top1_error"] <= summary["top1_interval"][1]
+    assert summary["top1_interval"] == pytest.approx(interval(summary["top1_error"], 9))
+    assert summary["top5_interval"] == pytest.approx([0, 0.299145], abs=1e-6)
     assert summary["top5_error"] == 0  # three classes
     assert summary["quarantined"] == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alexnet.errors import UsageError
-from alexnet.evaluation.metrics import Tally, calibration, confusion_matrix, interval, topk_errors
+from alexnet.evaluation.metrics import Tally, _binned, calibration, confusion_matrix, interval, topk_errors
 from alexnet.records import Calibration
 
 NAMES = [f"class {i}" for i in range(7)]
@@ -72,9 +72,10 @@ def test_the_interval_is_wilsons(error, n, expected):
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 656, 50_000])
 def test_the_ends_of_the_interval_solve_wilsons_equation(n):
     for wrong in {0, 1, n // 2, n}:
-        for end in interval(wrong / n, n):
-            assert 0.0 <= end <= 1.0
-            assert (end - wrong / n) ** 2 <= 1.959964**2 * end * (1 - end) / n + 1e-9
+        low, high = interval(wrong / n, n)
+        assert high - low > 1e-5
+        for end in (low, high):
+            assert (end - wrong / n) ** 2 == pytest.approx(1.959963984540054**2 * end * (1 - end) / n, abs=1e-12)
 
 
 def test_confusion_counts_rows_by_truth_and_columns_by_guess():
@@ -110,6 +111,16 @@ def test_calibration_equals_a_loop():
     assert found["ece"] == pytest.approx(ece)
     got = [(b["confidence"], b["accuracy"], b["n"]) for b in found["bins"]]
     np.testing.assert_allclose(got, bins)
+
+
+@pytest.mark.parametrize(("confidence", "place"), [(0.2, 2), (0.4, 5), (0.6, 8), (0.8, 11), (1.0, 14), (0.81, 12)])
+def test_a_confidence_on_an_edge_falls_into_the_lower_bin(confidence, place):
+    """Of 15 bins; the second picture, a hair beyond the edge, falls into the next."""
+    sums = _binned(np.array([confidence, min(1.0, confidence + 1e-9)]), np.array([1.0, 0.0]))
+    beyond = place if confidence in (1.0, 0.81) else place + 1
+    assert np.flatnonzero(sums[2]).tolist() == sorted({place, beyond})
+    assert sums[1, place] == 1
+    assert sums[0].sum() == pytest.approx(2 * confidence)
 
 
 def test_calibration_of_nothing_is_zero():

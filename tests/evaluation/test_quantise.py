@@ -28,6 +28,15 @@ def test_an_8_bit_layer_is_its_rounded_weights(inputs, count, has_kernels, monke
     torch.testing.assert_close(small(units).double(), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_every_output_has_a_scale_of_its_own():
+    layer = torch.nn.Linear(2, 3)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[127.0, -63.5], [0.127, 0.001], [-12.7, 6.35]]))
+    small = Linear8(layer)
+    torch.testing.assert_close(small.scale, torch.tensor([1.0, 0.001, 0.1]))
+    assert small.weight.tolist() == [[127, -64], [127, 1], [-127, 64]]
+
+
 def test_bf16_halves_every_weight_and_leaves_the_network_alone(monkeypatch):
     monkeypatch.setattr(machine, "has_bf16", lambda: True)
     model = create("toy", classes=3, input_size=67, initialisation="he")

@@ -13,6 +13,7 @@ import torch
 from msgspec import to_builtins
 
 from alexnet import export, load
+from alexnet.data import decode
 from alexnet.errors import ExportError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.exports import export as road
@@ -108,6 +109,20 @@ def test_an_engine_with_other_numbers_is_refused_and_nothing_written(run, tmp_pa
     with pytest.raises(ExportError, match="nothing was written: ONNX Runtime"):
         road.export(classifier, road.Plan("onnx"), tmp_path / "a.onnx", samples(run, None))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_worst_picture_of_eight_counts(run):
+    classifier, pictures = load(run, numbers="float32"), samples(run / "nowhere", None)
+    ours = classifier.probabilities(np.stack([decode.load(file, "x", 76) for file in pictures.files]))
+    close = ours * np.float32([[1]] * 7 + [[1.0004]])  # on the mean of eight this would be off by half of the limit
+    whole = iter(ours + np.float32([[0]] * 7 + [[0.02]]))
+    engine = Engine("Nearly 1", lambda images: close if len(images) == 8 else next(whole)[None])
+    parity = compare(ExportedNetwork(classifier, b"", engine, None), pictures, any_size=True)
+    assert (parity.pictures, parity.same_first) == (8, 8)
+    assert parity.error == pytest.approx(4e-4, rel=0.01)
+    assert parity.whole_difference == pytest.approx(0.02, abs=1e-6)
+    with pytest.raises(ExportError, match=r"off by 4\.0e-04 of the output's norm \(limit 0\.0001\)"):
+        require(parity)
 
 
 def test_numbers_that_are_none_are_refused(run):

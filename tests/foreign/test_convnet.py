@@ -1,6 +1,7 @@
 """cuda-convnet's checkpoints against their layers run one by one, and what a pickle may not do."""
 
 import pickle
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from foreign import CLASSES
 from alexnet import pickles
 from alexnet.data import imagenet
 from alexnet.errors import AlexNetError, CheckpointError
+from alexnet.pickles import PickleError
 from alexnet.weights import checkpoint
 
 TOY = {"channels": (4, 8, 6, 8, 4), "hidden": 16, "classes": CLASSES}
@@ -128,6 +130,29 @@ def test_a_hostile_pickle_is_refused_in_bounded_time(turn, monkeypatch, data, to
     with pytest.raises(CheckpointError, match=told) as caught:
         turn(data)
     assert "\n" not in str(caught.value)
+
+
+def test_calls_cannot_copy_a_large_argument_again_and_again(monkeypatch):
+    """A list of 100 pairs becomes a dict 20 times: of 400 items and twice 140 bytes at most."""
+    start, pairs = b"\x80\x02ccollections\nOrderedDict\nq\x00]q\x01(", b"K\x01K\x02\x86q\x02" + b"h\x02" * 99 + b"e"
+    monkeypatch.setattr(pickles, "MAX_INSTRUCTIONS", 400)
+    twice, often = (start + pairs + b"h\x00h\x01\x85R0" * times + b"N." for times in (2, 20))
+    assert pickles.read(memoryview(twice)) == (None, len(twice))
+    with pytest.raises(PickleError, match="it copies the same things over and over"):
+        pickles.read(memoryview(often))
+
+
+INNOCENT = ["builtins.print", "__builtin__.eval", "builtins.dict", "os.system", "numpy.load", "torch.load"]
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_only_options_are_left_unbuilt_and_any_other_name_is_refused(turn, name):
+    """`options` is the module that cuda-convnet wrote its own settings with."""
+    call = b"c%b\n(U\x01xtR" % name.replace(".", "\n").encode()
+    with pytest.raises(CheckpointError, match=rf"calls {re.escape(name)}, which a weight file has no need of"):
+        turn(b"\x80\x02}" + b"U\x02op" + call + b"s." + bytes(9))
+    with pytest.raises(CheckpointError, match="no model_state"):
+        turn(b"\x80\x02}" + b"U\x02op" + b"coptions\nOption\n(U\x01xtR" + b"s." + bytes(9))
 
 
 def test_every_truncation_is_refused(toys, turn):

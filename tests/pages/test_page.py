@@ -237,6 +237,13 @@ def test_the_headline_says_what_was_measured(run):
         assert fact in page.text
 
 
+def test_the_headline_compares_with_the_largest_class(tmp_path):
+    page = outline(run := fabricate(tmp_path))
+    counts = [row["n"] for row in json.loads((run / "evaluation.json").read_text())["per_class"]]
+    assert max(counts) > 2 * min(counts)
+    assert f"largest class always: {100 - 100 * max(counts) / sum(counts):.1f}\u202f%" in page.text
+
+
 def test_every_picture_has_its_words(run):
     images = outline(run).all("img")
     assert len(images) == 2 + 8 + 12

@@ -102,3 +102,30 @@ def test_a_count_of_other_symbols_is_refused(count):
 def test_lengths_of_no_complete_code_are_refused(lengths):
     with pytest.raises(ValueError, match="no complete code"):
         huffman.decode(np.zeros(1, np.uint8), np.array([1], np.uint16), 1, np.array(lengths, np.uint8))
+
+
+TWO = np.array([1, 1], np.uint8)  # two symbols of one bit
+
+
+@pytest.mark.parametrize(
+    ("stream", "chunks", "count", "told"),
+    [
+        ([0b1000_0000], [1, 1], 1, "not as long"),  # a chunk too many, whose bit the stream has
+        ([0b1000_0000, 0], [2], 2, "not as long"),  # a byte too many
+        ([0b1000_0000], [9], 9, "not as long"),  # a byte too few, which the padding would give
+        ([0b1000_0000], [2], 3, "not as long"),  # fewer bits than symbols
+        ([0b1000_0000], [3], 2, "does not end"),  # a bit too many
+        ([], [], 1, "not as long"),
+    ],
+)
+def test_a_stream_of_another_length_is_refused(stream, chunks, count, told):
+    assert huffman.decode(np.array([0b1000_0000], np.uint8), np.array([2], np.uint16), 2, TWO).tolist() == [1, 0]
+    with pytest.raises(ValueError, match=told):
+        huffman.decode(np.array(stream, np.uint8), np.array(chunks, np.uint16), count, TWO)
+
+
+@pytest.mark.parametrize("lengths", [[1, 1, 17], [1, 1, 255], [0, 0, 0], [1, 2], [1, 1, 16]])
+def test_a_code_too_long_does_not_hide_behind_a_complete_one(lengths):
+    """A length beyond 16 leaves no words of 16 bits to a symbol, and the others may take all of them."""
+    with pytest.raises(ValueError, match="no complete code"):
+        huffman.decode(np.zeros(1, np.uint8), np.array([1], np.uint16), 1, np.array(lengths, np.uint8))
