@@ -15,6 +15,9 @@ class Observer:
     def advanced(self, done: int, total: int) -> None:
         """`done` of `total` units of the present part are finished."""
 
+    def scanned(self, files: int) -> None:
+        """So many files of a source have been looked at, before any is packed."""
+
     def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
         """Training made update `step` of `total`; `loss` is the batch's mean before it, in nats."""
 

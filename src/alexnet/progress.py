@@ -45,13 +45,15 @@ class Display(Observer):
 
     def advanced(self, done: int, total: int) -> None:
         """Moves the bar of what is counted."""
-        if self._bar is None:
-            is_bytes = self._unit == "B"
-            unit = {"unit": self._unit if is_bytes else f" {self._unit}", "unit_scale": is_bytes}
-            self._bar = _tqdm()(total=total, desc=self._what, disable=None, smoothing=0.1, **unit)
-        self._bar.update(done - self._bar.n)
+        self._move(done, total)
         if done >= total:
             self._close()
+
+    def scanned(self, files: int) -> None:
+        """Counts up, once that has taken a second."""
+        if self._what != "scanning":
+            self.began("scanning", "files")
+        self._move(files, None, delay=1)
 
     def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
         """Moves the bar of a training."""
@@ -72,6 +74,13 @@ class Display(Observer):
     def notice(self, text: str) -> None:
         """Prints a line above the bar."""
         _tqdm().write(printable(text), file=sys.stderr)
+
+    def _move(self, done: int, total: int | None, delay: float = 0) -> None:
+        if self._bar is None:
+            is_bytes = self._unit == "B"
+            unit = {"unit": self._unit if is_bytes else f" {self._unit}", "unit_scale": is_bytes}
+            self._bar = _tqdm()(total=total, desc=self._what, disable=None, smoothing=0.1, delay=delay, **unit)
+        self._bar.update(done - self._bar.n)
 
     def _close(self) -> None:
         if self._bar is not None:

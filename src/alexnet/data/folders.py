@@ -29,7 +29,7 @@ Place = tuple[str, str]  # split, class
 
 def open_tree(path: Path, seed: int, draw: Draw, observer: Observer) -> Source:
     """Reads the names in a class-per-folder tree, a folder or an uncompressed tar file; see `open_source`."""
-    kind, tree = ("folder", scan_folder(path)) if path.is_dir() else ("tar", scan_tar(path))
+    kind, tree = ("folder", scan_folder(path, observer)) if path.is_dir() else ("tar", scan_tar(path))
     if not len(tree.names):
         raise DataError(f"{path} holds no pictures (such as .jpg or .png): give it one folder a class")
     heads, head_of = _heads(tree.names)

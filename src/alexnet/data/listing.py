@@ -42,6 +42,19 @@ class Names:
         self._buffer += name
         self._ends.append(len(self._buffer))
 
+    @classmethod
+    def of(cls, text: bytes, ends: bytes) -> "Names":
+        """Rebuilds a list from what `dump` returned; raises ValueError where the two do not fit each other."""
+        names = cls()
+        names._buffer, names._ends = bytearray(text), array("q", ends)
+        if not names._ends or names._ends[0] != 0 or names._ends[-1] != len(text):
+            raise ValueError("ends of other names")
+        return names
+
+    def dump(self) -> tuple[bytes, bytes]:
+        """Returns the text of all names, and where in it each ends."""
+        return bytes(self._buffer), self._ends.tobytes()
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 

@@ -47,7 +47,7 @@ def open_data(
         is_resized: Whether a packed store of another size is packed again at `size`.
         draw: What decides which pictures are held out of a source without splits; a network's own data say what did.
         on_bad_image: As in `pack`.
-        observer: Is told about the packing; hears nothing if nothing is packed.
+        observer: Is told about scanning a folder, and about packing.
 
     Raises:
         UsageError: There is no such source, it is of no known kind, or it is a store of pictures made square otherwise.

@@ -39,7 +39,7 @@ def open_source(spec: str | Path, *, seed: int = 0, draw: Draw = "content", obse
         spec: The built-in name or the path.
         seed: The seed of the held-out quarter, where the source has no split of its own.
         draw: What decides which pictures are held out.
-        observer: Is told about the reading of pictures for that.
+        observer: Is told about the scan of a folder, and about the reading of pictures for that.
 
     Raises:
         UsageError: There is no such source, or it is of no known kind.
