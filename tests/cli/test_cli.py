@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from msgspec import structs
 from safetensors.torch import load_file
@@ -19,6 +20,7 @@ from alexnet.commands import measuring
 from alexnet.data.open import from_anywhere
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
+from alexnet.evaluation.metrics import Tally
 from alexnet.records import Guess, Prediction
 from alexnet.weights import checkpoint
 
@@ -176,6 +178,14 @@ def test_a_bad_picture_in_training_is_named_and_left_out(alexnet, make_folder, t
     assert bad.read_bytes() == b"<html>404</html>"
     (entry,) = json.loads((tmp_path / "run" / "config.json").read_text())["data"]["quarantine"]
     assert entry["name"] == "train/red/001.jpg"
+
+
+def test_errors_by_class_are_in_words():
+    names = ("n02012849", "n01440764", "n03126707")
+    tally = Tally(names)
+    tally.add(np.eye(3, dtype=np.float32), np.arange(3))
+    text = show.TEXTS["evaluate"](tally.evaluation(views=1, models=1, split="val", seconds=1.0))
+    assert "  n02012849 crane       0.0% of 1\n  tench, Tinca tinca    0.0% of 1\n" in text
 
 
 # interruptions

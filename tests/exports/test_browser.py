@@ -50,6 +50,11 @@ def test_the_folder_holds_all_that_the_page_needs(run, classifier, runtime, tmp_
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("page")] == ["page"]
 
 
+def test_two_classes_of_the_same_words_keep_their_ids(classifier):
+    cranes = replace(classifier, header=structs.replace(classifier.header, classes=("n02012849", "x", "n03126707")))
+    assert '["n02012849 crane", "x", "n03126707 crane"]' in browser.page(cranes, 1)
+
+
 def test_names_cannot_break_out_of_the_page(classifier):
     header = structs.replace(classifier.header, classes=("</script><b>", "n01440764", "$x"))
     page = browser.page(replace(classifier, header=header), 5)

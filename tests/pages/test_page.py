@@ -14,6 +14,7 @@ from msgspec import to_builtins
 from PIL import Image
 from safetensors.numpy import save_file
 
+from alexnet.data.imagenet import WORDNET, imagenet
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.metrics import Tally
 from alexnet.pages.report import write_report
@@ -402,6 +403,26 @@ def test_few_classes_have_no_top5_figure(tmp_path):
     page = outline(fabricate(tmp_path, ["functional", "defective"]))
     assert "Top-5 error" not in page.text
     assert "five guesses are always enough" in page.text
+
+
+CRANES = "n02012849", "n03126707"
+
+
+@pytest.mark.parametrize("others", [("n01440764",), tuple(sorted(imagenet(WORDNET))[:48])])
+def test_classes_of_imagenet_are_words_in_every_section_and_ids_only_where_words_are_shared(others, tmp_path):
+    page = write_report(fabricate(tmp_path, (*CRANES, *others))).read_text(encoding="utf-8")
+    texts = set(re.findall(r"<bdi>([^<]*)</bdi>", page))
+    assert {"n02012849 crane", "n03126707 crane", "tench, Tinca tinca"} <= texts
+    assert {text for text in texts if re.match(r"n\d{8}", text)} == {"n02012849 crane", "n03126707 crane"}
+    assert 'title="n01440764 tench, Tinca tinca"' in page
+
+
+def test_what_tells_two_classes_apart_stands_in_the_narrowest_heading(tmp_path):
+    names = ["a class of a long name, first", "a class of a long name, second kind", "a class of a longer name, first"]
+    page = write_report(fabricate(tmp_path, names)).read_text(encoding="utf-8")
+    headings = re.findall(r'<th scope="row"[^>]*><bdi>([^<]*)</bdi>', page)
+    assert len(set(headings)) == 3
+    assert headings[1] == "a class …nd kind"
 
 
 def test_a_thousand_classes_keep_the_page_small(tmp_path):

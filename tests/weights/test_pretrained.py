@@ -58,6 +58,17 @@ def test_the_configuration_names_outputs_both_ways(folder):
     }
 
 
+def test_classes_of_imagenet_are_named_in_words_and_told_apart(classifier, tmp_path):
+    classes = ("n02012849", "n01440764", "n03126707")
+    classifier.header = structs.replace(classifier.header, classes=classes)
+    classifier.save_pretrained(tmp_path / "cranes")
+    told = read(tmp_path / "cranes", "config.json")
+    assert told["id2label"] == {"0": "n02012849 crane", "1": "tench, Tinca tinca", "2": "n03126707 crane"}
+    assert told["label2id"] == {"n02012849 crane": 0, "tench, Tinca tinca": 1, "n03126707 crane": 2}
+    assert "Classes: n02012849 crane, n01440764 tench, Tinca tinca, n03126707 crane." in front(tmp_path / "cranes")[1]
+    assert alexnet.load(tmp_path / "cranes").classes == classes
+
+
 def test_their_preprocessing_gives_our_input_but_for_the_mean_image(folder, classifier):
     """Their arithmetic on a stored picture, against ours with one mean colour."""
     told = read(folder, "preprocessor_config.json")

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from alexnet.commands import results
 from alexnet.config import MODERN
+from alexnet.data.labels import short_labels
 from alexnet.errors import printable
 from alexnet.pages.markup import duration
 from alexnet.records import Evaluation, Exported, Prediction
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from alexnet.models.summary import Summary
     from alexnet.weights.public import Public, PublicWeights
 
-BAR_WIDTH = 30
+BAR_WIDTH, LABEL = 30, 40
 
 
 def show(text: str) -> None:
@@ -100,7 +101,8 @@ def _evaluation(result: Evaluation) -> str:
     if result.is_split_drawn and result.split == "val":
         lines.append("val is the quarter that training holds out of data without a split; all: --split train+val")
     if len(result.per_class) <= 20:
-        names = [printable(row.name) for row in result.per_class]
+        label = short_labels([row.name for row in result.per_class], LABEL)
+        names = [printable(label[row.name]) for row in result.per_class]
         rows, width = zip(names, result.per_class, strict=True), max(map(len, names))
         lines += [f"  {name:<{width}} {row.top1_error:7.1%} of {row.n:,}" for name, row in rows if row.n]
     return "\n".join([*lines, *results.left_out(result.quarantined)])

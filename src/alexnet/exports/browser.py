@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from alexnet.data.imagenet import words
+from alexnet.data.labels import labels
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.exports import onnx
@@ -49,7 +49,7 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: dic
 
 def page(classifier: Classifier, network_bytes: int) -> str:
     """Returns the page, in HTML, for a network of `network_bytes` bytes."""
-    data, names = classifier.header.data, [words(name) or name for name in classifier.classes]
+    data, names = classifier.header.data, [*labels(classifier.classes).values()]
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(_asset("browser.html")).render(
         variant=classifier.model.variant,

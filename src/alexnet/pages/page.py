@@ -6,6 +6,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from alexnet.data.labels import in_words
 from alexnet.pages import markup
 
 
@@ -55,5 +56,6 @@ def _environment() -> Environment:
         *(markup.chance, markup.data_uri, markup.name, markup.percent, markup.pixels, markup.plural, markup.whole),
         markup.width,
     )
-    environment.filters |= {function.__name__: function for function in filters} | {"upto": markup.escape}
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters |= {"upto": markup.escape, "in_words": in_words}
     return environment

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from alexnet.data.labels import short_labels
 from alexnet.files import write
 from alexnet.pages import facts, sections
 from alexnet.pages.facts import Contents
@@ -69,13 +70,13 @@ def _sections(run: Contents) -> tuple[Section, ...]:
             "pictures",
             "What it says",
             "Test pictures: the true class above, the best guesses below.",
-            _list("pictures.html", examples.sample, EXAMPLES),
+            _list("pictures.html", examples.sample, EXAMPLES, short=_labels(run)),
         ),
         Section(
             "mistakes",
             "Where it was sure, and wrong",
             "The guess first, the truth beneath it.",
-            _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES),
+            _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES, short=_labels(run)),
         ),
         Section("classes", "Which classes it mixes up", "", sections.mixed_up(run.evaluation)),
         Section("calibration", "Whether it knows what it knows", "", sections.calibration(run.evaluation)),
@@ -89,10 +90,18 @@ def _sections(run: Contents) -> tuple[Section, ...]:
     )
 
 
-def _list(template: str, entries: Sequence[object], most: int | None = None) -> Markup:
+def _list(template: str, entries: Sequence[object], most: int | None = None, **values: object) -> Markup:
     """Draws the first entries, and says how many are hidden; draws nothing without entries."""
     shown = entries[:most]
-    return draw(template, entries=shown, hidden=len(entries) - len(shown)) if entries else Markup()
+    return draw(template, entries=shown, hidden=len(entries) - len(shown), **values) if entries else Markup()
+
+
+def _labels(run: Contents) -> dict[str, str]:
+    """Returns a short label for every class that the run's files name."""
+    examples = run.examples or Examples()
+    names = [name for each in (*examples.sample, *examples.mistakes) for name in (each.label, *dict(each.top))]
+    classes = run.description.classes if run.description else ()
+    return short_labels([*classes, *names], sections.LABEL)
 
 
 def _surest_first(examples: Sequence[Example]) -> list[Example]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
+from alexnet.data.labels import short_labels
 from alexnet.evaluation.metrics import interval
 from alexnet.pages.clarity import counts
 from alexnet.pages.figures import Line, Points, line_chart, reliability
@@ -27,6 +28,9 @@ ROOMY = 12
 """Classes of the largest matrix that shows its numbers; more take the whole width of the page."""
 
 PAIRS, WORST, BEST = 20, 20, 5
+
+HEADING, LABEL = 16, 28
+"""Characters of the longest label of a class: beside and above a matrix, and elsewhere."""
 
 
 def learning_curves(rows: Rows, classes: int | None) -> Markup:
@@ -77,14 +81,16 @@ def mixed_up(evaluation: Evaluation | None) -> Markup:
 
 def heat_map(names: Sequence[str], rows: Matrix) -> Markup:
     """Draws a table of counts; the depth of a cell is its fraction of its row, right and wrong in two colours."""
-    return draw("confusion.html", names=names, rows=rows, is_roomy=len(names) <= ROOMY)
+    is_roomy = len(names) <= ROOMY
+    return draw("confusion.html", names=names, rows=rows, is_roomy=is_roomy, short=short_labels(names, HEADING))
 
 
 def confused_pairs(names: Sequence[str], rows: Matrix) -> Markup:
     """Draws the most frequent mistakes as bars."""
     wrong = [(n, i, j) for i, row in enumerate(rows) for j, n in enumerate(row) if i != j and n]
     pairs = sorted(wrong, key=lambda pair: -pair[0])[:PAIRS]
-    return draw("pairs.html", names=names, pairs=pairs, totals=[sum(row) for row in rows])
+    totals, short = [sum(row) for row in rows], short_labels(names, LABEL)
+    return draw("pairs.html", names=names, pairs=pairs, totals=totals, short=short)
 
 
 def class_errors(per_class: Sequence[ClassErrors]) -> Markup:
@@ -101,6 +107,7 @@ def class_errors(per_class: Sequence[ClassErrors]) -> Markup:
         worst=WORST,
         hidden=len(tested) - len(shown),
         is_wide=len(tested) > ROOMY,
+        short=short_labels([each.name for each in per_class], LABEL),
     )
 
 

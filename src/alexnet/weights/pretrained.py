@@ -20,6 +20,7 @@ from msgspec import structs, to_builtins
 from numpy.typing import NDArray
 
 from alexnet.data.augment import margin
+from alexnet.data.labels import in_words, labels
 from alexnet.errors import printable
 from alexnet.files import check_new, plain_errors, write
 from alexnet.models.network import Network
@@ -89,13 +90,14 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 def _config(model: Network, header: Header) -> _Json:
     """Returns the entries that Hugging Face's tools read, and our design and preprocessing."""
+    label = labels(header.classes)
     return {
         "architectures": [type(model).__name__],
         "model_type": "alexnet",
         "image_size": model.input_size,
         "num_channels": 3,
-        "id2label": {str(i): name for i, name in enumerate(header.classes)},
-        "label2id": {name: i for i, name in enumerate(header.classes)},
+        "id2label": {str(i): label[name] for i, name in enumerate(header.classes)},
+        "label2id": {label[name]: i for i, name in enumerate(header.classes)},
         "torch_dtype": "float32",
         **asdict(model.design),
         "preprocessing": to_builtins(header.preprocessing),
@@ -144,7 +146,9 @@ def _card(name: str, model: Network, header: Header, licence: str | None, measur
         "model-index": [{"name": name, "results": _results(source, measured)}],
     }
     yaml = "\n".join(f"{key}: {_json(value)}" for key, value in front.items())  # JSON is YAML
-    shown = ", ".join(map(_text, classes[:10])) + (f", ... ({len(classes):,} in all)" if len(classes) > 10 else "")
+    shown = ", ".join(_text(in_words(name)) for name in classes[:10]) + (
+        f", ... ({len(classes):,} in all)" if len(classes) > 10 else ""
+    )
     paragraphs = [
         f"# {_text(name)}",
         f"`{model.variant}`: {row(model.variant).about}. "
