@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from alexnet import files
 from alexnet.errors import DataError, UsageError
-from alexnet.files import from_home, replacing, write
+from alexnet.files import cache, from_home, plain_errors, replacing, write
 
 
 def names(folder):
@@ -74,6 +75,59 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_a_name_that_is_too_long_is_said(tmp_path):
     with pytest.raises(UsageError, match="cannot be written"):
         write(tmp_path / ("a" * 300), "x")
+
+
+def test_a_folder_that_cannot_be_flushed_to_the_disk_is_forgiven(tmp_path, monkeypatch):
+    """As shared folders of virtual machines are, and some of networks."""
+    fsync = os.fsync
+
+    def picky(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", picky)
+    write(tmp_path / "a", "x")
+    assert (tmp_path / "a").read_text() == "x"
+
+
+def test_a_file_that_may_not_be_that_large_is_named_with_the_limit(tmp_path):
+    script = (
+        "import resource, sys; from pathlib import Path; from alexnet.files import write\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "write(Path(sys.argv[1]), bytes(6000))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, tmp_path / "a"], check=False, capture_output=True, text=True)
+    told = f"{tmp_path}/a would become larger than the 5,000 bytes that this shell allows a file: raise `ulimit -f`"
+    assert f"alexnet.errors.DataError: {told} and run it again\n" in ended.stderr
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.ENOENT])
+def test_a_cache_that_cannot_be_written_names_its_setting(tmp_path, monkeypatch, code):
+    monkeypatch.delenv("ALEXNET_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    told = r"alexnet/x cannot be written \(.*\): set ALEXNET_CACHE to a folder that can"
+    with pytest.raises(UsageError, match=told), plain_errors(tmp_path / ".cache/alexnet/x"):
+        raise OSError(code, os.strerror(code))
+
+
+def test_without_a_home_the_setting_of_the_cache_is_named(monkeypatch):
+    monkeypatch.delenv("ALEXNET_CACHE")
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(UsageError, match="there is no home folder for packed and fetched files: set ALEXNET_CACHE"):
+        cache()
+
+
+def test_a_full_disk_of_the_cache_names_the_setting_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path))
+    told = "free some space, or set ALEXNET_CACHE to a folder on another disk, and run"
+    with pytest.raises(DataError, match=told), plain_errors(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_other_errors_are_not_dressed_up(tmp_path, monkeypatch):

@@ -3,13 +3,14 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from alexnet.errors import DataError, UsageError
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -26,8 +27,27 @@ def from_home(path: str | Path) -> Path:
 
 
 def cache() -> Path:
-    """Returns the folder of everything that is fetched or packed: $ALEXNET_CACHE, or else ~/.cache/alexnet."""
-    return from_home(os.environ.get("ALEXNET_CACHE") or "~/.cache/alexnet")
+    """Returns the folder of everything that is fetched or packed: $ALEXNET_CACHE, or else ~/.cache/alexnet.
+
+    Raises:
+        UsageError: There is no home folder, and no $ALEXNET_CACHE instead.
+    """
+    if place := os.environ.get("ALEXNET_CACHE"):
+        return from_home(place)
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise UsageError(f"there is no home folder for packed and fetched files: {_ANOTHER_CACHE}") from error
+    return home / ".cache/alexnet"
+
+
+_ANOTHER_CACHE = "set ALEXNET_CACHE to a folder that can be written"
+
+
+def _is_in_cache(place: Path) -> bool:
+    with suppress(UsageError):
+        return place.absolute().is_relative_to(cache().absolute())
+    return False
 
 
 def check_new(folder: Path) -> None:
@@ -69,11 +89,11 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
         work: A folder on the same disk for the unfinished file, which an error removes; the final folder by default.
 
     Raises:
-        DataError: The disk is full.
+        DataError: The disk is full, or the file is larger than the system allows.
         UsageError: The folder cannot be written.
     """
     unfinished = (work or path.parent) / f"{path.name}.tmp"
-    with plain_errors(path.parent):
+    with plain_errors(path.parent, path):
         with _alone_at(unfinished) as file:
             try:
                 yield file
@@ -140,6 +160,9 @@ def _sync(directory: Path) -> None:
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what shared folders of virtual machines and old CIFS give for every folder
+            raise
     finally:
         os.close(handle)
 
@@ -164,19 +187,39 @@ def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def plain_errors(directory: Path) -> Iterator[None]:
+def plain_errors(directory: Path, file: Path | None = None) -> Iterator[None]:
     """Turns those errors of the disk that a user can mend into one line.
 
+    Args:
+        directory: The folder that is written into.
+        file: The file in it that is written, where it is one.
+
     Raises:
-        DataError: The disk is full.
+        DataError: The disk is full, or the file is larger than the system allows.
         UsageError: The directory cannot be written.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = "free some space and run it again; what was finished is kept"
+        is_cache = _is_in_cache(directory)
+        if error.errno in _FULL:
+            other = ", or set ALEXNET_CACHE to a folder on another disk," if is_cache else ""
+            remedy = f"free some space{other} and run it again; what was finished is kept"
             raise DataError(f"the disk of {directory} is full: {remedy}") from error
-        if error.errno in _WRONG_PLACE:
-            raise UsageError(f"{directory} cannot be written ({error.strerror}): choose another folder") from error
+        if error.errno == errno.EFBIG:
+            raise DataError(f"{file or directory} would become larger than {_largest_file()}") from error
+        if error.errno in _WRONG_PLACE or (error.errno == errno.ENOENT and is_cache):
+            remedy = _ANOTHER_CACHE if is_cache else "choose another folder"
+            raise UsageError(f"{directory} cannot be written ({error.strerror}): {remedy}") from error
         raise
+
+
+def _largest_file() -> str:
+    """Returns how large a file may become, in words, and what to do about it."""
+    with suppress(ImportError):  # Windows
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY:
+            return f"the {limit:,} bytes that this shell allows a file: raise `ulimit -f` and run it again"
+    return "a file can be on this disk (FAT: 4 GB): choose a folder on another disk"

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from msgspec import structs
 from alexnet import __version__, config, records
 from alexnet.config import Train
 from alexnet.data.store import Store
-from alexnet.errors import CheckpointError, UsageError
+from alexnet.errors import CheckpointError, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.network import Network
 from alexnet.records import Description, Evaluation, Examples, StepRow, ValidationRow
@@ -86,6 +87,21 @@ class Run:
                 f"{folder} exists already; choose another folder, or continue it with: alexnet train --resume {folder}"
             )
 
+    def check_room(self, weights: int) -> None:
+        """Checks that the disk can hold all that a training of `weights` bytes of weights writes.
+
+        Raises:
+            DataError: The disk has less room.
+        """
+        # The best weights; the newest with their momentum; and those once more, until the new file is whole.
+        there = sum(path.stat().st_size for path in (self.best, self.last) if path.is_file())
+        needed, free = (1 + 2 + 2) * weights - there, shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise DataError(
+                f"the disk of {self.folder} has {free / 1e6:,.1f} MB free, and this training needs "
+                f"{needed / 1e6:,.1f} MB for its weights: free some space and run it again"
+            )
+
     def description(self) -> Description:
         """Reads `config.json`.
 
@@ -104,6 +120,14 @@ class Run:
             return False
         data = description.data.hash if description.data else None
         return description.settings == settings and data == store.content_hash
+
+    def is_unfinished(self, settings: Train) -> bool:
+        """Returns whether the folder holds a run of these very settings that has not come to its report yet."""
+        try:
+            description = self.description()
+        except CheckpointError:  # as above
+            return False
+        return description.settings == settings and not (description.seconds is not None and self.report.is_file())
 
     def finish(self, seconds: float) -> None:
         """Writes down that the training is complete, and how long it took."""

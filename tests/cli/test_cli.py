@@ -1,6 +1,8 @@
 """The command line as a person meets it: the road from pictures to a report, and one clear line for each mistake."""
 
+import errno
 import io
+import itertools
 import json
 import os
 import shutil
@@ -353,6 +355,36 @@ def test_pictures_of_a_phone_are_named_up_to_ten(alexnet, make_folder, tmp_path)
     assert "left out train/red/00.heic: HEIC or AVIF, which is not read: convert it to JPEG" in err
     assert "10.heic" not in err
     assert "left out 2 more" in err
+
+
+@pytest.mark.parametrize("moment", [1, 5, 9, 13, 17])
+def test_after_a_full_disk_the_same_command_goes_on(alexnet, store, tmp_path, monkeypatch, moment):
+    """The moments are calls of fsync: of the configuration, the best weights, the newest, the errors, the report."""
+    fsync, count = os.fsync, itertools.count(1)
+
+    def full(handle):
+        if next(count) >= moment:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    command = training(store.directory, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        code, _, err = alexnet(*command)
+    assert code == 2
+    assert err.splitlines()[-1].startswith(f"alexnet: the disk of {tmp_path / 'run'} is full: free some space")
+    assert alexnet(*command)[0] == 0
+    assert (tmp_path / "run/report.html").is_file()
+
+
+def test_room_on_the_disk_is_asked_for_before_the_first_step(mistake, alexnet, store, tmp_path, monkeypatch):
+    free = shutil.disk_usage(tmp_path)._replace(free=50_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda place: free)
+        told = mistake(*training(store.directory, tmp_path / "run"))
+    assert f"the disk of {tmp_path / 'run'} has 0.1 MB free, and this training needs 0." in told
+    assert not (tmp_path / "run/metrics.jsonl").exists()
+    assert alexnet(*training(store.directory, tmp_path / "run"))[0] == 0
 
 
 def test_a_run_folder_that_exists(mistake, trained, pictures):

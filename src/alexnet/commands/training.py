@@ -180,7 +180,7 @@ def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer
 
     settings = work.settings
     plan.check(settings)
-    if team.is_first and not (work.is_resumed or team.goes_on):
+    if team.is_first and not (work.is_resumed or _goes_on(work, team)):
         work.run.check_new()
     side = settings.stored_size or stored_size(settings.variant, settings.input_size)
     store = open_data(work.source, size=side, draw=work.draw, on_bad_image=on_bad_image, observer=observer)
@@ -197,7 +197,12 @@ def _begun(work: Work, store: "Store", observer: Observer, team: "Team") -> "Abs
 
     if work.is_resumed:
         return loop.resume(store, work.run, observer, team)
-    return loop.begin(work.settings, store, work.source, work.run, observer, team, goes_on=team.goes_on)
+    return loop.begin(work.settings, store, work.source, work.run, observer, team, goes_on=_goes_on(work, team))
+
+
+def _goes_on(work: Work, team: "Team") -> bool:
+    """Whether a command that was given before goes on: one that torchrun repeats, or that a full disk ended."""
+    return team.goes_on or work.run.is_unfinished(work.settings)
 
 
 def _test(work: Work, store: "Store", observer: Observer) -> "Evaluation":

@@ -145,7 +145,9 @@ class Training:
 
     def __post_init__(self, description: Description, momentum: dict[str, Tensor]) -> None:
         settings, team = self.settings, self.team
-        if not team.is_first:
+        if team.is_first:
+            self.folder.check_room(sum(weights.nbytes for weights in self.model.parameters()))
+        else:
             self.observer = Observer()
         self.header = Header.of(description, self.model.design)
         dtype, device = machine.dtype(settings.precision), machine.device()
