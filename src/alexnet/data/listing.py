@@ -135,6 +135,8 @@ class Source:
     path: Path
     is_split_drawn: bool = False  # whether "val" was held out of "train" here, as the source has no split of its own
     left_out: list[LeftOut] = field(default_factory=list)  # what is no picture of a class
+    layout: str = ""  # what it was understood to be, in words
+    notes: tuple[str, ...] = ()  # sentences on what a person should look at
     licence: str | None = None  # with the citation, where the source states them
     details: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     """What else the source states about its classes, a value for each: "devkit_ids", "words"."""

@@ -15,7 +15,7 @@ from alexnet.data.manifest import is_store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import from_home
 from alexnet.observer import Observer
-from alexnet.records import Draw
+from alexnet.records import EVERYTHING, Draw, Selection
 
 SOLAR_CELLS = "solar-cells"
 """The name of the built-in source: 2,624 electroluminescence photographs of solar cells, functional or defective."""
@@ -26,7 +26,15 @@ LICENCE = (
 )
 
 
-def open_source(spec: str | Path, *, seed: int = 0, draw: Draw = "content", observer: Observer | None = None) -> Source:
+def open_source(
+    spec: str | Path,
+    *,
+    seed: int = 0,
+    draw: Draw = "content",
+    selection: Selection = EVERYTHING,
+    is_measured: bool = False,
+    observer: Observer | None = None,
+) -> Source:
     """Opens the source that a name or a path stands for; reads names and labels, no pictures.
 
     Where the source has no splits, its pictures are read when `Source.splits` are first used: their bytes decide which
@@ -39,7 +47,10 @@ def open_source(spec: str | Path, *, seed: int = 0, draw: Draw = "content", obse
         spec: The built-in name or the path.
         seed: The seed of the held-out quarter, where the source has no split of its own.
         draw: What decides which pictures are held out.
-        observer: Is told about the scan of a folder, and about the reading of pictures for that.
+        selection: What is left out, and where the labels stand.
+        is_measured: Whether a network is only to be measured on the pictures: nothing is held out, one class will do,
+            and all pictures of a source without splits are in "test".
+        observer: Is told about the scan of a folder, and about the reading of pictures to hold some out.
 
     Raises:
         UsageError: There is no such source, or it is of no known kind.
@@ -61,7 +72,7 @@ def open_source(spec: str | Path, *, seed: int = 0, draw: Draw = "content", obse
     if (batches := cifar.find(path)) is not None:
         return cifar.open_cifar(batches)
     if path.is_dir() or _is_tar(path):
-        return folders.open_tree(path, seed, draw, observer or Observer())
+        return folders.open_tree(path, seed, draw, observer or Observer(), selection, is_measured)
     raise UsageError(f"{path} is no known source: give a folder, a .tar file or {SOLAR_CELLS!r}")
 
 

@@ -36,6 +36,10 @@ class Selection(Record, frozen=True, kw_only=True, omit_defaults=True):
     labels: str | None = None  # the table of paths and labels, an absolute path
 
 
+EVERYTHING = Selection()
+"""All of a source, labelled by its folders."""
+
+
 class Understanding(Record, frozen=True, kw_only=True):
     """What a source was understood to be, before any of its pictures is decoded."""
 
