@@ -18,7 +18,7 @@ FLOORS = [
     {"evaluation", "foreign"},
     {"exports"},
     {"training", "pages", "benches"},
-    {"compression"},
+    {"compression", "explaining"},
     {"claims"},
     {"commands"},
     {"cli", "__main__"},

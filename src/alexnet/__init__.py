@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         demo,
         doctor,
         evaluate,
+        explain,
         export,
         features,
         pack,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from alexnet.models.create import create as create_model
 
 _COMMANDS = (
-    *("bench", "claim", "compress", "convert", "demo", "doctor", "evaluate", "export"),
+    *("bench", "claim", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
     *("features", "pack", "predict", "report", "summary", "train"),
 )
 _PLACES = {
@@ -41,7 +42,7 @@ _PLACES = {
 
 __all__ = [  # the names that are looked up below
     "AlexNet", "Classifier", "__version__", "bench", "claim", "compress", "convert", "create_model", "demo", "doctor",
-    "evaluate", "export", "features", "load", "pack", "predict", "report", "summary", "train",
+    "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "summary", "train",
 ]  # fmt: skip
 
 

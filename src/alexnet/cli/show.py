@@ -138,6 +138,14 @@ def _extracted(result: results.Extracted) -> str:
     return "\n".join([*lines, *results.left_out(result.quarantine)])
 
 
+def _explained(result: results.Explained) -> str:
+    lines = [f"{bad.image}: {bad.error}" for bad in result.unread]
+    for one in result.explanations:
+        trust = f"not to be trusted: {one.failure}" if one.failure else "passes its checks"
+        lines.append(f"{one.image}: {one.words or one.class_name} {one.probability:.1%}, {one.method}: {trust}")
+    return "\n".join([*lines, f"page: {result.page}"])
+
+
 def _converted(run: results.Converted) -> str:
     conversion = run.converted
     assert conversion is not None  # every run that `convert` returns has one
@@ -284,6 +292,7 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "evaluate": _evaluated,
     "predict": lambda result: "",  # every picture is shown as soon as it is named
     "features": _extracted,
+    "explain": _explained,
     "compress": _compressed,
     "report": lambda page: str(page.report),
     "convert": _converted,

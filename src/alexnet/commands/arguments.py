@@ -36,7 +36,7 @@ NUMBERS = "numbers to compute in; auto takes bf16 where the processor has it"
 TIMEOUT = "under torchrun: seconds to wait for a process that does not come or answer, before all give up"
 BAD_IMAGE = "skip lists a picture that cannot be read in the quarantine; stop ends with an error"
 
-Network = Annotated[Place, About("RUN", "run folder or weight file")]
+Network = Annotated[Place, About("RUN", "run folder, weight file, or tiny-imagenet, which comes with the package")]
 NewRun = Annotated[Place, About("RUN", "run folder to make")]
 TrainingData = Annotated[Place, About("SOURCE", f"{SOURCES}; {PACKED}")]
 OwnData = Annotated[Place, About("SOURCE", "pictures to work on; by default those that the run was trained on")]

@@ -1,14 +1,26 @@
-"""The commands that look at pictures through a trained network: features."""
+"""The commands that look at pictures through a trained network: features and explain."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+from msgspec import structs
+
 from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
-from alexnet.commands.measuring import Numbers, own_data
-from alexnet.commands.results import Extracted
+from alexnet.commands.measuring import Numbers, own_data, pictures_of, several
+from alexnet.commands.results import Explained, Extracted
+from alexnet.files import check_new, plain_errors, write
 from alexnet.progress import Display
+from alexnet.records import Prediction
+
+Method = Literal["occlusion", "gradcam", "gradient"]
+
+METHODS = "how the maps are drawn, joined by commas: occlusion, gradcam, gradient"
+FILL = "what covers the picture in occlusion: the mean image, the picture out of focus, or gray"
+CLASS = "class to look for, as the network calls it or in words; each picture's first guess by default"
+MAPS = "folder to make, with a PNG a map, explanations.json and a page"
 
 LAYER = "layer to take, such as fc6, conv5 or pool5, behind its ReLU as in Caffe; by default what the last layer reads"
 FEATURES = "file to make, in the format of its ending: .npz, .safetensors or .parquet"
@@ -62,3 +74,53 @@ def features(
         bytes=path.stat().st_size,
         quarantine=store.quarantine,
     )
+
+
+@documented
+def explain(
+    run: arguments.Network,
+    images: Annotated[Sequence[Place], About("IMAGE|FOLDER", "pictures, or folders of them")],
+    *,
+    method: Annotated[Sequence[Method], About("M,...", METHODS)] = ("occlusion", "gradcam"),
+    class_name: Annotated[str, About("CLASS", CLASS)] | None = None,
+    fill: Annotated[Literal["mean", "blur", "gray"], About(None, FILL)] = "mean",
+    out: Annotated[Place, About("DIR", MAPS)] = "explained",
+    observer: arguments.Watcher = None,
+) -> Explained:
+    """Draws where on pictures a network finds what it names, and checks that the maps show the network.
+
+    Beside every map stands how much of it is left when the network's weights are shuffled, layer after layer from the
+    top, and what deleting the marked pixels costs. A map that fails is marked as such.
+
+    Raises:
+        UsageError: There is no such picture or class, or the folder exists.
+        CheckpointError: The network is missing, damaged or untrained.
+        DataError: The disk is full.
+    """
+    from alexnet.errors import BadImage
+    from alexnet.evaluation.classifier import load
+    from alexnet.explaining import explain as explaining
+    from alexnet.explaining.page import explanation_page
+
+    observer, folder = observer or Display(), Path(out)
+    check_new(folder)
+    methods: list[Method] = several(method)
+    classifier, paths = load(run, numbers="float32"), list(pictures_of(several(images)))
+    observer.began("explaining", "maps")
+    drawn = []
+    for one in explaining.explain(classifier, paths, methods, class_name, fill):
+        drawn.append(one)
+        observer.advanced(len(drawn), len(paths) * len(methods))
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    explanations = []
+    for number, each in enumerate(one for one in drawn if not isinstance(one, BadImage)):
+        path = folder / f"{number:04d}-{each.explanation.method}.png"
+        write(path, each.overlaid())
+        explanations.append(structs.replace(each.explanation, map=str(path)))
+    unread = tuple(Prediction(image=bad.name, error=bad.reason) for bad in drawn if isinstance(bad, BadImage))
+    page = folder / "index.html"
+    write(page, explanation_page(str(run), drawn).render())
+    result = Explained(run=str(run), page=str(page), explanations=tuple(explanations), unread=unread)
+    write(folder / "explanations.json", result.to_json() + "\n")
+    return result

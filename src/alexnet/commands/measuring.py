@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from msgspec import structs
 
@@ -30,6 +30,7 @@ BUDGETS = "quick takes minutes, standard half an hour to two hours, full days"
 SEEDS = "networks an arm; by default quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5"
 
 SomeData = Annotated[Place, About("SOURCE", "pictures to measure with; made up by default")]
+Item = TypeVar("Item")
 Kind = Literal["auto", "float32", "bf16", "int8"]
 Numbers = Annotated[Kind, About(None, arguments.NUMBERS)]
 Views = Annotated[Literal[1, 10], About(None, "test views: 1 takes the centre, 10 the paper's ten")]
@@ -62,7 +63,7 @@ def evaluate(
     from alexnet.meeting import assemble
 
     machine.keep_memory()
-    observer, runs = observer or Display(), _several(runs)
+    observer, runs = observer or Display(), several(runs)
     results: list[Evaluation] = []
     store: Store | None = None
     with assemble(None, timeout) as team:
@@ -103,7 +104,7 @@ def predict(
         if top < 1:
             raise UsageError(f"`top` takes 1 or more, got {top}")
         classifier = load(run, numbers=precision)
-        mine = islice(_pictures(_several(images)), team.everyone.index, None, team.everyone.count)
+        mine = islice(pictures_of(several(images)), team.everyone.index, None, team.everyone.count)
         for answer in team.in_order(name_pictures(classifier, mine, views, top)):
             answers.append(answer)
             observer.predicted(answer)
@@ -233,8 +234,9 @@ def _measure(
     return structs.replace(measured, weight_bytes=sum(weight_bytes(each.model) for each in networks)), examples
 
 
-def _several(places: Sequence[Place] | Place) -> list[Place]:
-    return [*places] if isinstance(places, Iterable) and not isinstance(places, str) else [places]
+def several(values: Sequence[Item] | Item) -> list[Item]:
+    """Returns a list where one value or several may be given; a text is one."""
+    return [*values] if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
 def _is_own(data: Place | None, header: Header) -> bool:
@@ -260,7 +262,7 @@ def _kept(folder: Path, measured: Evaluation, examples: Examples) -> Evaluation:
     return measured
 
 
-def _pictures(places: Sequence[Place]) -> Iterator[Path]:
+def pictures_of(places: Sequence[Place]) -> Iterator[Path]:
     """Yields the picture files that were named, and those in the folders that were named, in order."""
     from alexnet.data.scan import pictures_below
 

@@ -212,8 +212,10 @@ def export(
 
 
 def _beside(run: Place, weights: Path) -> Path:
-    """Returns the run folder, or for a weight file its path without the ending: results are named after it."""
-    return weights.parent if Path(run).is_dir() else weights.with_suffix("")
+    """Returns what results are named after: the run folder, a weight file's path without its ending, or the name."""
+    from alexnet.weights import box
+
+    return Path(run) if box.find(run) else weights.parent if Path(run).is_dir() else weights.with_suffix("")
 
 
 def _publish(run: Place, folder: Path, out: Path) -> Exported:

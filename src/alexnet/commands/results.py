@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from alexnet.errors import printable
-from alexnet.records import CompressionStep, Description, Evaluation, Prediction, Quarantined, Record
+from alexnet.records import CompressionStep, Description, Evaluation, Explanation, Prediction, Quarantined, Record
 
 if TYPE_CHECKING:
     from alexnet.claims.experiment import Request
@@ -100,6 +100,20 @@ class Extracted(Record, frozen=True, kw_only=True):
     seconds: float
     bytes: int
     quarantine: tuple[Quarantined, ...]
+
+
+class Explained(Record, frozen=True, kw_only=True):
+    """Maps of where a network looks, the page that shows them, and the pictures that could not be read."""
+
+    run: str
+    page: str
+    explanations: tuple[Explanation, ...]
+    unread: tuple[Prediction, ...]
+
+    @property
+    def problem(self) -> str | None:
+        """How many pictures could not be read; None if all could."""
+        return f"{len(self.unread)} pictures could not be read" if self.unread else None
 
 
 class Written(Record, frozen=True, kw_only=True):

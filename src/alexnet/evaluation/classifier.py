@@ -21,7 +21,7 @@ from alexnet.evaluation import quantise
 from alexnet.models.network import Network
 from alexnet.records import Evaluation, Guess, Header, Prediction, Square
 from alexnet.run import Run
-from alexnet.weights import checkpoint, compressed, evidence, pretrained
+from alexnet.weights import box, checkpoint, compressed, evidence, pretrained
 
 TOGETHER = 32
 """Picture files that `predict` reads at a time."""
@@ -136,7 +136,9 @@ class Classifier:
 
 
 def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
-    """Loads a trained network from a run folder (its best weights) or from a weight file, compressed or not.
+    """Loads a trained network: the best weights of a run folder, a weight file, compressed or not, or one by its name.
+
+    "tiny-imagenet" comes with the package.
 
     `numbers` is one of `quantise.NUMBERS`; `auto` is bf16 where the processor has it.
 
@@ -152,14 +154,15 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
 
 
 def weight_file(run: str | Path) -> Path:
-    """Returns the weight file of a run folder, or the file itself.
+    """Returns the weight file of a run folder or of a network that comes with the package, or the file itself.
 
     Raises:
         CheckpointError: There is no such file, or the folder has no weights.
     """
-    path = Run(run).weights if Path(run).is_dir() else Path(run)
+    path = box.find(run) or (Run(run).weights if Path(run).is_dir() else Path(run))
     if not path.is_file():
-        raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give a run folder or weight file")
+        others = f"a run folder, a weight file or {', '.join(box.NAMES)}"
+        raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give {others}")
     return path
 
 

@@ -4,7 +4,8 @@ A record is checked when it is read and frozen afterwards, so whoever receives o
 fractions in [0, 1].
 """
 
-# Rooms import `records` and say `records.Header`, so the package has the names of all four files.
+# Rooms import `records` and say `records.Header`, so the package has the names of all files.
+from alexnet.records.explanations import *  # noqa: F403
 from alexnet.records.header import *  # noqa: F403
 from alexnet.records.record import *  # noqa: F403
 from alexnet.records.results import *  # noqa: F403
