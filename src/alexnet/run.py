@@ -20,9 +20,10 @@ from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.network import Network
-from alexnet.records import Description, Evaluation, Examples, StepRow, ValidationRow
+from alexnet.records import Description, Evaluation, Examples, Header, StepRow, ValidationRow
 from alexnet.team import Team
 from alexnet.weights import compressed
+from alexnet.weights.strange import refuse_strange
 
 Kind = TypeVar("Kind")
 
@@ -109,6 +110,8 @@ class Run:
             CheckpointError: The folder is no run folder, or the file is damaged.
         """
         if not self.exists:
+            if self.folder.is_file():
+                refuse_strange(self.folder)
             raise CheckpointError(f"{self.folder} is no run folder: it has no {CONFIG}")
         return records.read(Description, self.config.read_bytes(), self.config, CheckpointError, REMEDY)
 
@@ -128,6 +131,25 @@ class Run:
         except CheckpointError:  # as above
             return False
         return description.settings == settings and not (description.seconds is not None and self.report.is_file())
+
+    def moved(self, description: Description, source: str, is_writer: bool = True) -> Description:
+        """Returns the description with the data at `source`; writes it down where that is new, if `is_writer`."""
+        if description.data is None or description.data.source == source:
+            return description
+        description = structs.replace(description, data=structs.replace(description.data, source=source))
+        if is_writer:
+            write(self.config, description.to_json() + "\n")
+        return description
+
+    def located(self, header: Header) -> Header:
+        """Returns a header of the run's weights with its data where the run last found them."""
+        try:
+            data = self.description().data
+        except CheckpointError:  # the weights say enough by themselves
+            return header
+        if data is None or header.data is None or data.hash != header.data.hash:
+            return header
+        return structs.replace(header, data=structs.replace(header.data, source=data.source))
 
     def finish(self, seconds: float) -> None:
         """Writes down that the training is complete, and how long it took."""

@@ -303,7 +303,7 @@ def test_stopping_at_a_bad_picture(mistake, make_folder, tmp_path):
     assert "train/blue/001.jpg: " in mistake(*training(folder, tmp_path / "out", "--on-bad-image", "stop"))
 
 
-def test_a_run_goes_on_where_its_data_have_moved(alexnet, answer, make_folder, tmp_path):
+def test_a_run_goes_on_where_its_data_have_moved_and_remembers_it(mistake, answer, make_folder, tmp_path):
     data, run = (
         make_folder(tmp_path / "data", {"train/red": 6, "train/blue": 6, "val/red": 2, "val/blue": 2}),
         tmp_path / "run",
@@ -311,8 +311,13 @@ def test_a_run_goes_on_where_its_data_have_moved(alexnet, answer, make_folder, t
     answer(*training(data, run))
     assert json.loads((run / "config.json").read_text())["data"]["source"] == str(data)
     data.rename(tmp_path / "moved")
-    assert alexnet("train", "--resume", run)[0] == 2
+    for command in (["train", "--resume", run], ["evaluate", run]):
+        assert "is no source" in (line := mistake(*command))
+        assert "say by --data where it lies now" in line
     assert answer("train", "--resume", run, "--data", tmp_path / "moved")["complete"]
+    assert json.loads((run / "config.json").read_text())["data"]["source"] == str(tmp_path / "moved")
+    assert answer("train", "--resume", run)["complete"]
+    assert answer("evaluate", run)["n"] == 4
 
 
 def test_a_built_in_name_stays_a_name_beside_a_folder_of_that_name(monkeypatch, tmp_path):

@@ -207,11 +207,11 @@ def own_data(
     network: "Classifier | Checkpoint", data: Place | None, on_bad_image: arguments.OnBadImage, observer: Observer
 ) -> "Store":
     """Opens the data that were named, or else those that a network was trained on, as the network takes them."""
-    from alexnet.data.open import open_data, source_of
+    from alexnet.data.open import open_data, present_source
 
     trained_with = network.header.data
     return open_data(
-        source_of(trained_with) if data is None else data,
+        present_source(trained_with) if data is None else data,
         size=len(network.mean),
         square=network.header.preprocessing.square,
         draw=trained_with.draw if trained_with else "content",

@@ -158,7 +158,7 @@ def _new(recipe: str | None, data: Place | None, out: Place | None, changes: dic
 
 
 def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Work:
-    from alexnet.data.open import from_anywhere, source_of
+    from alexnet.data.open import from_anywhere, present_source
     from alexnet.run import Run
 
     if others:
@@ -167,7 +167,7 @@ def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Wor
     description = team.tell(run.description() if team.is_first else None)
     if description is None or description.settings is None:
         raise UsageError(f"{run.folder} was converted, not trained here: there is nothing to resume")
-    source = source_of(description.data) if data is None else from_anywhere(data)
+    source = present_source(description.data) if data is None else from_anywhere(data)
     draw = description.data.draw if description.data else "content"
     return Work(description.settings, source, run, is_resumed=True, draw=draw)
 
@@ -196,7 +196,7 @@ def _begun(work: Work, store: "Store", observer: Observer, team: "Team") -> "Abs
     from alexnet.training import loop
 
     if work.is_resumed:
-        return loop.resume(store, work.run, observer, team)
+        return loop.resume(store, work.run, observer, team, source=work.source)
     return loop.begin(work.settings, store, work.source, work.run, observer, team, goes_on=_goes_on(work, team))
 
 

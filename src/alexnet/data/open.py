@@ -119,6 +119,20 @@ def source_of(data: Dataset | None) -> str:
     return source
 
 
+def present_source(data: Dataset | None) -> str:
+    """Returns the source that a network was trained on, if it is still there.
+
+    Raises:
+        UsageError: As by `source_of`; or its folder or file is gone.
+    """
+    source = source_of(data)
+    if Path(source).is_absolute() and not Path(source).exists():
+        raise UsageError(
+            f"there is no source {source} any more, with which the run was trained: say by `data` where it lies now"
+        )
+    return source
+
+
 def from_anywhere(source: str | Path) -> str:
     """Returns a source as it is found from any working directory: a path becomes absolute, a name or address stays."""
     path = from_home(source)

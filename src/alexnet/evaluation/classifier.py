@@ -22,6 +22,7 @@ from alexnet.models.network import Network
 from alexnet.records import Evaluation, Guess, Header, Prediction, Square
 from alexnet.run import Run
 from alexnet.weights import box, checkpoint, compressed, evidence, pretrained
+from alexnet.weights.strange import refuse_strange
 
 TOGETHER = 32
 """Picture files that `predict` reads at a time."""
@@ -150,19 +151,21 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
     evidence.refuse_untrained(loaded.model, path)
     model, dtype = quantise.prepare(loaded.model, numbers)
     model.to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Classifier(model, loaded.mean, dtype, loaded.header)
+    header = Run(run).located(loaded.header) if Path(run).is_dir() else loaded.header
+    return Classifier(model, loaded.mean, dtype, header)
 
 
 def weight_file(run: str | Path) -> Path:
     """Returns the weight file of a run folder or of a network that comes with the package, or the file itself.
 
     Raises:
-        CheckpointError: There is no such file, or the folder has no weights.
+        CheckpointError: There is no such file, it is another program's, or the folder has no weights.
     """
     path = box.find(run) or (Run(run).weights if Path(run).is_dir() else Path(run))
     if not path.is_file():
         others = f"a run folder, a weight file or {', '.join(box.NAMES)}"
         raise CheckpointError(f"no trained network at {run}: {path.name} is missing; give {others}")
+    refuse_strange(path)
     return path
 
 

@@ -18,6 +18,7 @@ from alexnet.pages.markup import THIN, compact, duration, setting, whole
 from alexnet.pages.page import draw
 from alexnet.records import Dataset, Description, Evaluation, Examples, StepRow, ValidationRow
 from alexnet.run import Rows, Run
+from alexnet.weights.strange import refuse_strange
 
 Value = TypeVar("Value")
 
@@ -64,6 +65,8 @@ def read(folder: Path) -> Contents:
         CheckpointError: The folder holds none of a run's files.
     """
     run, faults = Run(folder), list[str]()
+    if folder.is_file():
+        refuse_strange(folder)
     if not folder.is_dir():
         raise UsageError(f"no run folder at {folder}: name a folder that a training wrote")
     marks = run.config, run.metrics, run.evaluation_file

@@ -68,7 +68,7 @@ def begin(
     plan.check(settings)
     team.compare({**config.to_json(settings), **_facts(settings, store)})
     if goes_on and team.tell(run.is_begun(settings, store)):
-        with resume(store, run, observer, team, start) as training:
+        with resume(store, run, observer, team, start, source) as training:
             yield training
         return
     model = plan.make_model(settings, len(store.classes)) if start is None else start
@@ -85,12 +85,17 @@ def begin(
 
 @contextmanager
 def resume(
-    store: Store, run: Run, observer: Observer | None = None, team: Team = ALONE, start: Network | None = None
+    store: Store,
+    run: Run,
+    observer: Observer | None = None,
+    team: Team = ALONE,
+    start: Network | None = None,
+    source: str | None = None,
 ) -> Iterator["Training"]:
     """Continues a run from its last save, or from its start where nothing is saved yet.
 
     A run that began with a network of its own, or under hooks, needs it again as `start`; saved weights replace its
-    weights.
+    weights. The run remembers `source`, what the user calls the data now; None is as before.
 
     Raises:
         CheckpointError: The folder is no run, its data have changed, or the run is finished and what resuming needs is
@@ -105,6 +110,8 @@ def resume(
     if store.content_hash != description.data.hash:
         raise CheckpointError(f"the data of {run.folder} have changed since it started; start a new run elsewhere")
     with run.alone(team):
+        if source is not None:
+            description = run.moved(description, source, team.is_first)
         saved = checkpoint.load(run.last) if team.is_first and run.last.exists() else None
         is_saved = team.tell(saved is not None)
         if not is_saved and description.seconds is not None:
