@@ -17,7 +17,7 @@ def flat(pictures, tmp_path_factory):
 
 
 def test_a_flat_folder_becomes_two_classes_repeated(flat, tmp_path):
-    made = data.write_folder(tmp_path / "made", str(flat), 6)
+    made = data.write_folder(tmp_path / "made", data.examples(str(flat)), 6)
     assert len(list((made / "a").iterdir())) == len(list((made / "b").iterdir())) == 3
 
 

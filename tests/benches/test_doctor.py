@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,8 +11,10 @@ from alexnet.benches import Size, doctor
 from alexnet.benches.contest import Failed
 from alexnet.benches.doctor import Stage
 from alexnet.benches.findings import Figures
+from alexnet.benches.proposal import Proposal, propose
 from alexnet.cli import show
-from alexnet.errors import UsageError
+from alexnet.data.open import open_data
+from alexnet.errors import DataError, UsageError
 from alexnet.records import to_json
 
 SIZE = Size(seconds=0, batch=8, pictures=12)
@@ -33,7 +37,7 @@ def launch(monkeypatch):
 def test_the_findings_name_what_bounds_training(store):
     findings = doctor.examine(str(store.directory), "toy", size=SIZE)
     written = json.loads(to_json(findings))
-    assert " ".join(written) == "machine rates shares pictures epoch_s largest_batch bound_by advice"
+    assert " ".join(written) == "machine rates shares pictures epoch_s largest_batch bound_by advice proposal"
     assert set(written["rates"]) == {"packing", "decoding", "augmentation", "disk MB/s", "disk", "step", "training"}
     assert findings.bound_by == "step"
     assert findings.rates["disk MB/s"] > 0
@@ -175,3 +179,74 @@ def test_an_unknown_variant_or_source_is_refused(tmp_path):
         doctor.examine(None, "lenet", size=SIZE)
     with pytest.raises(UsageError):
         doctor.examine(str(tmp_path / "absent"), "toy", size=SIZE)
+
+
+@pytest.mark.usefixtures("launch")
+def test_pipes_dead_links_and_linked_classes_are_read_as_training_reads_them(pictures, tmp_path):
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    for split in ("train", "val"):
+        (folder / split).mkdir()
+        for each in (pictures / split).iterdir():
+            (folder / split / each.name).symlink_to(each)
+    shutil.copytree(pictures / "train/red", tmp_path / "red")
+    (folder / "train/red").unlink()
+    (folder / "train/red").symlink_to(tmp_path / "red")
+    (tmp_path / "red/dead.jpg").symlink_to("nowhere.jpg")
+    os.mkfifo(tmp_path / "red/pipe.jpg")
+    findings = doctor.examine(str(folder), "toy", size=SIZE)
+    assert findings.pictures == 18
+    assert findings.rates["disk MB/s"] > 0
+    assert "packing" in findings.rates
+
+
+@pytest.mark.usefixtures("launch")
+@pytest.mark.parametrize(
+    ("names", "told"), [(["train/red"], "one class only"), (["val/red", "val/blue"], "no train folder"), ([], "no pic")]
+)
+def test_what_training_refuses_is_refused(make_folder, tmp_path, names, told):
+    (tmp_path / "data").mkdir()
+    data = make_folder(tmp_path / "data", dict.fromkeys(names, 2))
+    with pytest.raises(DataError, match=told) as by_doctor:
+        doctor.examine(str(data), "toy", size=SIZE)
+    with pytest.raises(DataError) as by_training:
+        open_data(data)
+    assert str(by_doctor.value) == str(by_training.value)
+
+
+def test_an_input_that_makes_no_network_is_refused():
+    with pytest.raises(UsageError, match="40 pixels are too few for toy; the smallest input is "):
+        doctor.examine(None, "toy", size=replace(SIZE, input_size=40))
+
+
+@pytest.mark.usefixtures("launch")
+def test_small_pictures_get_the_recipe_and_sizes_for_them(alexnet, make_folder, tmp_path):
+    """The pictures have a shorter side of 64 pixels; 100 images a second train 12 pictures 90 times in 10.9 s."""
+    names = [f"{split}/{name}" for split in ("train", "val") for name in ("red", "blue")]
+    data = make_folder(tmp_path / "data", dict.fromkeys(names, 6), 64)
+    proposal = doctor.examine(str(data), "toy", size=replace(SIZE, input_size=99)).proposal
+    assert replace(proposal, seconds=None) == Proposal("tiny-imagenet", 99, 112, 90, None, 64)
+    assert proposal.seconds == pytest.approx(90 * 12 * 0.0101)
+    code, out, _ = alexnet("doctor", "--data", data, "--variant", "toy", "--input-size", 99)
+    assert code == 0
+    command = (
+        "alexnet train tiny-imagenet --data DATA --out runs/mine --input-size 99 --set stored_size=112 --epochs 90"
+    )
+    assert f"to begin with, for pictures of about 64 pixels, about 10.9 s\n  {command}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("pictures", "side", "image_s", "hours", "right"),
+    [
+        (1_281_167, 375, 1 / 2000, 8, ("modern", 227, 256, 40)),  # 7.1 h
+        (1_281_167, 375, 1 / 200, 8, ("modern", 99, 112, 23)),  # one epoch at 227 takes 1.8 h, at 99 0.34 h
+        (1_281_167, 375, 1 / 20, 8, ("modern", 67, 76, 10)),  # more than there is time for: as little as makes sense
+        (100_000, 64, 1 / 300, 8, ("tiny-imagenet", 99, 112, 28)),
+        (50_000, 32, 1 / 300, 8, ("tiny-imagenet", 67, 76, 28)),
+        (2_000, 300, 1 / 300, 8, ("modern", 227, 256, 90)),
+        (2_000, None, None, 8, ("modern", 227, 256, 90)),
+    ],
+)
+def test_the_proposed_training_fits_the_pictures_and_the_hours(pictures, side, image_s, hours, right):
+    proposal = propose("alexnet", pictures, side, image_s, 227, hours)
+    assert (proposal.recipe, proposal.input_size, proposal.stored_size, proposal.epochs) == right

@@ -16,9 +16,11 @@ import pytest
 from msgspec import structs
 from safetensors.torch import load_file
 
-from alexnet import config
+from alexnet import commands, config
 from alexnet.cli import show
 from alexnet.commands import measuring
+from alexnet.commands import training as training_command
+from alexnet.data.manifest import read_manifest
 from alexnet.data.open import from_anywhere
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
@@ -360,6 +362,26 @@ def test_pictures_of_a_phone_are_named_up_to_ten(alexnet, make_folder, tmp_path)
     assert "left out train/red/00.heic: HEIC or AVIF, which is not read: convert it to JPEG" in err
     assert "10.heic" not in err
     assert "left out 2 more" in err
+
+
+@pytest.mark.parametrize(("side", "stored", "seen"), [(64, 112, 99), (300, 256, 227)])
+def test_small_pictures_are_packed_and_seen_in_sizes_that_suit_them(make_folder, tmp_path, side, stored, seen):
+    names = [f"{split}/{name}" for split in ("train", "val") for name in ("red", "blue")]
+    data = make_folder(tmp_path / "data", dict.fromkeys(names, 2), side)
+    packed = commands.pack(data, tmp_path / "store")
+    assert read_manifest(tmp_path / "store").size == stored
+    assert commands.pack(data, tmp_path / "store").hash == packed.hash
+    work = training_command._new("modern", tmp_path / "store", tmp_path / "run", {})
+    assert (work.settings.input_size or 227) == seen
+    work = training_command._new("modern", tmp_path / "store", tmp_path / "run", {"input_size": 67})
+    assert work.settings.input_size == 67
+
+
+def test_a_store_packed_at_another_size_stays_as_it_is(make_folder, tmp_path):
+    names = [f"{split}/{name}" for split in ("train", "val") for name in ("red", "blue")]
+    data = make_folder(tmp_path / "data", dict.fromkeys(names, 2), 64)
+    first = commands.pack(data, tmp_path / "store", size=256)
+    assert commands.pack(data, tmp_path / "store").hash == first.hash
 
 
 @pytest.mark.parametrize("moment", [1, 5, 9, 13, 17])

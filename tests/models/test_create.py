@@ -1,10 +1,12 @@
 """Networks by name: what Python's users type wrongly is said in one line."""
 
 import pytest
+import torch
 
 import alexnet
 from alexnet.errors import UsageError
-from alexnet.models.variants import stored_size
+from alexnet.models import variants
+from alexnet.models.variants import CIFAR, VARIANTS, stored_size
 
 
 def test_the_shop_window_shows_what_is_for_sale():
@@ -35,3 +37,22 @@ def test_an_input_of_no_pixels_is_not_the_networks_own(name):
 def test_what_no_memory_holds_is_refused(name, wrong, told):
     with pytest.raises(UsageError, match=told):
         alexnet.create_model(name, **wrong)
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, *CIFAR])
+def test_each_input_that_suits_pictures_makes_a_network(name):
+    for size in variants.inputs(name):
+        with torch.device("meta"):
+            assert alexnet.create_model(name, classes=2, input_size=size).input_size == size
+
+
+@pytest.mark.parametrize(
+    ("side", "right"), [(32, (67, 76)), (50, (67, 76)), (64, (99, 112)), (96, (131, 148)), (128, (195, 220))]
+)
+def test_small_pictures_are_enlarged_by_half_or_more(side, right):
+    size = variants.input_for_pictures("alexnet", side)
+    assert (size, variants.stored_size("alexnet", size)) == right
+
+
+def test_the_input_for_a_store_is_the_largest_that_has_room_for_crops():
+    assert [variants.input_for_store("alexnet", side) for side in (75, 76, 112, 255, 256)] == [None, 67, 99, 195, 227]

@@ -440,7 +440,8 @@ def test_weights_that_nobody_fills_are_refused_before_anything_is_written(settin
 
 
 def test_pictures_smaller_than_the_input_are_refused_before_anything_is_written(settings, store, tmp_path):
-    with pytest.raises(UsageError, match="the network sees 99 pixels, the store holds 76"):
+    told = "the network sees 99 pixels, the store holds 76: give `input_size=67`, or pack the pictures at 112"
+    with pytest.raises(UsageError, match=told):
         train(replace(settings, input_size=99), store, "colours", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

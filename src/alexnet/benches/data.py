@@ -5,7 +5,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing
 from functools import partial
@@ -52,7 +52,7 @@ def bench(size: Size, notice: Notice, data: str | None = None) -> Findings:
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as scratch:
         place = Path(scratch)
         notice("data: preparing pictures" + ("" if data else ", made up, as none were given"))
-        folder = write_folder(place / "pictures", data, size.pictures)
+        folder = write_folder(place / "pictures", examples(data), size.pictures)
         store = pack(open_source(folder), place / "store")
         at = str(store.directory)
 
@@ -164,9 +164,12 @@ def _rate(batch: Callable[[int], object], size: Size) -> float:
     return size.batch / typical(lambda: batch(next(steps)), size.seconds)
 
 
-def write_folder(place: Path, data: str | None, number: int) -> Path:
-    """Writes a number of `examples`, repeated where there are fewer, into a folder of two classes, which take turns."""
-    pictures = list(islice(examples(data), number))
+def write_folder(place: Path, pictures: Iterable[tuple[str, bytes]], number: int) -> Path:
+    """Writes a number of pictures, by their endings and contents, into a folder of two classes, which take turns.
+
+    The pictures are repeated where there are fewer.
+    """
+    pictures = list(islice(pictures, number))
     folders = [place / "a", place / "b"]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -202,9 +205,10 @@ def examples(data: str | None) -> Iterator[tuple[str, bytes]]:
 
 
 def files_below(path: Path, endings: AbstractSet[str] | None = None) -> Iterator[Path]:
-    """Yields the files below a folder, all or those of some endings; none where there is no folder."""
+    """Yields the ordinary files below a folder, all or those of some endings; none where there is no folder."""
     for folder, _, names in os.walk(path):
-        yield from (Path(folder, name) for name in names if not endings or Path(name).suffix.lower() in endings)
+        files = (Path(folder, name) for name in names if not endings or Path(name).suffix.lower() in endings)
+        yield from filter(Path.is_file, files)  # a pipe may wait for ever
 
 
 def photograph(seed: int) -> bytes:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,22 +15,27 @@ import torch
 
 from alexnet import machine
 from alexnet.benches.contest import Contestant, Failed, Measured, Notice, launch, typical
-from alexnet.benches.data import files_below, write_folder
+from alexnet.benches.data import examples, files_below, write_folder
 from alexnet.benches.findings import Size
+from alexnet.benches.proposal import Proposal, propose
 from alexnet.benches.train import ours
 from alexnet.config import PAPER, Train
 from alexnet.data.augment import augment, draw
+from alexnet.data.listing import Source
 from alexnet.data.manifest import is_store
 from alexnet.data.open import open_undecoded
 from alexnet.data.pack import pack
 from alexnet.data.pictures import MEMORY_BUDGET, Pictures
+from alexnet.data.sides import typical_side
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.machine import Facts
 from alexnet.models.variants import row, stored_size
 from alexnet.observer import Observer
+from alexnet.training import plan
 
+HOURS = 8.0
 READ_AT_MOST = 256 << 20
 WORTH_SAYING_S = 120
 """Packing that takes longer is announced."""
@@ -78,26 +83,36 @@ class Examination:
     largest_batch: int | None  # that fits in memory
     bound_by: Stage  # the stage that takes longest
     advice: list[str]  # what to change, in sentences
+    proposal: Proposal | None  # a training to begin with; None without pictures
 
 
-def examine(data: str | None, variant: str, observer: Observer | None = None, size: Size | None = None) -> Examination:
+def examine(
+    data: str | None,
+    variant: str,
+    observer: Observer | None = None,
+    size: Size | None = None,
+    hours: float = HOURS,
+) -> Examination:
     """Measures each stage between the disk and the weights, for a few seconds each.
 
-    The pictures are those of a source, a store or a folder; None makes photographs up. The observer is told of each
-    measurement, and of what could not be measured, with the reason.
+    The pictures are those of a source or a store, read and refused as training reads and refuses them; None makes
+    photographs up. The observer is told of each measurement, and of what could not be measured, with the reason. The
+    training that is proposed takes about `hours` at most.
 
     Raises:
         UsageError: There is no such network or data.
         DataError: The data cannot be read.
     """
     notice, size = (observer or Observer()).notice, size or Size()
-    side, pictures = size.input_size or row(variant).input_size, None
-    rates = _loading(data, variant, side, size, notice)
+    side = size.input_size or row(variant).input_size
+    plan.check(Train(variant=variant, input_size=side))
+    source = None if data is None else open_undecoded(data, observer)
+    pictures = None if source is None else len(source.splits["train"])
+    rates = _loading(source, variant, side, size, notice)
     step_rate, largest_batch = _step(variant, size, notice)
     if step_rate is not None:
         rates[Stage.STEP] = step_rate
-    with suppress(AlexNetError):
-        pictures = len(open_undecoded(data).splits["train"]) if data is not None else None
+    image_s = None
     are_kept = pictures is not None and pictures * stored_size(variant, side) ** 2 * 3 <= MEMORY_BUDGET
     each = {stage: 1 / rates[stage] for stage in EACH_IMAGE if stage in rates} if step_rate is not None else {}
     if each:
@@ -111,11 +126,15 @@ def examine(data: str | None, variant: str, observer: Observer | None = None, si
         rates=rates,
         shares={stage: seconds / sum(each.values()) for stage, seconds in each.items()},
         pictures=pictures,
-        epoch_s=pictures * image_s if each and pictures else None,
+        epoch_s=pictures * image_s if image_s and pictures else None,
         largest_batch=largest_batch,
         bound_by=max(each, key=lambda stage: each[stage], default=Stage.UNKNOWN),
         advice=[],
+        proposal=None,
     )
+    if source is not None and pictures:
+        proposal = propose(variant, pictures, typical_side(source), image_s, side, hours)
+        examination = replace(examination, proposal=proposal)
     is_packed = data is not None and is_store(data)
     return replace(examination, advice=list(_advice(examination, is_packed, are_kept)))
 
@@ -136,37 +155,58 @@ def loading(size: Size, store: str, variant: str, side: int) -> Rates:
         return {stage: size.batch / typical(work, size.seconds) for stage, work in stages.items()}
 
 
-def disk_rate(path: Path) -> float:
-    """Returns the bytes/s of reading files, past the system's memory where the system can be told to forget them."""
+def disk_rate(files: Iterable[Path]) -> float | None:
+    """Returns the bytes/s of reading files, past the system's memory where the system can be told to forget them.
+
+    Only ordinary files are opened, since a pipe may wait for ever; None where nothing can be read.
+    """
     done, started = 0, time.perf_counter()
-    for file in files_below(path) if path.is_dir() else [path]:
-        with file.open("rb", buffering=0) as opened:
+    for file in filter(Path.is_file, files):
+        with suppress(OSError), file.open("rb", buffering=0) as opened:
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             while done < READ_AT_MOST and (block := opened.read(1 << 20)):
                 done += len(block)
         if done >= READ_AT_MOST:
             break
-    return done / (time.perf_counter() - started)
+    return done / (time.perf_counter() - started) or None
 
 
-def _loading(data: str | None, variant: str, side: int, size: Size, notice: Notice) -> Rates:
+def _files(source: Source) -> Iterator[Path]:
+    """Yields the files that hold the training pictures of a source."""
+    if source.kind == "folder":
+        listing = source.splits["train"]
+        yield from (source.path / os.fsdecode(listing.names[row]) for row in listing.rows)
+    else:
+        yield from files_below(source.path) if source.path.is_dir() else [source.path]
+
+
+def _some(source: Source, number: int) -> Iterator[tuple[str, bytes]]:
+    """Yields ending and content of a number of training pictures, spread evenly over them."""
+    listing = source.splits["train"]
+    for i in np.unique(np.linspace(0, len(listing) - 1, number, dtype=np.int64)):
+        with suppress(OSError, AlexNetError):  # what cannot be read is left out, as by packing
+            yield Path(listing.name(int(i))).suffix or ".png", listing.read(int(i))
+
+
+def _loading(source: Source | None, variant: str, side: int, size: Size, notice: Notice) -> Rates:
     """Packs some pictures, loads them and reads the disk of the data; returns the rates that were measured."""
-    notice("packing some pictures" + ("" if data else ", made up, as none were given"))
+    notice("packing some pictures" + ("" if source else ", made up, as none were given"))
     with tempfile.TemporaryDirectory(prefix="alexnet-doctor-") as scratch:
-        source = open_source(write_folder(Path(scratch, "pictures"), data, size.pictures))
+        some = examples(None) if source is None else _some(source, size.pictures)
+        folder = write_folder(Path(scratch, "pictures"), some, size.pictures)
         started = time.perf_counter()
-        store = pack(source, Path(scratch, "store"), size=stored_size(variant, side))
+        store = pack(open_source(folder), Path(scratch, "store"), size=stored_size(variant, side))
         rates = {Stage.PACKING: size.pictures / (time.perf_counter() - started)}
         split = store.splits["train"]
         picture_bytes = float(np.mean([len(split.jpeg(i)) for i in range(len(split))]))
         notice("loading pictures")
         measure = partial(loading, store=str(store.directory), variant=variant, side=side)
         rates |= _try(Contestant("loading", measure, keeps_memory=True), size, notice) or {}
-    if data is not None and Path(data).exists():
+    if source is not None:
         notice("reading the disk")
-        rate = disk_rate(Path(data))
-        rates |= {Stage.DISK_MEGABYTES: rate / 1e6, Stage.DISK: rate / picture_bytes}
+        if rate := disk_rate(_files(source)):
+            rates |= {Stage.DISK_MEGABYTES: rate / 1e6, Stage.DISK: rate / picture_bytes}
     return rates
 
 

@@ -18,6 +18,7 @@ from alexnet.records import Evaluation, Exported, Prediction
 if TYPE_CHECKING:
     from alexnet.benches import Bench
     from alexnet.benches.doctor import Examination
+    from alexnet.benches.proposal import Proposal
     from alexnet.claims.table import Claim
     from alexnet.models.summary import Summary
     from alexnet.weights.public import Public, PublicWeights
@@ -258,8 +259,16 @@ def doctor(examination: "Examination") -> str:
         lines.append(f"  an epoch about {epoch}, recipe modern ({MODERN.epochs:g} epochs) about {whole}")
     if examination.largest_batch is not None:
         lines.append(f"  largest batch that fits in memory: about {examination.largest_batch:,}")
-    lines += ["", f"training is bound by: {examination.bound_by}"]
-    return "\n".join([*lines, *[f"  {sentence}" for sentence in examination.advice]])
+    lines += ["", f"training is bound by: {examination.bound_by}", *[f"  {each}" for each in examination.advice]]
+    return "\n".join([*lines, *(_proposed(examination.proposal) if examination.proposal else [])])
+
+
+def _proposed(proposal: "Proposal") -> list[str]:
+    sides = f" of about {proposal.side} pixels" if proposal.side is not None else ""
+    time = f", about {duration(proposal.seconds)}" if proposal.seconds is not None else ""
+    sizes = f"--input-size {proposal.input_size} --set stored_size={proposal.stored_size}"
+    command = f"alexnet train {proposal.recipe} --data DATA --out runs/mine {sizes} --epochs {proposal.epochs:g}"
+    return ["", f"to begin with, for pictures{sides}{time}", f"  {command}"]
 
 
 def _public(name: str, row: "Public") -> str:

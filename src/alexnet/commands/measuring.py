@@ -189,18 +189,25 @@ def bench(
 
 @documented
 def doctor(
-    *, data: SomeData | None = None, variant: arguments.Variant = "alexnet", observer: arguments.Watcher = None
+    *,
+    data: SomeData | None = None,
+    variant: arguments.Variant = "alexnet",
+    input_size: arguments.InputSize | None = None,
+    hours: Annotated[float, About("H", "hours that a training may take, for what is proposed")] = 8.0,
+    observer: arguments.Watcher = None,
 ) -> "Examination":
-    """Measures this machine, and says what would bound training on it with these data.
+    """Measures this machine, says what would bound training on it with these data, and proposes a training.
 
     Raises:
         UsageError: There is no such network or data.
         DataError: The data cannot be read.
     """
+    from alexnet.benches import Size
     from alexnet.benches import doctor as examination
     from alexnet.data.open import from_anywhere
 
-    return examination.examine(None if data is None else from_anywhere(data), variant, observer or Display())
+    source, size = None if data is None else from_anywhere(data), Size(input_size=input_size)
+    return examination.examine(source, variant, observer or Display(), size, hours)
 
 
 def own_data(

@@ -15,6 +15,7 @@ from alexnet.progress import Display, interruptible
 from alexnet.records import Draw
 
 if TYPE_CHECKING:
+    from alexnet.data.listing import Source
     from alexnet.data.store import Store
     from alexnet.records import Evaluation
     from alexnet.run import Run
@@ -26,6 +27,7 @@ PARALLEL = (
     "how several processes under torchrun share the work: data shares the pictures of a batch; towers gives each of "
     "two processes one tower; hybrid shares pictures among the convolutions and cuts fc6, fc7 and fc8"
 )
+STORED_SIZE = "side of the stored pictures, pixels; by default 256, or what suits small pictures"
 SETTINGS = "any other setting of the recipe, such as learning_rate, batch_size, colour or smallest_crop"
 
 
@@ -44,7 +46,7 @@ def pack(
     source: Annotated[Place, About("SOURCE", arguments.SOURCES)],
     store: Annotated[Place, About("STORE", "folder to make")],
     *,
-    size: Annotated[int, About("S", "side of the stored pictures, pixels")] = 256,
+    size: Annotated[int, About("S", STORED_SIZE)] | None = None,
     seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
@@ -61,6 +63,7 @@ def pack(
     observer = observer or Display()
     pictures, progress = open_source(source, seed=seed, observer=observer), observer.advanced
     len(pictures.splits["train"])  # holds pictures out, which may take as long as reading them all
+    size = size or _size_for(pictures, Path(store))
     observer.began("packing")
     packed = packing.pack(pictures, store, size=size, on_bad_image=on_bad_image, progress=progress, retry=True)
     return Packed(
@@ -139,6 +142,18 @@ def demo(
     return train("demo", data="solar-cells", out=out, observer=observer)
 
 
+def _size_for(pictures: "Source", store: Path) -> int:
+    """Returns the size that a store has already, or else one that suits the pictures."""
+    from alexnet.data.manifest import is_store, read_manifest
+    from alexnet.data.sides import typical_side
+    from alexnet.models.variants import input_for_pictures, stored_size
+
+    if is_store(store):
+        return read_manifest(store).size
+    variant, side = config.PAPER.variant, typical_side(pictures)
+    return stored_size(variant, None if side is None else input_for_pictures(variant, side))
+
+
 def _new(recipe: str | None, data: Place | None, out: Place | None, changes: dict[str, Value]) -> Work:
     from alexnet.data.open import from_anywhere, refuse_inside
     from alexnet.run import Run
@@ -154,7 +169,19 @@ def _new(recipe: str | None, data: Place | None, out: Place | None, changes: dic
         raise UsageError("train needs `out`, for instance `out=runs/mine`")
     source = from_anywhere(data)
     refuse_inside(Path(out), source)
-    return Work(settings, source, Run(out))
+    return Work(_fitted(settings, source), source, Run(out))
+
+
+def _fitted(settings: Train, source: str) -> Train:
+    """Takes the input that a packed store of small pictures suits, where none was asked for."""
+    from alexnet.data.manifest import is_store, read_manifest
+    from alexnet.models.variants import input_for_store, row
+
+    if settings.input_size is None and is_store(source):
+        side, own = read_manifest(Path(source)).size, row(settings.variant).input_size
+        if side < own and (suiting := input_for_store(settings.variant, side)):
+            return config.change(settings, {"input_size": suiting})
+    return settings
 
 
 def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Work:

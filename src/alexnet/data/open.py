@@ -73,14 +73,14 @@ def open_data(
     return pack(pictures, place, size=size, on_bad_image=on_bad_image, progress=observer.advanced)
 
 
-def open_undecoded(source: str | Path) -> Source:
+def open_undecoded(source: str | Path, observer: Observer | None = None) -> Source:
     """Opens the files of pictures as they are, those of a packed store too, without reading any.
 
     Of a source without splits other pictures are held out than `open_data` does. Errors are those of `open_data`.
     """
     if is_remote(source) or is_store(source):
         return from_store(_open_packed(source))
-    return open_source(source, draw="names")
+    return open_source(source, draw="names", observer=observer)
 
 
 def _open_packed(place: str | Path) -> Store:

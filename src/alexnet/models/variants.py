@@ -8,6 +8,9 @@ from alexnet.errors import UsageError
 
 Row = TypeVar("Row")
 
+_STRIDE = 32  # of the convolutions and poolings of an AlexNet together
+_SMALLEST = 62  # inputs are larger than this
+
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 """The layers that learn, from input to output."""
 
@@ -176,6 +179,31 @@ def stored_size(name: str, input_size: int | None) -> int:
     """
     own = row(name)
     return own.stored_size if input_size is None else round(own.stored_size * input_size / own.input_size)
+
+
+def inputs(name: str) -> tuple[int, ...]:
+    """Returns sides of inputs, falling from a network's own, that its strides divide just as they divide that.
+
+    The networks for CIFAR-10 have their own only.
+
+    Raises:
+        UsageError: There is no such variant.
+    """
+    own = row(name).input_size
+    return tuple(range(own, _SMALLEST, -_STRIDE)) if name in VARIANTS else (own,)
+
+
+def input_for_store(name: str, side: int) -> int | None:
+    """Returns the largest input that suits stored pictures of `side` pixels; None where they are too small for any."""
+    return next((size for size in inputs(name) if stored_size(name, size) <= side), None)
+
+
+def input_for_pictures(name: str, side: int) -> int:
+    """Returns the smallest input that loses nothing of pictures with a shorter side of `side` pixels.
+
+    Pictures are enlarged by half at least, since the first layer looks at every fourth pixel only.
+    """
+    return next((size for size in reversed(inputs(name)) if stored_size(name, size) >= 1.5 * side), inputs(name)[0])
 
 
 def look_up(name: str, rows: Mapping[str, Row]) -> Row:

@@ -12,6 +12,7 @@ from alexnet.errors import DataError, UsageError
 from alexnet.models.create import build
 from alexnet.models.network import Network
 from alexnet.models.summary import summarise
+from alexnet.models.variants import input_for_store, stored_size
 from alexnet.team import Team
 
 KEPT = 1.5
@@ -53,8 +54,11 @@ def check_fit(settings: Train, store: Store, model: Network, team: Team) -> None
     if "train" not in store.splits or not len(store.splits["train"]):
         raise DataError(f"{store.name} has no training pictures; put class folders under train/")
     if model.input_size > store.size:
+        suiting = input_for_store(model.variant, store.size)
+        smaller = f"give `input_size={suiting}`, or " if suiting else ""
         raise UsageError(
-            f"the network sees {model.input_size} pixels, the store holds {store.size}: pack the pictures larger"
+            f"the network sees {model.input_size} pixels, the store holds {store.size}: {smaller}"
+            f"pack the pictures at {stored_size(model.variant, model.input_size)}"
         )
     count, batch = team.images.count, settings.batch_size
     if batch % count:
