@@ -66,7 +66,7 @@ DAMAGED = {
     "png bomb": png_header(60_000, 60_000),
     "jpeg bomb": jpeg_header(60_000, 60_000),
     "unwanted format": encoded(kind="ICO"),
-    "float tiff": encoded(np.full((40, 40), 0.5, np.float32), kind="TIFF"),
+    "float tiff above one": encoded(np.full((40, 40), 1.5, np.float32), kind="TIFF"),
 }
 
 
@@ -103,5 +103,6 @@ ODD = {
     "unknown orientation": _with_exif(b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\0\0\0\0"),
     "one pixel": encoded(photograph(1, 1), kind="PNG"),
     "one line": encoded(photograph(1, 300), kind="PNG"),
+    "float tiff": encoded(np.full((40, 40), 0.5, np.float32), kind="TIFF"),
     "rare subsampling": encoded(photograph(64, 64), subsampling=1),
 }

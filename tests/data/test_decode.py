@@ -50,11 +50,6 @@ def test_html_is_called_html():
         decode.decode(DAMAGED["html"], "x")
 
 
-def test_the_pictures_of_phones_are_called_by_their_kind():
-    with pytest.raises(BadImage, match="HEIC or AVIF, which is not read: convert it to JPEG"):
-        decode.decode(b"\0\0\0\x18ftypheic" + bytes(64), "x")
-
-
 @pytest.mark.parametrize(("kind", "most"), [("png bomb", "64,000,000"), ("jpeg bomb", "178,956,970")])
 def test_a_bomb_is_refused_by_its_header(kind, most):
     with pytest.raises(BadImage, match=f"more than {most} pixels: make it smaller"):

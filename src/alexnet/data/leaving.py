@@ -5,18 +5,22 @@ import re
 import stat
 from collections.abc import Callable
 
+from alexnet.data.kinds import RAW, RAW_ENDINGS
 from alexnet.records import Cause, LeftOut
 
 # The endings of picture names. The decoder refuses some of the last, so that each such picture is named.
 PICTURES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"}
-    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".mpo", ".jp2"}
-    | {".heic", ".heif", ".avif", ".jxl"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
+    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"}
+    | {".heic", ".heif", ".hif", ".avif", ".jxl"}
 )
 
 # Endings that say what a file is. A file with no ending, or with another, is a picture if it begins like one.
 _OTHERS = {
     ".svg": "SVG, a drawing: export it as PNG",
+    ".svgz": "SVG, a drawing: export it as PNG",
+    ".psd": "Photoshop's own format, which is not read: export it as PNG",
+    **dict.fromkeys(RAW_ENDINGS, RAW),
     ".pdf": "PDF, not a picture: export its pages as PNG",
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "an archive: give it as a source"),
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm"), "a film, not a picture"),

@@ -1,0 +1,112 @@
+"""JPEG: which of libjpeg's warnings cost pixels.
+
+`simplejpeg` decodes strictly, so that every warning is an error, but libjpeg keeps the words of the first one only. A
+picture with a warning is therefore mended (everything that libjpeg warns of and no pixel depends on is put right) and
+decoded strictly once more: whatever libjpeg still warns of means missing pixels.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+START, END = b"\xff\xd8", b"\xff\xd9"
+
+_APP0, _ADOBE, _SCAN, _START, _END = 0xE0, 0xEE, 0xDA, 0xD8, 0xD9
+_SEQUENTIAL = frozenset({0xC0, 0xC1})
+_FRAMES = _SEQUENTIAL | {0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment
+_METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE, _END})
+_WHOLE_BLOCK = bytes((0, 63, 0))  # the first and last coefficient and the bits that a sequential scan holds
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # restart markers belong to the scan
+_PADDING = re.compile(rb"((?<!\xff)\x00+|([^\xff])\2{7,})\Z", re.DOTALL)
+
+
+def decode(data: bytes, picture: Image.Image, enough: int) -> Pixels | None:
+    """Decodes strictly and returns None for the kinds of JPEG that only Pillow turns into RGB.
+
+    Args:
+        data: The file.
+        picture: The file as Pillow opened it.
+        enough: The picture may come shrunk, but has as many pixels a side if that is not 0.
+
+    Raises:
+        ValueError: The picture lacks pixels.
+    """
+    shrink = {"min_height": enough, "min_width": enough, "min_factor": 2} if 0 < 2 * enough <= min(picture.size) else {}
+    options = {"colorspace": "cmyk"} if picture.mode == "CMYK" else shrink
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(data, **options)
+    except ValueError:
+        mended = mend(data)
+        if not _is_known(mended):
+            _refuse_truncated(mended)
+            return None
+        pixels = simplejpeg.decode_jpeg(mended, **options)
+    return None if picture.mode == "CMYK" else pixels
+
+
+def mend(data: bytes) -> bytes:
+    """Returns the first picture of a file without what libjpeg warns of although no pixel depends on it.
+
+    That is: the revision of JFIF, the colour code of Adobe, all other metadata, the parameters of a scan that can only
+    be whole blocks, bytes between segments, padding behind a scan, and a missing end marker behind the only scan.
+    """
+    segments = list(_segments(data))
+    kind, frame = next(((marker, segment) for marker, segment, _ in segments if marker in _FRAMES), (0, b""))
+    parts = [START]
+    for marker, segment, scan in segments:
+        if marker == _APP0 and segment.startswith(b"JFIF\0") and len(segment) >= 14:
+            segment = segment[:5] + b"\1\1" + segment[7:]
+        elif marker == _ADOBE and segment.startswith(b"Adobe") and len(segment) >= 12 and segment[11] > 2:
+            segment = segment[:11] + (b"\2" if frame[5:6] == b"\4" else b"\1") + segment[12:]  # as libjpeg takes it
+        elif marker == _SCAN and kind in _SEQUENTIAL:
+            segment = segment[:-3] + _WHOLE_BLOCK
+        if marker not in _METADATA:
+            length = (len(segment) + 2).to_bytes(2, "big")
+            parts += [bytes((0xFF, marker)), length, segment, _PADDING.sub(b"", scan)]
+    markers = [marker for marker, _, _ in segments]
+    holds_all = kind in _SEQUENTIAL and markers.count(_SCAN) == 1
+    return b"".join(parts) + (END if holds_all or _END in markers else b"")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yields marker, content and, of a scan, the coded pixels behind it, up to the end marker of the first picture."""
+    at = len(START)
+    while found := _MARKER.search(data, at):
+        marker, at = found[1][0], found.end()
+        if marker in _ALONE:
+            continue
+        if marker == _END:
+            yield marker, b"", b""
+        if marker in (_START, _END):
+            return
+        end = at + max(int.from_bytes(data[at : at + 2], "big"), 2)
+        behind = end
+        if marker == _SCAN:
+            following = _AFTER_SCAN.search(data, end)
+            behind = following.start() if following else len(data)
+        yield marker, data[at + 2 : end], data[end:behind]
+        at = behind
+
+
+def _is_known(data: bytes) -> bool:
+    """Returns whether TurboJPEG has a name for the subsampling; a few kinds only Pillow decodes."""
+    with suppress(ValueError):
+        simplejpeg.decode_jpeg_header(data, strict=False)
+        return True
+    return False
+
+
+def _refuse_truncated(data: bytes) -> None:
+    """Raises OSError for a picture that Pillow would fill with gray: without an end marker it waits for more pixels."""
+    with Image.open(io.BytesIO(data.removesuffix(END)), formats=("JPEG",)) as picture:
+        picture.load()

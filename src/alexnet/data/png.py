@@ -1,0 +1,68 @@
+"""PNG: every chunk that decides a pixel is checked, and metadata never keep a picture from being read."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LARGEST_PROFILE = 1 << 20  # bytes of a colour profile; Pillow refuses a picture with a larger one
+
+_TEXT = frozenset((b"tEXt", b"zTXt", b"iTXt"))  # never read, so never a reason for refusal
+_END = b"IEND"
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    kind: bytes
+    start: int  # of the whole chunk in the file
+    end: int
+    is_whole: bool  # its end is in the file and its checksum is right
+
+    @property
+    def decides_pixels(self) -> bool:
+        """Whether it is critical, which its capital says, or states what is transparent."""
+        return not self.kind[0] & 0x20 or self.kind == b"tRNS"
+
+
+def plain(data: bytes) -> bytes:
+    """Returns a PNG without text, without damaged or huge metadata and without what follows its end.
+
+    Raises:
+        ValueError: A chunk that decides pixels is damaged.
+    """
+    chunks = list(_chunks(data))
+    for chunk in chunks:
+        if chunk.decides_pixels and not chunk.is_whole:
+            raise ValueError(f"the checksum of chunk {chunk.kind.decode('latin-1')} is wrong")
+    kept = [chunk for chunk in chunks if _is_kept(chunk, data)]
+    if len(kept) == len(chunks):
+        return data
+    return SIGNATURE + b"".join(data[chunk.start : chunk.end] for chunk in kept)
+
+
+def _chunks(data: bytes) -> Iterator[_Chunk]:
+    at = len(SIGNATURE)
+    view = memoryview(data)
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 12 + length
+        checksum = int.from_bytes(data[end - 4 : end], "big")
+        yield _Chunk(kind, at, end, end <= len(data) and zlib.crc32(view[at + 4 : end - 4]) == checksum)
+        if kind == _END:
+            return
+        at = end
+
+
+def _is_kept(chunk: _Chunk, data: bytes) -> bool:
+    if chunk.kind in _TEXT or not chunk.is_whole:
+        return False
+    return chunk.kind != b"iCCP" or _is_small(data[chunk.start + 8 : chunk.end - 4])
+
+
+def _is_small(profile: bytes) -> bool:
+    """Returns whether a compressed colour profile, behind its name and its method, stays within the limit."""
+    compressed = profile[profile.find(b"\0") + 2 :]
+    try:
+        return len(zlib.decompressobj().decompress(compressed, LARGEST_PROFILE + 1)) <= LARGEST_PROFILE
+    except zlib.error:
+        return False
