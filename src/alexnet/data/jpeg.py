@@ -81,8 +81,8 @@ def mend(data: bytes) -> bytes:
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yields marker, content and, of a scan, the coded pixels behind it, up to the end marker of the first picture."""
     at = len(START)
-    while found := _MARKER.search(data, at):
-        marker, at = found[1][0], found.end()
+    while mark := _MARKER.search(data, at):
+        marker, at = mark[1][0], mark.end()
         if marker in _ALONE:
             continue
         if marker == _END:

@@ -37,7 +37,7 @@ def refuse(data: bytes) -> None:
     colours = _COLOURS.get(photometric, 1)
     if samples > colours + (3 if colours > 1 else 1):  # alpha, and what Photoshop keeps beside colours
         raise Unreadable(f"{samples} bands: make a picture of three, RGB")
-    if _SIGNED in numbers:
+    if _SIGNED in numbers and bits[0] < 32:  # of 32, as Pillow writes numbers of 16 bits, the range decides
         raise Unreadable("signed pixels, which have no stated white: scale them to 8 bits, 0 to 255")
     if _COMPLEX & set(numbers):
         raise Unreadable("complex pixels, which have no stated look: make a picture of 8 bits, 0 to 255")
