@@ -2,13 +2,18 @@
 # make demo    train on 1,968 photographs of solar cells, test on 656, write the report; minutes on two cores
 # make test    lint, types and tests
 # make bench   speed beside other implementations
+# make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 do less
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
 RUN ?= runs/demo
+PART ?= kills,disks,flips,pictures,memory,fuzz
+SCALE ?= 1
+SEED ?= 0
+CAMPAIGN ?= runs/campaign
 
-.PHONY: setup demo test bench clean
+.PHONY: setup demo test bench campaign clean
 
 setup: $(VENV)/.ready
 
@@ -29,6 +34,12 @@ test: setup
 
 bench: setup
 	$(VENV)/bin/alexnet bench all
+
+campaign: setup $(VENV)/fuzz
+	ATHERIS=$(VENV)/fuzz $(VENV)/bin/python tests/campaign --part $(PART) --scale $(SCALE) --seed $(SEED) --out $(CAMPAIGN)
+
+$(VENV)/fuzz:
+	-$(PIP) install --target $@ atheris
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info src/alexnet/_native*.so
