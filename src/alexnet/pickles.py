@@ -35,6 +35,10 @@ class PickleError(Exception):
     """The pickle is damaged, or asks for something that no data need."""
 
 
+class UnknownName(PickleError):
+    """The pickle calls a class or function that no data need."""
+
+
 @dataclass(frozen=True)
 class Inert:
     """Stands for an object whose class is not built; keeps only the name."""
@@ -225,7 +229,7 @@ class _Machine:
             raise PickleError("it calls what has no name")
         full = f"{module}.{name}"
         if full not in self.names and module not in self.inert:
-            raise PickleError(f"it calls {full}, which a weight file has no need of")
+            raise UnknownName(f"it calls {full}, which a weight file has no need of")
         self.push(self.names.get(full, Inert(full)))
 
     def call(self, function: object, arguments: object) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 
 import foreign
@@ -38,6 +39,15 @@ def saved(value, **how):
     return buffer.getvalue()
 
 
+def script(net, **how):
+    """What torchvision's own training script saves, after one step."""
+    optimiser = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [30, 60])
+    arguments = Namespace(lr=0.01, data_path=Path("/data"), device=torch.device("cpu"), amp=None)
+    beside = {"optimizer": optimiser.state_dict(), "lr_scheduler": schedule.state_dict(), "epoch": 3, "args": arguments}
+    return saved({"model": net.state_dict(), **beside}, **how)
+
+
 WAYS = {
     "zip": lambda net: saved(net.state_dict()),
     "older": lambda net: saved(net.state_dict(), _use_new_zipfile_serialization=False),
@@ -48,6 +58,8 @@ WAYS = {
     "features": lambda net: saved(
         {key.replace("features", "features.module"): v for key, v in net.state_dict().items()}
     ),
+    "script": script,
+    "older script": lambda net: script(net, _use_new_zipfile_serialization=False),
     "parameters": lambda net: saved(dict(net.named_parameters())),
 }
 
@@ -116,6 +128,14 @@ def test_code_is_named_and_never_run(turn, tmp_path, is_zip):
     with pytest.raises(CheckpointError, match="which a weight file has no need of"):
         turn(data)
     assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: {"model": net, "epoch": 3}])
+def test_a_whole_model_is_refused_with_what_to_save(turn, net, is_zip, wrap):
+    with pytest.raises(CheckpointError, match=r"calls .*AlexNet.*save model.state_dict\(\)$") as caught:
+        turn(saved(wrap(net), _use_new_zipfile_serialization=is_zip))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("way", ["zip", "older", "safetensors"])

@@ -27,7 +27,7 @@ from alexnet.errors import CheckpointError
 from alexnet.foreign import imported
 from alexnet.foreign.imported import Dialect, Imported
 from alexnet.models.variants import LAYERS
-from alexnet.pickles import Inert, PickleError
+from alexnet.pickles import Inert, PickleError, UnknownName
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first pickle of the older format
 MAX_DESCRIPTION = 4 << 20  # bytes of `data.pkl`; that of a state dict has two thousand, with an optimiser's twenty
@@ -48,6 +48,13 @@ _STORAGES = {
     **{"BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32},
     **{"ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool},
 }
+
+
+# What training scripts save beside the weights, such as torchvision's own: their arguments and paths. None is built.
+_BESIDE = (
+    *("argparse.Namespace", "collections.Counter", "collections.defaultdict"),
+    *(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
+)
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,11 @@ def _plain_errors(name: str) -> Iterator[None]:
     """Turns the errors of a damaged pickle into one line."""
     try:
         yield
+    except UnknownName as error:
+        raise CheckpointError(
+            f"{name} holds more than weights, perhaps a whole model ({error}), whose code is not run: load it where it "
+            "was made, and save model.state_dict()"
+        ) from error
     except (PickleError, struct.error) as error:
         raise CheckpointError(f"{name} is no checkpoint that can be read: {error}") from error
 
@@ -185,6 +197,7 @@ _NAMES: dict[str, object] = {
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
     "torch.Size": tuple,
     "torch.device": lambda *_: Inert("torch.device"),
+    **{name: Inert(name) for name in _BESIDE},
 }
 
 
