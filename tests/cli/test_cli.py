@@ -184,6 +184,18 @@ def test_a_bad_picture_in_training_is_named_and_left_out(alexnet, make_folder, t
     assert entry["name"] == "train/red/001.jpg"
 
 
+def test_a_pattern_that_no_shell_has_expanded_names_its_pictures(answer, mistake, run, pictures, tmp_path):
+    folder = tmp_path / "some"
+    shutil.copytree(pictures / "val" / "red", folder)
+    (folder / "001.jpg").rename(folder / "a[1].jpg")
+    (folder / "note.txt").write_text("not a picture")
+    named = answer("predict", run, folder / "*.jpg")
+    assert [image["image"] for image in named["images"]] == [str(folder / "000.jpg"), str(folder / "a[1].jpg")]
+    assert len(answer("predict", run, folder / "a[1].jpg")["images"]) == 1  # a file of that very name
+    assert len(answer("predict", run, tmp_path / "**" / "0*.jpg")["images"]) == 1
+    assert "there is no picture" in mistake("predict", run, folder / "*.gif")
+
+
 def test_errors_by_class_are_in_words():
     names = ("n02012849", "n01440764", "n03126707")
     tally = Tally(names)

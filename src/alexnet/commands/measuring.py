@@ -1,7 +1,9 @@
 """The commands that measure, or show what networks do: evaluate, predict, report, claim, bench and doctor."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from glob import glob
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -269,11 +271,18 @@ def _kept(folder: Path, measured: Evaluation, examples: Examples) -> Evaluation:
     return measured
 
 
+def _matching(path: Path) -> list[Path]:
+    """Returns what a pattern such as `*.jpg` matches, which Windows leaves to programs; else the path itself."""
+    if os.path.exists(path):  # noqa: PTH110  # a path of any length is no error
+        return [path]
+    return [Path(each) for each in sorted(glob(str(path), recursive=True))] or [path]  # noqa: PTH207  # of any root
+
+
 def pictures_of(places: Sequence[Place]) -> Iterator[Path]:
     """Yields the picture files that were named, and those in the folders that were named, in order."""
     from alexnet.data.scan import pictures_below
 
-    paths = [Path(place) for place in places]
+    paths = [path for place in places for path in _matching(Path(place))]
     for path in paths:
         if not (path.is_file() or path.is_dir()):
             raise UsageError(f"there is no picture {path}")
