@@ -150,11 +150,20 @@ def test_a_smaller_batch_is_advised_only_where_the_papers_does_not_fit(store, mo
 
 
 @pytest.mark.usefixtures("launch")
+@pytest.mark.parametrize(("budget", "is_said"), [(18 * 76 * 76 * 3, True), (18 * 76 * 76 * 3 - 1, False)])
+def test_pictures_are_said_to_be_kept_decoded_only_where_they_fit(store, monkeypatch, budget, is_said):
+    monkeypatch.setattr(doctor, "MEMORY_BUDGET", budget)
+    sentence = "Decoded, these pictures fit in memory: they are decoded in the first epoch only."
+    findings = doctor.examine(str(store.directory), "toy", size=replace(SIZE, input_size=67))
+    assert (sentence in findings.advice) == is_said
+
+
+@pytest.mark.usefixtures("launch")
 def test_no_batch_fits_where_there_is_too_little_memory(pictures):
     findings = doctor.examine(str(pictures), "toy", size=SIZE)
     assert findings.largest_batch == 0
     assert any("does not fit" in sentence for sentence in findings.advice)
-    assert any("fit in memory" in sentence for sentence in findings.advice)
+    assert any("these pictures fit in memory" in sentence for sentence in findings.advice)
 
 
 def test_what_cannot_be_measured_is_said(monkeypatch, store, notices):

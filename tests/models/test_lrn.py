@@ -100,6 +100,23 @@ def test_bf16_is_within_its_own_rounding(rectify, layout):
     assert norm_error(found, true) < 5e-3
 
 
+@pytest.mark.parametrize("channels", [3, 8])
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 31, 32, 33])
+def test_no_lane_of_a_tile_is_left_out(kernels, width, channels):
+    """The kernel treats 16 pixels together, in memory that still holds the pixels before: here, what is no number."""
+    images = draw(2, channels, 1, width, scale=3, dtype=torch.float64)
+    unclean = torch.full_like(images, torch.nan).requires_grad_()
+    for size in (3, 5):
+        ours, theirs = images.clone().requires_grad_(), images.clone().requires_grad_()
+        local_response_norm(unclean, size, 0.3).sum().backward()
+        found = local_response_norm(ours, size, 0.3)
+        found.square().sum().backward()
+        true = decomposed(theirs, size, 0.3)
+        true.square().sum().backward()
+        torch.testing.assert_close(found, true, rtol=1e-12, atol=0)
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-12)
+
+
 def test_float16_is_computed_in_float32():
     images = draw(1, 8, 3, 3, scale=400, dtype=torch.float16)  # squares overflow float16
     assert error(local_response_norm(images, alpha=1e-3), judge(images, alpha=1e-3)) < 1e-3
