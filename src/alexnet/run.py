@@ -244,7 +244,9 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
             counts={name: len(split) for name, split in store.splits.items()},
             licence=store.licence,
             draw="content",
+            selection=store.selection,
             quarantine=store.quarantine,
+            left_out=store.left_out[: records.LISTED_IN_RUNS],
         ),
         versions={
             "alexnet": __version__,

@@ -362,7 +362,8 @@ def test_files_that_are_not_read_are_counted(alexnet, make_folder, tmp_path):
     (data / "train" / "red" / "list.txt").write_text("red")
     code, _, err = alexnet(*training(data, tmp_path / "run"))
     assert code == 0
-    assert "files ignored: 1 (hidden, or of a kind that is not read)" in err
+    assert "left out train/red/list.txt: text, not a picture" in err
+    assert "left out: 1 no pictures" in err
 
 
 def test_pictures_of_a_phone_are_named_up_to_ten(alexnet, make_folder, tmp_path):

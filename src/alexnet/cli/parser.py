@@ -43,6 +43,14 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, _unknown(value, action.choices))
 
 
+class Gathered(argparse.Action):
+    """Gathers the values of an argument that may be given several times."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: object, option: object = None) -> None:
+        """Adds a value to those before."""
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), values))
+
+
 def parser() -> argparse.ArgumentParser:
     """Describes every command."""
     root = Parser(
@@ -92,7 +100,10 @@ def _add_arguments(command: argparse.ArgumentParser, function: Callable[..., obj
         default = None if is_needed else parameter.default
         option |= {"default": default, **_option(kind), **({"metavar": about.metavar} if about.metavar else {})}
         if parameter.kind is parameter.KEYWORD_ONLY:
-            if default not in (None, False):
+            if option.get("nargs") == "+":  # given once for each value
+                del option["nargs"]
+                option["action"] = Gathered
+            if default not in (None, False, ()):
                 option["help"] += f" ({','.join(default) if isinstance(default, tuple) else default})"
             command.add_argument(f"--{name.replace('_', '-')}", dest=name, required=is_needed, **option)
         else:

@@ -13,7 +13,7 @@ from alexnet.config import MODERN
 from alexnet.data.labels import short_labels
 from alexnet.errors import printable
 from alexnet.pages.markup import duration
-from alexnet.records import Evaluation, Exported, Prediction
+from alexnet.records import Evaluation, Exported, Prediction, Understanding, left_out_lines
 
 if TYPE_CHECKING:
     from alexnet.benches import Bench
@@ -41,11 +41,11 @@ def _summary(table: "Summary") -> str:
     return "\n".join(lines)
 
 
-def _packed(store: results.Packed) -> str:
+def _packed(store: results.Packed | Understanding) -> str:
+    if isinstance(store, Understanding):
+        return "\n".join(store.lines())
     counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
-    lines = [f"{store.store}: {len(store.classes)} classes; {counts}"]
-    if store.ignored:
-        lines.append(f"{store.ignored} files ignored: hidden, or no pictures")
+    lines = [f"{store.store}: {len(store.classes)} classes; {counts}", *left_out_lines(store.left_out, most=0)]
     return "\n".join([*lines, *results.left_out(store.quarantine)])
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -34,8 +34,14 @@ PACKED = "or a packed store, or its http(s)://, s3:// or gs:// address"
 SPLIT = "split to measure errors on: val, test, train+val ...; val by default, or test where there is no val"
 NUMBERS = "numbers to compute in; auto takes bf16 where the processor has it"
 TIMEOUT = "under torchrun: seconds to wait for a process that does not come or answer, before all give up"
+LABELS = "table of the pictures' paths and labels, and of splits if it has them: CSV, TSV, JSON lines or Parquet"
 BAD_IMAGE = "skip lists a picture that cannot be read in the quarantine; stop ends with an error"
 
+Excluded = Annotated[
+    Sequence[str],
+    About("PATTERN", "leave out folders and files of this name, or path with slashes; * stands for any characters"),
+]
+Labels = Annotated[Place, About("FILE", LABELS)]
 Network = Annotated[Place, About("RUN", "run folder, weight file, or tiny-imagenet, which comes with the package")]
 NewRun = Annotated[Place, About("RUN", "run folder to make")]
 TrainingData = Annotated[Place, About("SOURCE", f"{SOURCES}; {PACKED}")]

@@ -43,6 +43,7 @@ def evaluate(
     runs: Annotated[Sequence[Place], About("RUN", "run folders or weight files; several are averaged")],
     *,
     data: arguments.OwnData | None = None,
+    labels: arguments.Labels | None = None,
     split: arguments.Split | None = None,
     views: Views = 1,
     precision: Annotated[Sequence[Kind], About("P,...", KINDS)] = ("auto",),
@@ -71,7 +72,7 @@ def evaluate(
     with assemble(None, timeout) as team:
         for numbers in [precision] if isinstance(precision, str) else precision:
             networks = [load(run, numbers=numbers) for run in runs]
-            store = store or own_data(networks[0], data, on_bad_image, observer)
+            store = store or own_data(networks[0], data, on_bad_image, observer, labels, True)
             measured, examples = _measure(networks, store, split, views, observer, team)
             measured = structs.replace(measured, precision=numbers)
             if not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header):
@@ -213,17 +214,32 @@ def doctor(
 
 
 def own_data(
-    network: "Classifier | Checkpoint", data: Place | None, on_bad_image: arguments.OnBadImage, observer: Observer
+    network: "Classifier | Checkpoint",
+    data: Place | None,
+    on_bad_image: arguments.OnBadImage,
+    observer: Observer,
+    labels: Place | None = None,
+    is_measured: bool = False,
 ) -> "Store":
-    """Opens the data that were named, or else those that a network was trained on, as the network takes them."""
-    from alexnet.data.open import open_data, present_source
+    """Opens the data that were named, or else those that a network was trained on, as the network takes them.
+
+    Of new data without splits that are only measured on, all pictures are in "test".
+    """
+    from alexnet.data.open import is_new, open_data, present_source
+    from alexnet.records import EVERYTHING, Selection
 
     trained_with = network.header.data
+    selection = trained_with.selection if trained_with else EVERYTHING
+    is_other = data is not None and is_measured and (labels is not None or is_new(data, trained_with))
+    if is_other:
+        selection = Selection(labels=None if labels is None else str(Path(labels).expanduser().absolute()))
     return open_data(
         present_source(trained_with) if data is None else data,
         size=len(network.mean),
         square=network.header.preprocessing.square,
         draw=trained_with.draw if trained_with else "content",
+        selection=selection,
+        is_measured=is_other,
         on_bad_image=on_bad_image,
         observer=observer,
     )

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from alexnet.errors import printable
-from alexnet.records import CompressionStep, Description, Evaluation, Explanation, Prediction, Quarantined, Record
+from alexnet.records import (
+    CompressionStep,
+    Description,
+    Evaluation,
+    Explanation,
+    LeftOut,
+    Prediction,
+    Quarantined,
+    Record,
+)
 
 if TYPE_CHECKING:
     from alexnet.claims.experiment import Request
@@ -30,13 +39,17 @@ def left_out(quarantine: Sequence[Quarantined]) -> list[str]:
 class Packed(Record, frozen=True, kw_only=True):
     """A packed store: its folder, classes, pictures of each split, and content hash.
 
-    `ignored` counts the files that are no pictures of a class; `quarantine` lists the pictures that were left out.
+    `layout` says how the source was understood, `notes` what a person should look at. `left_out` lists what is no
+    picture of a class, `ignored` counts it; `quarantine` lists the pictures that could not be read.
     """
 
     store: str
     classes: tuple[str, ...]
     counts: dict[str, int]
     ignored: int
+    layout: str = ""
+    notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     quarantine: tuple[Quarantined, ...]
     hash: str
 

@@ -1,5 +1,6 @@
 """The commands from pictures to a trained network: pack, train and demo."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -12,7 +13,7 @@ from alexnet.config import Train, Value
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
-from alexnet.records import Draw
+from alexnet.records import EVERYTHING, Dataset, Draw, Selection, Understanding, left_out_lines
 
 if TYPE_CHECKING:
     from alexnet.data.listing import Source
@@ -39,38 +40,55 @@ class Work(NamedTuple):
     run: "Run"
     is_resumed: bool = False
     draw: Draw = "content"  # what decides which pictures are held out of data without splits
+    selection: Selection = EVERYTHING
 
 
 @documented
 def pack(
     source: Annotated[Place, About("SOURCE", arguments.SOURCES)],
-    store: Annotated[Place, About("STORE", "folder to make")],
+    store: Annotated[Place, About("STORE", "folder to make")] | None = None,
     *,
     size: Annotated[int, About("S", STORED_SIZE)] | None = None,
     seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
+    exclude: arguments.Excluded = (),
+    labels: arguments.Labels | None = None,
+    dry_run: Annotated[bool, About(None, "say how the source is understood and what is left out, and stop")] = False,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
-) -> Packed:
+) -> Packed | Understanding:
     """Decodes, resizes and packs a source of pictures, once; run it again to resume.
+
+    It first says how it understands the source: splits, classes, counts, and what is left out and why.
 
     Raises:
         UsageError: There is no such source, or the folder holds something else.
         DataError: The source cannot serve, or the disk is full.
     """
     from alexnet.data import pack as packing
+    from alexnet.data.heldout import understanding
     from alexnet.data.sources import open_source
 
     observer = observer or Display()
-    pictures, progress = open_source(source, seed=seed, observer=observer), observer.advanced
+    pictures = open_source(source, seed=seed, selection=_selection(exclude, labels), observer=observer)
+    if dry_run:
+        return understanding(pictures)
+    if store is None:
+        raise UsageError("pack needs a STORE, the folder to make, or `dry_run`")
+    for line in understanding(pictures).lines():
+        observer.notice(f"alexnet: {line}")
     len(pictures.splits["train"])  # holds pictures out, which may take as long as reading them all
     size = size or _size_for(pictures, Path(store))
     observer.began("packing")
+    progress = observer.advanced
     packed = packing.pack(pictures, store, size=size, on_bad_image=on_bad_image, progress=progress, retry=True)
     return Packed(
         store=str(packed.directory),
         classes=packed.classes,
         counts={name: len(split) for name, split in packed.splits.items()},
         ignored=packed.ignored,
+        layout=packed.layout,
+        notes=packed.notes,
+        left_out=packed.left_out,
         quarantine=tuple(packed.quarantine),
         hash=packed.content_hash,
     )
@@ -90,6 +108,8 @@ def train(
     input_size: arguments.InputSize | None = None,
     precision: Annotated[Literal["auto", "bf16", "float32"], About(None, arguments.NUMBERS)] | None = None,
     parallel: Annotated[Literal["data", "towers", "hybrid"], About(None, PARALLEL)] | None = None,
+    exclude: arguments.Excluded = (),
+    labels: arguments.Labels | None = None,
     timeout: arguments.Timeout = arguments.TIMEOUT_S,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
@@ -114,9 +134,9 @@ def train(
     changes = settings | {name: value for name, value in named.items() if value is not None}
     with assemble(parallel, timeout) as team:
         if resume is None:
-            work = _new(recipe, data, out, changes)
+            work = _new(recipe, data, out, changes, _selection(exclude, labels))
         else:
-            work = _old(resume, data, recipe or out or changes, team)
+            work = _old(resume, data, recipe or out or changes or exclude or labels, team)
         store = _pictures(work, on_bad_image, observer, team)
         with interruptible(observer, team), _begun(work, store, observer, team) as training:
             is_complete = training.run()
@@ -154,7 +174,9 @@ def _size_for(pictures: "Source", store: Path) -> int:
     return stored_size(variant, None if side is None else input_for_pictures(variant, side))
 
 
-def _new(recipe: str | None, data: Place | None, out: Place | None, changes: dict[str, Value]) -> Work:
+def _new(
+    recipe: str | None, data: Place | None, out: Place | None, changes: dict[str, Value], selection: Selection
+) -> Work:
     from alexnet.data.open import from_anywhere, refuse_inside
     from alexnet.run import Run
 
@@ -169,7 +191,7 @@ def _new(recipe: str | None, data: Place | None, out: Place | None, changes: dic
         raise UsageError("train needs `out`, for instance `out=runs/mine`")
     source = from_anywhere(data)
     refuse_inside(Path(out), source)
-    return Work(_fitted(settings, source), source, Run(out))
+    return Work(_fitted(settings, source), source, Run(out), selection=selection)
 
 
 def _fitted(settings: Train, source: str) -> Train:
@@ -184,6 +206,11 @@ def _fitted(settings: Train, source: str) -> Train:
     return settings
 
 
+def _selection(exclude: Sequence[str], labels: Place | None) -> Selection:
+    patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    return Selection(exclude=patterns, labels=None if labels is None else str(Path(labels).expanduser().absolute()))
+
+
 def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Work:
     from alexnet.data.open import from_anywhere, present_source
     from alexnet.run import Run
@@ -195,8 +222,8 @@ def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Wor
     if description is None or description.settings is None:
         raise UsageError(f"{run.folder} was converted, not trained here: there is nothing to resume")
     source = present_source(description.data) if data is None else from_anywhere(data)
-    draw = description.data.draw if description.data else "content"
-    return Work(description.settings, source, run, is_resumed=True, draw=draw)
+    trained_on = description.data or Dataset(draw="content")
+    return Work(description.settings, source, run, True, trained_on.draw, trained_on.selection)
 
 
 def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer, team: "Team") -> "Store":
@@ -210,12 +237,19 @@ def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer
     if team.is_first and not (work.is_resumed or _goes_on(work, team)):
         work.run.check_new()
     side = settings.stored_size or stored_size(settings.variant, settings.input_size)
-    store = open_data(work.source, size=side, draw=work.draw, on_bad_image=on_bad_image, observer=observer)
+    store = open_data(
+        work.source,
+        size=side,
+        draw=work.draw,
+        selection=work.selection,
+        on_bad_image=on_bad_image,
+        observer=observer,
+    )
     if team.is_first:
         for line in left_out(store.quarantine):
             observer.notice(f"alexnet: {line}")
-        if store.ignored:
-            observer.notice(f"alexnet: files ignored: {store.ignored} (hidden, or of a kind that is not read)")
+        for line in (*store.notes, *left_out_lines(store.left_out, most=0)):
+            observer.notice(f"alexnet: {line}")
     return store
 
 

@@ -18,7 +18,7 @@ from alexnet.data.manifest import MEAN_IMAGE, File, digests_file, index_files, s
 from alexnet.data.store import EXAMPLES_PER_SHARD, INDEX
 from alexnet.errors import DataError
 from alexnet.files import write
-from alexnet.records import Quarantined, read, to_json
+from alexnet.records import LISTED, Quarantined, read, to_json
 
 QUALITY, SUBSAMPLING = 90, "420"  # of JPEG, chroma at half resolution: about 20 kB a picture of 256 pixels
 
@@ -134,7 +134,8 @@ def commit(job: Job) -> None:
     quarantine = tuple(bad for whole in splits.values() for bad in whole.bad)
     indices = {split: np.concatenate(whole.indices) for split, whole in splits.items()}
     _refuse_empty(job, indices, quarantine)
-    mean_image, covariance = _statistics(splits["train"], len(indices["train"]))
+    first = next(iter(splits))  # "train", where there is one
+    mean_image, covariance = _statistics(splits[first], len(indices[first]))
     write(job.directory / MEAN_IMAGE, _npy(mean_image), job.work)
     for split, whole in splits.items():
         contents = _npy(indices[split]), bytes(whole.names), _npy(np.concatenate(whole.digests))
@@ -155,7 +156,11 @@ def commit(job: Job) -> None:
         covariance=covariance.tolist(),
         content_hash=_hash(content_facts),
         fingerprint=job.identity,
-        ignored=len(job.source.ignored),
+        ignored=len(job.source.left_out),
+        layout=job.source.layout,
+        notes=job.source.notes,
+        left_out=tuple(job.source.left_out[:LISTED]),
+        selection=job.source.selection,
         classes=job.source.classes,
         details=job.source.details,
         files=shards | {name: File.at(job.directory / name) for name in others},
@@ -187,8 +192,8 @@ class _Whole:
 
 
 def _refuse_empty(job: Job, indices: dict[str, npt.NDArray[np.void]], quarantine: Sequence[Quarantined]) -> None:
-    present = set(indices["train"]["label"].tolist())
-    for label, name in enumerate(job.source.classes):
+    present = set(indices["train"]["label"].tolist()) if "train" in indices else set()
+    for label, name in enumerate(job.source.classes if "train" in indices else ()):
         if label not in present:
             its_own = (bad for bad in quarantine if (bad.split, bad.class_name) == ("train", name))
             why = next((f"{bad.name}: {bad.reason}" for bad in its_own), "none was given")

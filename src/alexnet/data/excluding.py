@@ -30,7 +30,7 @@ class Exclusion:
 
     def entries(self) -> list[LeftOut]:
         """Returns what was left out so far: the highest folders, with the numbers of files in them."""
-        reason = "left out by `exclude`"
+        reason = "named by `exclude`"
         return [
             LeftOut(path=path, cause="excluded", reason=reason, count=max(count, 1))
             for path, count in sorted(self._counts.items())

@@ -51,6 +51,7 @@ def open_tree(
         left_out=tree.left_out,
         layout=layout.text,
         notes=layout.notes,
+        selection=selection,
     )
     if is_measured and not layout.has_splits:
         return replace(source, splits={"test": source.splits["train"]})

@@ -21,7 +21,7 @@ from alexnet.data.pictures import prefetch
 from alexnet.errors import AlexNetError, DataError
 from alexnet.files import cache, write
 from alexnet.observer import Observer
-from alexnet.records import Draw
+from alexnet.records import LISTED, Draw, Understanding
 from alexnet.seeds import fold
 
 HELD_OUT = 0.25  # of every class
@@ -46,6 +46,25 @@ def divided(source: Source, seed: int, draw: Draw, observer: Observer) -> Source
     else:
         splits, fingerprint = Quarter(whole, len(classes), seed, origin, observer), f"{fingerprint} by content"
     return replace(source, splits=splits, fingerprint=fingerprint, is_split_drawn=True)
+
+
+def understanding(source: Source) -> Understanding:
+    """Returns what a source was understood to be, without reading its pictures."""
+    if isinstance(source.splits, Quarter):
+        counts = {"train": len(source.splits.whole)}
+    elif source.is_split_drawn:
+        counts = {"train": sum(map(len, source.splits.values()))}
+    else:
+        counts = {split: len(listing) for split, listing in source.splits.items()}
+    return Understanding(
+        source=source.name,
+        layout=source.layout,
+        classes=source.classes,
+        counts=counts,
+        held_out=HELD_OUT if source.is_split_drawn else None,
+        notes=source.notes,
+        left_out=tuple(source.left_out[:LISTED]),
+    )
 
 
 def by_names(whole: Listing, classes: tuple[str, ...], seed: int) -> dict[str, Listing]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.decode import SPEC
-from alexnet.records import LeftOut, Square
+from alexnet.records import EVERYTHING, LeftOut, Selection, Square
 from alexnet.seeds import generator
 
 Integers = npt.NDArray[np.int64]
@@ -137,6 +137,7 @@ class Source:
     left_out: list[LeftOut] = field(default_factory=list)  # what is no picture of a class
     layout: str = ""  # what it was understood to be, in words
     notes: tuple[str, ...] = ()  # sentences on what a person should look at
+    selection: Selection = EVERYTHING  # what its user said about how it is to be read
     licence: str | None = None  # with the citation, where the source states them
     details: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     """What else the source states about its classes, a value for each: "devkit_ids", "words"."""

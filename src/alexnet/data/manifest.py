@@ -15,7 +15,7 @@ from msgspec import Meta
 from alexnet.data.decode import SPEC, WARPED
 from alexnet.errors import DataError
 from alexnet.files import from_home
-from alexnet.records import Finite, Quarantined, Record, Square, read
+from alexnet.records import EVERYTHING, Finite, LeftOut, Quarantined, Record, Selection, Square, read
 
 MANIFEST = "dataset.json"
 MEAN_IMAGE = "mean_image.npy"
@@ -95,14 +95,18 @@ class StoreManifest(Record, frozen=True, kw_only=True):
     covariance: tuple[Row, Row, Row]  # of the training pixels, RGB in [0, 1]
     content_hash: str  # of everything a training run can see: classes, pictures, labels, names
     fingerprint: str  # a hash of everything that decides what the store holds
-    ignored: int  # the number of files of the source that are no pictures of a class
+    ignored: int  # the number of entries of what is left out, all of them
+    layout: str = ""  # what the source was understood to be, in words
+    notes: tuple[str, ...] = ()  # sentences on what a person should look at
+    left_out: tuple[LeftOut, ...] = ()  # what is no picture of a class, the first `LISTED`
+    selection: Selection = EVERYTHING  # what its user said about how the source is to be read
     classes: tuple[str, ...]
     details: Mapping[str, Sequence[int | str]]  # what else is known of the classes, a value for each
     files: dict[FileName, File]  # all but this one
     quarantine: tuple[Quarantined, ...]  # the pictures that were left out
 
     def __post_init__(self) -> None:
-        if "train" not in self.splits:
+        if not self.splits.keys() & {"train", "test"}:  # `test` alone where networks are only measured
             raise ValueError("`splits` without `train`")
         needed = [MEAN_IMAGE, *(name for split in self.splits for name in index_files(split))]
         if missing := [name for name in needed if name not in self.files]:

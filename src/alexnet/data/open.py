@@ -9,6 +9,7 @@ import numpy as np
 
 from alexnet.data import decode
 from alexnet.data.commit import QUALITY, OnBadImage, identity
+from alexnet.data.heldout import understanding
 from alexnet.data.listing import Listing, Names, Source, drawn
 from alexnet.data.manifest import is_store
 from alexnet.data.pack import pack
@@ -18,7 +19,7 @@ from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
 from alexnet.files import cache, from_home
 from alexnet.observer import Observer
-from alexnet.records import Dataset, Draw, Square
+from alexnet.records import EVERYTHING, Dataset, Draw, Selection, Square
 
 _SQUARES: dict[Square, str] = {"centre": "the centre squares of its pictures", "warp": "its pictures warped to squares"}
 
@@ -31,6 +32,8 @@ def open_data(
     most: int | None = None,
     is_resized: bool = False,
     draw: Draw = "content",
+    selection: Selection = EVERYTHING,
+    is_measured: bool = False,
     on_bad_image: OnBadImage = "skip",
     observer: Observer | None = None,
 ) -> Store:
@@ -46,6 +49,8 @@ def open_data(
         most: About how many pictures of each split to take; None takes all.
         is_resized: Whether a packed store of another size is packed again at `size`.
         draw: What decides which pictures are held out of a source without splits; a network's own data say what did.
+        selection: As in `open_source`; a packed store has what it was packed with.
+        is_measured: As in `open_source`.
         on_bad_image: As in `pack`.
         observer: Is told about scanning a folder, and about packing.
 
@@ -58,17 +63,20 @@ def open_data(
     if is_remote(source) or is_store(source):
         store = _open_packed(source)
         check_square(store, square)
+        _check_packed(store, selection, is_measured)
         if most is None and (store.size == size or not is_resized):
             return store
         pictures = from_store(store)
     else:
-        pictures = open_source(source, draw=draw, observer=observer)
+        pictures = open_source(source, draw=draw, selection=selection, is_measured=is_measured, observer=observer)
         if square == "warp":
             pictures = warped(pictures, size)
     if most is not None:
         pictures = subset(pictures, most)
     place = cache_directory(pictures, size)
     if not is_store(place):
+        for line in understanding(pictures).lines():
+            observer.notice(f"alexnet: {line}")
         observer.began("packing")
     return pack(pictures, place, size=size, on_bad_image=on_bad_image, progress=observer.advanced)
 
@@ -85,6 +93,31 @@ def open_undecoded(source: str | Path, observer: Observer | None = None) -> Sour
 
 def _open_packed(place: str | Path) -> Store:
     return open_remote(str(place), cache()) if is_remote(place) else Store(from_home(place))
+
+
+def _check_packed(store: Store, selection: Selection, is_measured: bool) -> None:
+    if selection not in (EVERYTHING, store.selection):
+        raise UsageError(
+            f"{store.location} is packed: give `exclude` and `labels` with the source that it was packed from"
+        )
+    if "train" not in store.splits and not is_measured:
+        raise UsageError(f"{store.location} holds pictures to measure on, none to train on: give their source")
+
+
+def is_new(source: str | Path, trained_on: Dataset | None) -> bool:
+    """Returns whether a source holds other pictures than a network was trained on.
+
+    It does not where it is packed, lies where those did, or has as many pictures of the same splits or of none, as one
+    that was moved.
+    """
+    if is_remote(source) or is_store(source) or str(source) == SOLAR_CELLS:
+        return False
+    if trained_on is None or trained_on.source is None:
+        return True
+    if from_anywhere(source) == from_anywhere(trained_on.source) or trained_on.selection.labels:
+        return from_anywhere(source) != from_anywhere(trained_on.source)
+    opened = open_source(source, selection=trained_on.selection, is_measured=True)
+    return sum(map(len, opened.splits.values())) != sum(trained_on.counts.values()) + len(trained_on.quarantine)
 
 
 def check_square(store: Store, square: Square) -> None:
@@ -192,6 +225,10 @@ def from_store(store: Store) -> Source:
         fingerprint=f"store {store.content_hash}\n",
         path=store.directory,
         is_split_drawn=store.is_split_drawn,
+        layout=store.layout,
+        notes=store.notes,
+        selection=store.selection,
+        left_out=list(store.left_out),
         licence=store.licence,
         details=store.details,
         decoding=store.decoding,

@@ -59,6 +59,8 @@ class Store:
         self.covariance: npt.NDArray[np.float64] = np.array(manifest.covariance)
         self.content_hash, self.fingerprint = manifest.content_hash, manifest.fingerprint
         self.quarantine, self.ignored = manifest.quarantine, manifest.ignored
+        self.left_out, self.layout, self.notes = manifest.left_out, manifest.layout, manifest.notes
+        self.selection = manifest.selection
         self.is_split_drawn, self.licence, self.details = manifest.is_split_drawn, manifest.licence, manifest.details
         self.decoding, self.square, self.files = manifest.decoding, manifest.square, manifest.files
         for name in self.files:

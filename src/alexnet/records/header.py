@@ -11,6 +11,7 @@ from msgspec import Meta
 from alexnet import config
 from alexnet.config import Design, Train, Value
 from alexnet.records.record import Count, Draw, Finite, Fraction, Quarantined, Record, Size, Square
+from alexnet.records.sources import EVERYTHING, LeftOut, Selection
 
 
 class Preprocessing(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,7 +33,9 @@ class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
     source: str | None = None  # what the user called the data; None where weights are published
     licence: str | None = None  # the data's, where stated
     draw: Draw = "names"  # what decided which pictures were held out, where the source had no splits
+    selection: Selection = EVERYTHING  # what the user said about how the source is to be read
     quarantine: tuple[Quarantined, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()  # what is no picture of a class, the first of them
 
 
 class Conversion(Record, frozen=True, kw_only=True):

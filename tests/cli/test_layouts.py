@@ -1,0 +1,89 @@
+"""What the commands say of a source before they work on it, and what they leave out of it."""
+
+import json
+import shutil
+
+import pytest
+
+from alexnet.data.store import Store
+from alexnet.errors import UsageError
+from alexnet.run import Run
+
+TOY = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--set", "batch_size=4"]
+TWO_SPLITS = {"Training/red": 4, "Training/blue": 4, "Testing/red": 2, "Testing/blue": 2}
+
+
+@pytest.fixture
+def data(make_folder, tmp_path):
+    return make_folder(tmp_path / "data", {**TWO_SPLITS, "Training/masks/red": 1, "#recycle/red": 1})
+
+
+def test_a_dry_run_says_what_is_understood_and_packs_nothing(alexnet, data, tmp_path):
+    code, out, err = alexnet("pack", data, tmp_path / "store", "--dry-run", "--exclude", "masks", "--exclude", "none")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "data: train in Training/; test in Testing/; a folder for each class",
+        "2 classes; 8 train, 4 test",
+        "left out #recycle: a bin, snapshots or thumbnails of the system",
+        "left out Training/masks: named by `exclude`",
+    ]
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_dry_run_needs_no_store_and_answers_in_json(alexnet, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "flat", {"red": 6, "blue": 4, "test/unlabelled": 0, ".hidden/red": 1})
+    shutil.rmtree(folder / "test")
+    code, out, _ = alexnet("pack", folder, "--dry-run", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["classes"] == ["blue", "red"]
+    assert (told["counts"], told["held_out"]) == ({"train": 10}, 0.25)
+    assert told["left_out"] == [{"path": ".hidden", "cause": "hidden", "reason": "hidden", "count": 1}]
+    assert alexnet("pack", folder)[0] == 2
+
+
+def test_a_store_keeps_what_was_left_out_and_the_patterns(alexnet, data, tmp_path):
+    code, _, err = alexnet("pack", data, tmp_path / "store", "--size", 32, "--exclude", "masks")
+    assert code == 0
+    assert "alexnet: data: train in Training/; test in Testing/" in err
+    store = Store(tmp_path / "store")
+    assert [entry.path for entry in store.left_out] == ["#recycle", "Training/masks"]
+    assert (store.selection.exclude, store.ignored) == (("masks",), 2)
+    assert store.layout == "train in Training/; test in Testing/; a folder for each class"
+
+
+def test_a_run_remembers_what_was_excluded(alexnet, data, tmp_path):
+    run = tmp_path / "run"
+    code, _, err = alexnet("train", "modern", "--data", data, "--out", run, "--exclude", "masks", "--steps", 2, *TOY)
+    assert code == 0, err
+    description = Run(run).description()
+    assert description.data.selection.exclude == ("masks",)
+    assert [entry.path for entry in description.data.left_out] == ["#recycle", "Training/masks"]
+    code, _, err = alexnet("evaluate", run)
+    assert code == 0, err
+    assert alexnet("train", "--resume", run, "--exclude", "other")[0] == 2
+
+
+def test_a_packed_store_cannot_be_packed_again_without_some_folders(alexnet, store, tmp_path):
+    code, _, err = alexnet(
+        "train", "modern", "--data", store.directory, "--out", tmp_path / "r", "--exclude", "x", *TOY
+    )
+    assert code == 2
+    assert "is packed: give --exclude and --labels with the source that it was packed from" in err
+
+
+@pytest.mark.parametrize("folders", [{"red": 1, "green": 1}, {"red": 3}, {"red": 8, "blue": 8}, {"test/red": 2}])
+def test_all_of_a_new_labelled_folder_is_measured(alexnet, run, make_folder, tmp_path, folders):
+    new = make_folder(tmp_path / "new", folders)
+    code, out, err = alexnet("evaluate", run, "--data", new, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["n"], told["split"], told["is_split_drawn"]) == (sum(folders.values()), "test", False)
+
+
+def test_nothing_is_trained_on_pictures_packed_to_measure_on(pictures, make_folder, tmp_path):
+    from alexnet.data.open import open_data
+
+    store = open_data(make_folder(tmp_path / "new", {"red": 2}), size=76, is_measured=True)
+    with pytest.raises(UsageError, match="pictures to measure on, none to train on"):
+        open_data(store.directory, size=76)
