@@ -50,6 +50,7 @@ def test_the_file_names_pictures_as_the_run_does(alexnet, run, pictures, tmp_pat
     assert facts["bytes"] == out.stat().st_size
     assert facts["parity"]["pictures"] == 8
     assert 0 < facts["parity"]["error"] < 1e-4
+    assert 0 < facts["parity"]["logit_error"] < 1e-4
     classifier = load(run, numbers="float32")
     stored = classifier.read(sorted((pictures / "val").rglob("*.jpg")))
     session = runtime.InferenceSession(out, providers=["CPUExecutionProvider"])
@@ -122,6 +123,30 @@ def test_the_worst_picture_of_eight_counts(run):
     assert parity.error == pytest.approx(4e-4, rel=0.01)
     assert parity.whole_difference == pytest.approx(0.02, abs=1e-6)
     with pytest.raises(ExportError, match=r"off by 4\.0e-04 of the output's norm \(limit 0\.0001\)"):
+        require(parity)
+
+
+def exactly(logits):
+    """Probabilities of logits, in float32."""
+    powers = np.exp(np.float64(logits))
+    return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("theirs", "off"), [([0, -40, -60], 0.0), ([0, -50, -60], 0.189), ([0, -40, -90], 0.476)])
+def test_saturated_probabilities_are_compared_by_their_logits(run, monkeypatch, theirs, off):
+    """Logits less their mean are (33.3, -6.7, -26.7), norm 43.2; -90 counts as -85.2."""
+    classifier, pictures = load(run, numbers="float32"), samples(run / "nowhere", None)
+    monkeypatch.setattr(type(classifier), "probabilities", lambda self, images: exactly([[0, -40, -60]] * len(images)))
+    engine = Engine("Sure 1", lambda images: exactly([theirs] * len(images)))
+    parity = compare(ExportedNetwork(classifier, b"", engine, None), pictures, any_size=False)
+    assert parity.error < 1e-15
+    assert parity.logit_error == pytest.approx(off, rel=0.01, abs=1e-7)
+    if off:
+        with pytest.raises(
+            ExportError, match=r"Sure 1 gives other numbers than the network, off by .* of the logits' norm"
+        ):
+            require(parity)
+    else:
         require(parity)
 
 

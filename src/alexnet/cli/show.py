@@ -178,7 +178,7 @@ def _exported(result: Exported) -> str:
         lines[0] += f", ONNX opset {result.opset}, {result.lrn} normalisation"
     lines.append(
         f"float32 in {parity.engine}: off by {parity.error:.1e} of the output's norm at most, "
-        f"on {parity.pictures} JPEG files of {parity.origin}"
+        f"{parity.logit_error or 0.0:.1e} of the logits', on {parity.pictures} JPEG files of {parity.origin}"
     )
     if parity.whole_difference is not None:
         lines.append(f"  pictures resized by it: a probability differs by {parity.whole_difference:.1e} at most")

@@ -20,6 +20,9 @@ from alexnet.seeds import generator
 LIMIT, SHOWN = 1e-4, 8
 """The largest error that passes, over the norm of the output; and how many pictures are compared at most."""
 
+LEAST = 1e-37
+"""The least probability that float32 holds with all its digits; smaller ones count as this."""
+
 
 @dataclass(frozen=True)
 class ExportedNetwork:
@@ -108,7 +111,9 @@ def _made_up() -> list[bytes]:
 
 
 def compare(exported: ExportedNetwork, pictures: Samples, any_size: bool) -> Parity:
-    """Compares the probabilities of an exported network with those of the original, in float32.
+    """Compares the probabilities of an exported network with those of the original, and their logits, in float32.
+
+    Of a network that is sure, all probabilities are nearly 0 or 1, whatever its logits are.
 
     With `any_size` it also compares what the file makes of whole pictures, which it resizes by itself.
     """
@@ -124,19 +129,32 @@ def compare(exported: ExportedNetwork, pictures: Samples, any_size: bool) -> Par
         pictures=len(square),
         origin=pictures.origin,
         error=float((np.linalg.norm(theirs - ours, axis=1) / np.linalg.norm(ours, axis=1)).max()),
+        logit_error=_logit_error(ours, theirs),
         same_first=int((theirs.argmax(1) == ours.argmax(1)).sum()),
         whole_difference=whole,
     )
+
+
+def _logit_error(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """Returns the norm of the logits' difference over that of our logits, at least 1: the largest of all pictures.
+
+    Logits are logarithms of the probabilities but for one number a picture, so their mean is taken off.
+    """
+    logits = [np.log(np.maximum(each, LEAST, dtype=np.float64)) for each in (ours, theirs)]
+    centred = [each - each.mean(1, keepdims=True) for each in logits]
+    norm = np.maximum(np.linalg.norm(centred[0], axis=1), 1.0)
+    return float((np.linalg.norm(centred[1] - centred[0], axis=1) / norm).max())
 
 
 def require(parity: Parity) -> None:
     """Refuses a file that does not give our numbers.
 
     Raises:
-        ExportError: The error is above `LIMIT`, or not a number.
+        ExportError: An error is above `LIMIT`, or not a number.
     """
-    if not parity.error <= LIMIT:
-        raise ExportError(
-            f"nothing was written: {parity.engine} gives other numbers than the network, off by "
-            f"{parity.error:.1e} of the output's norm (limit {LIMIT:g}); try another version of it"
-        )
+    for error, what in ((parity.error, "output's"), (parity.logit_error, "logits'")):
+        if error is not None and not error <= LIMIT:
+            raise ExportError(
+                f"nothing was written: {parity.engine} gives other numbers than the network, off by {error:.1e} of "
+                f"the {what} norm (limit {LIMIT:g}); try another version of it"
+            )

@@ -125,6 +125,7 @@ class Parity(Record, frozen=True, kw_only=True, omit_defaults=True):
     pictures: Count  # that were compared
     origin: str  # where the pictures came from, in words
     error: float  # norm of the difference over the norm of the output, the largest of all pictures
+    logit_error: float | None = None  # the same of the logits, less their mean; None in files of version 0.1
     same_first: Count  # pictures whose most probable class is the same
     whole_difference: float | None = None  # largest of a probability where the engine resized decoded pictures itself
 
