@@ -46,7 +46,7 @@ def _packed(store: results.Packed | Understanding) -> str:
         return "\n".join(store.lines())
     counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
     lines = [f"{store.store}: {len(store.classes)} classes; {counts}", *left_out_lines(store.left_out, most=0)]
-    return "\n".join([*lines, *results.left_out(store.quarantine)])
+    return "\n".join([*lines, *results.left_out(store.quarantine), *results.doubtful(store.doubtful)])
 
 
 def _trained(result: results.Trained) -> str:

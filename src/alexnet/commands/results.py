@@ -11,6 +11,7 @@ from alexnet.errors import printable
 from alexnet.records import (
     CompressionStep,
     Description,
+    Doubtful,
     Evaluation,
     Explanation,
     LeftOut,
@@ -36,11 +37,21 @@ def left_out(quarantine: Sequence[Quarantined]) -> list[str]:
     return lines
 
 
+def doubtful(pictures: Sequence[Doubtful]) -> list[str]:
+    """Returns a line for each doubt: how many pictures of a store may show nothing, and the first of them."""
+    return [
+        printable(f"{len(names):,} {'picture is' if len(names) == 1 else 'pictures are'} {words}, such as {names[0]}")
+        for doubt, words in (("one colour", "of one colour"), ("nearly black", "nearly black"))
+        if (names := [picture.name for picture in pictures if picture.doubt == doubt])
+    ]
+
+
 class Packed(Record, frozen=True, kw_only=True):
     """A packed store: its folder, classes, pictures of each split, and content hash.
 
     `layout` says how the source was understood, `notes` what a person should look at. `left_out` lists what is no
-    picture of a class, `ignored` counts it; `quarantine` lists the pictures that could not be read.
+    picture of a class, `ignored` counts it; `quarantine` lists the pictures that could not be read, and `doubtful`
+    those that were, but may show nothing.
     """
 
     store: str
@@ -51,6 +62,7 @@ class Packed(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     quarantine: tuple[Quarantined, ...]
+    doubtful: tuple[Doubtful, ...] = ()
     hash: str
 
 

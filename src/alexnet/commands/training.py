@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from alexnet import config
 from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
-from alexnet.commands.results import Packed, Trained, left_out
+from alexnet.commands.results import Packed, Trained, doubtful, left_out
 from alexnet.config import Train, Value
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
@@ -90,6 +90,7 @@ def pack(
         notes=packed.notes,
         left_out=packed.left_out,
         quarantine=tuple(packed.quarantine),
+        doubtful=packed.doubtful,
         hash=packed.content_hash,
     )
 
@@ -246,7 +247,7 @@ def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer
         observer=observer,
     )
     if team.is_first:
-        for line in left_out(store.quarantine):
+        for line in (*left_out(store.quarantine), *doubtful(store.doubtful)):
             observer.notice(f"alexnet: {line}")
         for line in (*store.notes, *left_out_lines(store.left_out, most=0)):
             observer.notice(f"alexnet: {line}")

@@ -18,7 +18,7 @@ from alexnet.data.manifest import MEAN_IMAGE, File, digests_file, index_files, s
 from alexnet.data.store import EXAMPLES_PER_SHARD, INDEX
 from alexnet.errors import DataError
 from alexnet.files import write
-from alexnet.records import LISTED, Quarantined, read, to_json
+from alexnet.records import LISTED, Doubtful, Quarantined, read, to_json
 
 QUALITY, SUBSAMPLING = 90, "420"  # of JPEG, chroma at half resolution: about 20 kB a picture of 256 pixels
 
@@ -78,6 +78,7 @@ def _hash(facts: Sequence[object]) -> str:
 class _Account(msgspec.Struct, frozen=True, array_like=True):  # what a part's file keeps as JSON
     bad: tuple[Quarantined, ...]
     file: File
+    doubtful: tuple[Doubtful, ...] = ()
 
 
 _ARRAYS = ("sums", "products", "index", "names", "digests", "rest")  # of a part's file
@@ -94,11 +95,12 @@ class Part:
     digests: Digests
     bad: tuple[Quarantined, ...]
     file: File
+    doubtful: tuple[Doubtful, ...] = ()
 
     def dump(self) -> bytes:
         """Returns the content of the part's file."""
         buffer = BytesIO()
-        rest = np.frombuffer(to_json(_Account(self.bad, self.file), indent=None).encode(), np.uint8)
+        rest = np.frombuffer(to_json(_Account(self.bad, self.file, self.doubtful), indent=None).encode(), np.uint8)
         sums, texts = (self.image_sum, self.product_sum), (self.names, self.digests, rest)
         arrays: dict[str, npt.NDArray[Any]] = dict(zip(_ARRAYS, (*sums, self.index, *texts), strict=True))
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -122,7 +124,7 @@ class Part:
         if [(each.dtype, each.shape) for each in arrays] != list(zip(types, shapes, strict=True)):
             raise DataError(f"{path} holds other arrays than a part of size {size}: {remedy}")
         account = read(_Account, rest.tobytes(), path, DataError, remedy)
-        return cls(sums, products, index, names, digests, account.bad, account.file)
+        return cls(sums, products, index, names, digests, account.bad, account.file, account.doubtful)
 
 
 def commit(job: Job) -> None:
@@ -165,6 +167,7 @@ def commit(job: Job) -> None:
         details=job.source.details,
         files=shards | {name: File.at(job.directory / name) for name in others},
         quarantine=quarantine,
+        doubtful=tuple(each for whole in splits.values() for each in whole.doubtful),
     )
     write(job.directory / manifest.MANIFEST, store.to_json(), job.work)
 
@@ -177,6 +180,7 @@ class _Whole:
         self.indices: list[npt.NDArray[np.void]] = []
         self.names, self.digests = bytearray(), list[Digests]()
         self.bad: list[Quarantined] = []
+        self.doubtful: list[Doubtful] = []
         self.files: dict[str, File] = {}
 
     def add(self, shard: str, part: Part) -> None:
@@ -188,6 +192,7 @@ class _Whole:
         self.image_sum += part.image_sum
         self.product_sum += part.product_sum
         self.bad += part.bad
+        self.doubtful += part.doubtful
         self.files[shard] = part.file
 
 

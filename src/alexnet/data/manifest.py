@@ -15,7 +15,7 @@ from msgspec import Meta
 from alexnet.data.decode import SPEC, WARPED
 from alexnet.errors import DataError
 from alexnet.files import from_home
-from alexnet.records import EVERYTHING, Finite, LeftOut, Quarantined, Record, Selection, Square, read
+from alexnet.records import EVERYTHING, Doubtful, Finite, LeftOut, Quarantined, Record, Selection, Square, read
 
 MANIFEST = "dataset.json"
 MEAN_IMAGE = "mean_image.npy"
@@ -104,6 +104,7 @@ class StoreManifest(Record, frozen=True, kw_only=True):
     details: Mapping[str, Sequence[int | str]]  # what else is known of the classes, a value for each
     files: dict[FileName, File]  # all but this one
     quarantine: tuple[Quarantined, ...]  # the pictures that were left out
+    doubtful: tuple[Doubtful, ...] = ()  # those that were not, but may show nothing
 
     def __post_init__(self) -> None:
         if not self.splits.keys() & {"train", "test"}:  # `test` alone where networks are only measured

@@ -25,13 +25,14 @@ from alexnet import machine
 from alexnet.config import RANGES
 from alexnet.data import decode
 from alexnet.data.commit import QUALITY, SUBSAMPLING, WORK, Job, OnBadImage, Part, Progress, commit
+from alexnet.data.doubt import doubt
 from alexnet.data.listing import Source
 from alexnet.data.manifest import MANIFEST, File, is_store, shard_name
 from alexnet.data.pictures import prefetch
 from alexnet.data.store import INDEX, Store
 from alexnet.errors import BadImage, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, replacing, write
-from alexnet.records import Quarantined
+from alexnet.records import Doubt, Doubtful, Quarantined
 
 _IDENTITY = "identity"
 _END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
@@ -169,6 +170,7 @@ def _write_shard(job: Job, threads: int, split: str, shard: int, places: range, 
     index: list[tuple[int, ...]] = []
     names, digests = bytearray(), array("Q")
     bad: list[Quarantined] = []
+    doubtful: list[Doubtful] = []
     path = job.directory / shard_name(split, shard)
     prepared = prefetch(lambda i: _prepare(job, split, i), places, threads, ahead=_AHEAD)
     with replacing(path, job.work) as file, closing(prepared) as pictures:
@@ -184,12 +186,15 @@ def _write_shard(job: Job, threads: int, split: str, shard: int, places: range, 
                 offset = _append(file, f"{i:09d}.jpg", picture.jpeg)
                 facts = {"label": label, "split": split, "class": job.source.classes[label], "name": name}
                 _append(file, f"{i:09d}.json", json.dumps(facts).encode())
+                if picture.doubt:
+                    class_name = job.source.classes[label]
+                    doubtful.append(Doubtful(split=split, class_name=class_name, name=name, doubt=picture.doubt))
                 index.append((shard, len(picture.jpeg), offset, label, len(names)))
             job.progress(done + n, job.total)
         file.write(_END_OF_TAR)
     written, known_by = np.array(index, dtype=INDEX), np.array(digests, np.uint64)
     texts = np.frombuffer(bytes(names), np.uint8)
-    return Part(image_sum, product_sum, written, texts, known_by, tuple(bad), File.at(path))
+    return Part(image_sum, product_sum, written, texts, known_by, tuple(bad), File.at(path), tuple(doubtful))
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,7 @@ class _Picture:
     pixels: decode.Pixels
     product: npt.NDArray[np.int64]
     digest: int
+    doubt: Doubt | None
 
 
 def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
@@ -216,7 +222,7 @@ def _prepare(job: Job, split: str, i: int) -> _Picture | Quarantined:
         jpeg, known_by = data, listing.digest(i, data)
         if job.source.square == "warp" or not decode.is_jpeg_of(data, pixels):
             jpeg = simplejpeg.encode_jpeg(pixels, job.quality, colorsubsampling=SUBSAMPLING)
-        return _Picture(jpeg, pixels, (flat.T @ flat).astype(np.int64), known_by)
+        return _Picture(jpeg, pixels, (flat.T @ flat).astype(np.int64), known_by, doubt(pixels))
     if job.on_bad_image == "stop":
         raise BadImage(name, reason)
     class_name = job.source.classes[int(listing.labels[i])]

@@ -58,7 +58,7 @@ class Store:
         self.name, self.classes, self.size = manifest.name, manifest.classes, manifest.size
         self.covariance: npt.NDArray[np.float64] = np.array(manifest.covariance)
         self.content_hash, self.fingerprint = manifest.content_hash, manifest.fingerprint
-        self.quarantine, self.ignored = manifest.quarantine, manifest.ignored
+        self.quarantine, self.doubtful, self.ignored = manifest.quarantine, manifest.doubtful, manifest.ignored
         self.left_out, self.layout, self.notes = manifest.left_out, manifest.layout, manifest.notes
         self.selection = manifest.selection
         self.is_split_drawn, self.licence, self.details = manifest.is_split_drawn, manifest.licence, manifest.details

@@ -23,6 +23,9 @@ Size = Annotated[int, Meta(ge=1, le=4096)]
 Square = Literal["centre", "warp"]
 """How pictures become square: their centre, or the whole picture stretched."""
 
+Doubt = Literal["one colour", "nearly black"]
+"""What makes it doubtful whether a picture shows anything."""
+
 Draw = Literal["names", "content"]
 """What decides which pictures of a source without splits are held out: the names and sizes of its classes, or the bytes
 of each picture."""
@@ -49,6 +52,15 @@ class Quarantined(Record, frozen=True, kw_only=True):
         # Files of version 0.1 have no `was_unread`; there the reason of an unread picture begins with these words.
         if not isinstance(self.was_unread, bool):
             msgspec.structs.force_setattr(self, "was_unread", self.reason.startswith("cannot be read"))
+
+
+class Doubtful(Record, frozen=True, kw_only=True):
+    """A picture that a store holds although it may show nothing, by its name in the source, and what it is."""
+
+    split: str
+    class_name: str = msgspec.field(name="class")
+    name: str
+    doubt: Doubt
 
 
 def read(kind: type[Kind], data: object, path: str | Path, error: type[AlexNetError], remedy: str) -> Kind:
