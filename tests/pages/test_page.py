@@ -377,6 +377,16 @@ def test_an_unevaluated_run_shows_its_best_validation(run):
     assert "Not evaluated yet" in text
 
 
+def test_a_look_between_evaluations_is_never_the_best(run):
+    (run / "evaluation.json").unlink()
+    row = {"step": 20, "epoch": 0.8, "val_top1_error": 0.0123, "val_top5_error": 0.0, "val_loss": 0.1}
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({**row, "is_look": True}) + "\n")
+    page = write_report(run).read_text(encoding="utf-8")
+    assert ">1.2<" not in page
+    assert "best 1.2" not in page
+
+
 def test_a_run_of_one_line_has_a_page(run):
     for file in ("evaluation.json", "examples.json", "model.safetensors"):
         (run / file).unlink()

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,43 @@ def test_metrics_hold_a_row_a_step_and_a_row_an_evaluation(run):
     assert [row["step"] for row in rows if "val_top1_error" in row] == [3, 5, 6]  # 4.5 steps an epoch, every 0.45
     assert rows[-2]["epoch"] == pytest.approx(6 / 4.5)
     assert rows[-2]["lr"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Every step is followed by an evaluation."""
+    monkeypatch.setattr(loop, "LOOK_EVERY_S", -1.0)
+    monkeypatch.setattr(loop, "LOOK_SHARE", 1e9)
+
+
+def test_an_evaluation_comes_by_the_clock_too_and_changes_nothing_else(looks, plateau, plateau_run, store, tmp_path):
+    """Neither the schedule, which counts evaluations, nor the weights that are kept."""
+    recorder = Recorder()
+    train(plateau, store, "colours", tmp_path / "run", recorder)
+    rows = [row for row in metrics(tmp_path / "run") if "val_loss" in row]
+    assert len(recorder.evaluations) == len(rows)
+    assert [row for row in rows if "is_look" not in row] == [row for row in metrics(plateau_run) if "val_loss" in row]
+    steps = [row["step"] for row in metrics(plateau_run) if "loss" in row]
+    assert [row["step"] for row in rows] == steps
+    for name in ("last.safetensors", "model.safetensors"):
+        ours, theirs = load_file(tmp_path / "run" / name), load_file(plateau_run / name)
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    progress = [
+        checkpoint.load(folder / "last.safetensors").header.progress for folder in (tmp_path / "run", plateau_run)
+    ]
+    assert structs.replace(progress[0], seconds=0.0) == structs.replace(progress[1], seconds=0.0)
+
+
+def test_a_look_is_due_by_the_clock_and_takes_a_twentieth_of_the_time_at_most(settings, store, tmp_path):
+    with loop.begin(settings, store, "colours", Run(tmp_path / "run")) as training:
+        training.looked_at = time.monotonic() - 290
+        assert not training.is_look_due()
+        training.looked_at -= 20
+        assert training.is_look_due()
+        training.look_s = 20.0
+        assert not training.is_look_due()
+        training.looked_at -= 100
+        assert training.is_look_due()
 
 
 def test_the_weights_of_the_lowest_validation_loss_are_kept_beside_the_newest(run, store):

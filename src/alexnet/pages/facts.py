@@ -101,7 +101,7 @@ def headline(run: Contents) -> Markup:
     """Draws the errors in large letters, or a sentence that says that there are none."""
     if run.evaluation and run.evaluation.n:
         return draw("headline.html", figures=_measured(run.evaluation), evaluation=run.evaluation)
-    best = min((row.val_top1_error for row in run.rows.validations), default=None)
+    best = min((row.val_top1_error for row in run.rows.validations if not row.is_look), default=None)
     figures = [] if best is None else [Figure("Best top-1 error in validation", best)]
     return draw("headline.html", figures=figures, evaluation=None)
 

@@ -138,7 +138,8 @@ def _loss(rows: Rows, classes: int | None) -> Markup:
 def _errors(validations: Sequence[ValidationRow]) -> Markup:
     top1 = [(row.epoch, row.val_top1_error) for row in validations]
     top5 = [(row.epoch, row.val_top5_error) for row in validations]
-    best = min(top1, key=lambda point: point[1], default=None)
+    kept = [(row.epoch, row.val_top1_error) for row in validations if not row.is_look]
+    best = min(kept, key=lambda point: point[1], default=None)
     lines = [Line("top-1", thin(top1), "warm", dots=True)]
     if any(error > 0 for _, error in top5):  # five guesses of at most five classes are never wrong
         lines.append(Line("top-5", thin(top5), "violet", dots=True))

@@ -108,14 +108,18 @@ class StepRow(Record, frozen=True, kw_only=True, omit_defaults=True):
     images_per_s: Finite | None = None
 
 
-class ValidationRow(Record, frozen=True, kw_only=True):
-    """A line of `metrics.jsonl` on one evaluation of the validation split, after `step` updates."""
+class ValidationRow(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of `metrics.jsonl` on one evaluation of the validation split, after `step` updates.
+
+    A look (`is_look`) came between the evaluations that are due, by the clock; its weights were not kept.
+    """
 
     step: Count
     epoch: Finite
     val_top1_error: Fraction
     val_top5_error: Fraction
     val_loss: Finite
+    is_look: bool = False
 
 
 class Parity(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -63,7 +63,7 @@ class Journal:
             self._file.flush()
         with self._board_dropped_if_it_fails():
             for name, value in msgspec.structs.asdict(row).items() if self._board else ():
-                if name != "step":
+                if name not in ("step", "is_look"):
                     self._board.add_scalar(name, value, row.step)
 
     @contextmanager

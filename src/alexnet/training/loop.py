@@ -29,7 +29,7 @@ from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.models.network import Network
 from alexnet.observer import Observer
-from alexnet.records import BEGINNING, Description, Header, Metrics, Progress, StepRow, ValidationRow
+from alexnet.records import BEGINNING, Description, Evaluation, Header, Metrics, Progress, StepRow, ValidationRow
 from alexnet.run import Run, describe
 from alexnet.team import ALONE, Team
 from alexnet.training import plan
@@ -42,6 +42,9 @@ from alexnet.training.watch import Pace, Watch
 from alexnet.weights import checkpoint
 
 SAVE_EVERY_S = 120.0
+
+LOOK_EVERY_S, LOOK_SHARE = 300.0, 0.05
+"""Seconds between two evaluations at most, unless they would take more than this share of the time."""
 
 
 @contextmanager
@@ -169,7 +172,8 @@ class Training:
         self.watch, self.pace = Watch(settings, np.bincount(self.feed.split.labels).tolist()), Pace()
         self.journal: Journal | None = None
         self.saver: Saver | None = None
-        self.clock = self.saved_at = time.monotonic()
+        self.clock = self.saved_at = self.looked_at = time.monotonic()
+        self.look_s = 0.0  # how long the last evaluation took
 
     def run(self, until: Callable[[], bool] = lambda: False) -> bool:
         """Makes the steps that are left, and returns whether the run is complete.
@@ -192,11 +196,15 @@ class Training:
                 if is_due:
                     self.evaluate()
                 is_save_due = time.monotonic() - self.saved_at > SAVE_EVERY_S
-                is_stopping, is_save_due = self.team.agree(self.observer.should_stop() or until(), is_save_due)
+                is_stopping, is_save_due, is_look_due = self.team.agree(
+                    self.observer.should_stop() or until(), is_save_due, self.is_look_due()
+                )
                 if is_due or is_stopping or is_save_due:
                     self.save()
                 if is_stopping and self.progress.step < self.total:
                     return False
+                if is_look_due and not is_due:
+                    self.measure(is_look=True)
         if self.team.is_first:
             self.folder.finish(self.progress.seconds)
         return True
@@ -229,11 +237,35 @@ class Training:
         done, every = self.progress.step, self.steps_per_epoch * self.settings.evaluate_every
         return done == self.total or math.floor(done / every) > math.floor((done - 1) / every)
 
+    def is_look_due(self) -> bool:
+        """Returns whether the last evaluation is so long ago that a person should be told how the run stands."""
+        return time.monotonic() - self.looked_at > max(LOOK_EVERY_S, self.look_s / LOOK_SHARE)
+
     def evaluate(self) -> None:
         """Measures the validation split, and keeps the weights if their loss is the lowest so far.
 
         The loss decides, not the error: on a small split the error of one evaluation is mostly luck.
         """
+        measured = self.measure()
+        step, top1, top5, loss = self.progress.step, measured.top1_error, measured.top5_error, measured.loss or 0.0
+        if self.progress.best_loss is None or loss < self.progress.best_loss:
+            self.progress = structs.replace(self.progress, best_loss=loss)
+            metrics = Metrics(
+                top1_error=top1, top5_error=top5, loss=loss, n=measured.n, views=measured.views, split=measured.split
+            )
+            weights = self.step.part.whole(self.model.state_dict())
+            if self.saver:
+                self.saver.save(structs.replace(self.header, metrics=metrics, step=step), weights)
+        self.progress = structs.replace(self.progress, history=(*self.progress.history, top1))
+        self.lap()
+
+    def measure(self, is_look: bool = False) -> Evaluation:
+        """Measures the validation split, and tells people and the journal.
+
+        A look comes by the clock, so neither the schedule nor the choice of weights may depend on it: a run that is
+        resumed has its looks at other steps.
+        """
+        started = time.monotonic()
         self.watch.check(self.progress.step, self.model)
         classifier = Classifier(self.model, self.store.mean_image, self.step.dtype, self.header)
         try:
@@ -245,19 +277,11 @@ class Training:
         epoch = step / self.steps_per_epoch
         self.observer.evaluated(epoch, measured)
         if self.journal:
-            self.journal.write(
-                ValidationRow(step=step, epoch=epoch, val_top1_error=top1, val_top5_error=top5, val_loss=loss)
-            )
-        if self.progress.best_loss is None or loss < self.progress.best_loss:
-            self.progress = structs.replace(self.progress, best_loss=loss)
-            metrics = Metrics(
-                top1_error=top1, top5_error=top5, loss=loss, n=measured.n, views=measured.views, split=measured.split
-            )
-            weights = self.step.part.whole(self.model.state_dict())
-            if self.saver:
-                self.saver.save(structs.replace(self.header, metrics=metrics, step=step), weights)
-        self.progress = structs.replace(self.progress, history=(*self.progress.history, top1))
+            errors = {"val_top1_error": top1, "val_top5_error": top5, "val_loss": loss}
+            self.journal.write(ValidationRow(step=step, epoch=epoch, **errors, is_look=is_look))
         self.lap()
+        self.looked_at, self.look_s = self.clock, self.clock - started
+        return measured
 
     def save(self) -> None:
         """Saves what resuming needs, if it is worth resuming."""
