@@ -37,6 +37,25 @@ def cifar_100():
     }
 
 
+@pytest.mark.parametrize("name", ["cifar-10-python (1).tar.gz", "cifar-10-python.tar", "download", "CIFAR.tgz"])
+@pytest.mark.parametrize("files", ["cifar_10", "cifar_100"])
+def test_archives_are_known_by_what_they_hold(tmp_path, name, files):
+    content = cifar_10() if files == "cifar_10" else cifar_100()
+    folder = write(tmp_path / "cifar-10-batches-py", content)
+    with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as tar:
+        tar.add(folder, folder.name)
+    source = open_source(tmp_path / name)
+    assert (source.kind, source.classes) == ("cifar", ("airplane", "automobile", "bird"))
+
+
+def test_cifar_for_other_programs_is_refused(tmp_path):
+    folder = write(tmp_path / "cifar-10-batches-bin", {"data_batch_1.bin": b"x"})
+    with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz") as tar:
+        tar.add(folder, folder.name)
+    with pytest.raises(DataError, match="fetch the version for Python"):
+        open_source(tmp_path / "cifar-10-binary.tar.gz")
+
+
 def write(root, files):
     root.mkdir(parents=True)
     for name, content in files.items():

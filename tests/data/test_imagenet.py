@@ -35,6 +35,14 @@ def test_a_file_names_classes_by_line_or_as_json(tmp_path):
     assert read_classes(str(path), 2) == ("a", "b")
 
 
+def test_words_that_name_two_classes_of_imagenet_are_refused_with_the_ids_that_do_not(tmp_path):
+    path = tmp_path / "imagenet_classes.txt"
+    path.write_text("\n".join([*(f"class {i}" for i in range(998)), "crane", "crane"]))
+    remedy = r"'crane' twice \(classes 999 and 1,000\).*rename one, or give `classes=imagenet-wordnet`"
+    with pytest.raises(UsageError, match=remedy):
+        read_classes(str(path), 1000)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [("a\na\n", "'a' twice"), ("a\n", "names 1 classes, the network has 2"), ("[", "neither text nor a JSON list")],

@@ -23,8 +23,8 @@ class About:
 
 
 SOURCES = (
-    "a folder (or .tar) with one folder of pictures a class, or with train/ and val/ or test/ folders of those; the "
-    "folder of the ILSVRC-2012 archives; a CIFAR python archive; or solar-cells, which the extra of that name installs"
+    "a folder (or .tar or .zip) of one folder of pictures a class, or with train/ and val/ or test/ folders of those; "
+    "the folder of the ILSVRC-2012 archives; a CIFAR python archive; or solar-cells, which the extra of that name gives"
 )
 VARIANTS = (
     "alexnet, alexnet-two-tower, alexnet-as-run, alexnet-one-tower, caffe-alexnet, caffenet, one-weird-trick, "

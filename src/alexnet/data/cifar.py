@@ -6,6 +6,8 @@ a forged archive cannot run code.
 
 import io
 import tarfile
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,6 @@ from PIL import Image
 from alexnet import pickles
 from alexnet.data.listing import TAR_ERRORS, Listing, Names, Source, read_to_end, stamp
 from alexnet.errors import DataError
-
-ARCHIVES = ("cifar-10-python.tar.gz", "cifar-100-python.tar.gz")
 
 LAYOUTS = {  # file of names -> key of the names, key of the labels, files of each split
     "batches.meta": ("label_names", "labels", [f"data_batch_{k}" for k in range(1, 6)], ["test_batch"]),
@@ -35,12 +35,28 @@ Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # pixels (N, 32, 32
 def find(path: Path) -> Path | None:
     """Returns the archive or the unpacked folder that `path` is or holds, else None."""
     if path.is_file():
-        return path if path.name in ARCHIVES else None
+        return path if _is_archive(path) else None
     for meta, (_, _, train, _) in LAYOUTS.items():
         if (path / meta).is_file() and (path / train[0]).is_file():
             return path
-    archives = [path / name for name in ARCHIVES if (path / name).is_file()]
-    return archives[0] if len(archives) == 1 else None
+    files = [each for each in path.glob("cifar-*.tar*") if each.is_file()] if path.is_dir() else []
+    archives = [each for each in files if _is_archive(each)]
+    if len(archives) > 1:
+        raise DataError(f"{path} holds {' and '.join(each.name for each in sorted(archives))}: give one of them")
+    return archives[0] if archives else None
+
+
+def _is_archive(path: Path) -> bool:
+    """Returns whether the first members of an archive, compressed or not, are files of CIFAR, whatever its name is."""
+    if path.name.startswith(("cifar-10-python", "cifar-100-python")):  # a damaged one too: reading it says how
+        return True
+    members: list[str] = []
+    with suppress(*TAR_ERRORS), tarfile.open(path) as tar:
+        members += (member.name for member in islice(tar, 3) if member.isreg())
+    parts = [name.split("/") for name in members]
+    if any(each[-1].startswith("data_batch_") and each[-1].endswith((".bin", ".mat")) for each in parts):
+        raise DataError(f"{path} is CIFAR for other programs: fetch the version for Python")
+    return any(each[-1] in FILES and (len(each) == 1 or each[-2].startswith("cifar-")) for each in parts)
 
 
 def open_cifar(path: Path) -> Source:

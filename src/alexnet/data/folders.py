@@ -19,6 +19,7 @@ from alexnet.data.layout import Layout, Lost, Place, understand
 from alexnet.data.listing import Integers, Listing, Source
 from alexnet.data.nodes import Folder
 from alexnet.data.scan import Tree, as_text, scan_folder, scan_tar
+from alexnet.data.zips import is_zip, scan_zip
 from alexnet.errors import DataError
 from alexnet.observer import Observer
 from alexnet.records import Draw, LeftOut, Selection
@@ -28,7 +29,7 @@ def open_tree(
     path: Path, seed: int, draw: Draw, observer: Observer, selection: Selection, is_measured: bool = False
 ) -> Source:
     """Reads the names in a class-per-folder tree, a folder or an uncompressed tar file; see `open_source`."""
-    kind, tree = ("folder", scan_folder(path, observer)) if path.is_dir() else ("tar", scan_tar(path))
+    kind, tree = _scanned(path, observer)
     rows = _chosen(tree, selection)
     if not len(rows):
         raise DataError(f"{path} holds no pictures (such as .jpg or .png){_why(tree)}: give it one folder a class")
@@ -42,7 +43,7 @@ def open_tree(
             advice = "give a table of `labels`, or leave it out by `exclude`"
             raise DataError(f"{path}: folder {where!r} holds no pictures in class folders: {advice}")
     source = Source(
-        name=as_text(path.resolve().stem if kind == "tar" else path.resolve().name),
+        name=as_text(path.resolve().name if kind == "folder" else path.resolve().stem),
         kind=kind,
         classes=tuple(map(as_text, layout.classes)),
         splits=_listings(tree, layout, rows, [layout.places[folder] for folder in folders], folder_of),
@@ -57,6 +58,12 @@ def open_tree(
         return replace(source, splits={"test": source.splits["train"]})
     is_divided = not is_measured and source.splits.keys() == {"train"} and (layout.flat or not layout.has_splits)
     return divided(source, seed, draw, observer) if is_divided else source
+
+
+def _scanned(path: Path, observer: Observer) -> tuple[str, Tree]:
+    if path.is_dir():
+        return "folder", scan_folder(path, observer)
+    return ("zip", scan_zip(path)) if is_zip(path) else ("tar", scan_tar(path))
 
 
 def _chosen(tree: Tree, selection: Selection) -> Integers:

@@ -49,7 +49,10 @@ def read_classes(spec: str, count: int) -> tuple[str, ...]:
         raise UsageError(f"{spec} names {len(names):,} classes, the network has {count:,} outputs")
     if len(set(names)) < count:
         name = Counter(names).most_common(1)[0][0]
-        raise UsageError(f"{spec} names the class {name!r} twice; classes are told apart by their names")
+        places = [place for place, each in enumerate(names, start=1) if each == name]
+        usual = f", or give `classes={WORDNET}`, if these are ImageNet's in the usual order" if count == 1000 else ""
+        twice = f"{spec} names the class {name!r} twice (classes {places[0]:,} and {places[1]:,})"
+        raise UsageError(f"{twice}; classes are told apart by their names: rename one{usual}")
     return names
 
 

@@ -128,7 +128,7 @@ class Source:
     """Where pictures come from."""
 
     name: str
-    kind: str  # "folder", "tar", "ilsvrc", "cifar", "solar-cells" or "store"
+    kind: str  # "folder", "tar", "zip", "ilsvrc", "cifar", "solar-cells" or "store"
     classes: tuple[str, ...]  # a label is a position in them
     splits: Mapping[str, Listing]  # "train", and "val" and "test" if the source has them
     fingerprint: str  # changes with any name, size, time of change, label or seed of the split

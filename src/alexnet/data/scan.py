@@ -232,7 +232,7 @@ def scan_tar(path: Path) -> Tree:
     hidden: set[str] = set()
     for member in tar_members(path):
         name = posixpath.normpath(member.name)
-        if (bad := _hidden_in_archive(name)) and bad.path not in hidden:
+        if (bad := hidden_in_archive(name)) and bad.path not in hidden:
             tree.left_out.append(bad)
             hidden.add(bad.path)
         elif bad:
@@ -251,7 +251,7 @@ def scan_tar(path: Path) -> Tree:
     return tree
 
 
-def _hidden_in_archive(name: str) -> LeftOut | None:
+def hidden_in_archive(name: str) -> LeftOut | None:
     """Returns the highest folder around a member, or the member itself, that is hidden."""
     parts = name.split("/")
     for end in range(1, len(parts) + 1 if name != "." else 0):

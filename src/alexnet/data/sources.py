@@ -12,6 +12,7 @@ from alexnet.data import cifar, folders, ilsvrc
 from alexnet.data.heldout import divided
 from alexnet.data.listing import TAR_ERRORS, Listing, Names, Source, stamp
 from alexnet.data.manifest import is_store
+from alexnet.data.zips import is_zip
 from alexnet.errors import DataError, UsageError
 from alexnet.files import from_home
 from alexnet.observer import Observer
@@ -41,7 +42,7 @@ def open_source(
     are held out.
 
     Recognised are the name "solar-cells"; a folder of the ILSVRC-2012 archives; CIFAR-10 or CIFAR-100 as its
-    python archive or unpacked; a class-per-folder tree as a folder or an uncompressed tar file.
+    python archive or unpacked; a class-per-folder tree as a folder, a zip file or an uncompressed tar file.
 
     Args:
         spec: The built-in name or the path.
@@ -71,9 +72,9 @@ def open_source(
         return ilsvrc.open_archives(archives)
     if (batches := cifar.find(path)) is not None:
         return cifar.open_cifar(batches)
-    if path.is_dir() or _is_tar(path):
+    if path.is_dir() or is_zip(path) or _is_tar(path):
         return folders.open_tree(path, seed, draw, observer or Observer(), selection, is_measured)
-    raise UsageError(f"{path} is no known source: give a folder, a .tar file or {SOLAR_CELLS!r}")
+    raise UsageError(f"{path} is no known source: give a folder, a .tar or .zip file, or {SOLAR_CELLS!r}")
 
 
 def _is_tar(path: Path) -> bool:
