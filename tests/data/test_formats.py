@@ -495,10 +495,10 @@ from PIL import Image
 from alexnet.data import decode
 from pictures import photograph
 buffer = io.BytesIO()
-Image.new("RGBA", (4000, 4000), (9, 9, 9, 128)).save(buffer, "PNG", compress_level=1)
+Image.new("RGBA", (3000, 3000), (9, 9, 9, 128)).save(buffer, "PNG", compress_level=1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 decode.load(buffer.getvalue(), "x", 16)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 16e6)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 9e6)
 """
     from pathlib import Path
 
