@@ -27,6 +27,7 @@ from PIL import Image
 
 from alexnet.data import colour, decode, kinds, memory
 from alexnet.data import jpeg as jpegs
+from alexnet.data import jxl as jxls
 from alexnet.data import tiff as tiffs
 from alexnet.errors import BadImage
 
@@ -408,6 +409,43 @@ def test_avif_without_its_reader_names_the_remedy(monkeypatch):
     assert reason(avif) == "AVIF, which needs Pillow 11.3 or newer: update it"
 
 
+def jxl(pixels, **options):
+    return pytest.importorskip("imagecodecs").jpegxl_encode(pixels, lossless=True, **options)
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (64, 64), (8, 16), (257, 1), (300, 777), (90, 160), (100, 125), (60, 72)])
+def test_jpeg_xl_is_read_and_its_size_stands_in_the_header(shape):
+    pixels = photograph(*shape)
+    for data in (jxl(pixels), jxl(pixels, usecontainer=True)):
+        assert jxls.size(data) == shape[::-1]
+        assert np.array_equal(read(data), pixels)
+
+
+def test_the_numbers_of_jpeg_xl_have_a_stated_white():
+    assert read(jxl(DEEP))[0, :, 1].tolist() == AS_BYTES
+    assert read(jxl((DEEP[..., None] / 65_535).repeat(3, 2).astype(np.float32)))[0, :, 1].tolist() == AS_BYTES
+    assert read(jxl(gray_alpha(9, 9, 128)))[0, 0].tolist() == [177, 177, 177]
+    assert "outside 0 to 1" in reason(jxl(np.full((9, 9), 7, np.float32)))
+
+
+def test_damaged_and_huge_jpeg_xl_is_refused():
+    for data in (jxl(photograph()), jxl(photograph(), usecontainer=True)):
+        assert reason(data[: len(data) // 2]).startswith("damaged")
+        assert reason(data[:20]).startswith("damaged")
+    side = (1 << 30) - 1
+    bits = side << 3 | 3 << 1  # a height of 30 bits, then the ratio 1:1
+    assert "more than 64,000,000 pixels" in reason(b"\xff\x0a" + (bits | 1 << 33).to_bytes(12, "little"))
+
+
+def test_jpeg_xl_without_its_reader_names_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    jxls.register.cache_clear()
+    try:
+        assert reason(b"\xff\x0a" + bytes(80)) == "JPEG XL, which needs the package imagecodecs: install 'alexnet[jxl]'"
+    finally:
+        jxls.register.cache_clear()
+
+
 @pytest.mark.parametrize("options", [{}, {"no_jp2": True}], ids=["jp2", "j2k"])
 def test_jpeg_2000_is_read_and_its_damage_is_not(options):
     data = saved(photograph(), "JPEG2000", **options)
@@ -423,8 +461,6 @@ def test_jpeg_2000_is_read_and_its_damage_is_not(options):
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(80), "a.cr3", "raw data of a camera"),
         (saved(FEW, "TIFF"), "a.NEF", "raw data of a camera"),
         (tiff(FEW[..., 0], photometric=32803), "a.tif", "raw data of a camera"),
-        (b"\xff\x0a" + bytes(80), "a.jxl", "JPEG XL, which is not read: convert it"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(80), "a.jxl", "JPEG XL, which is not read: convert it"),
         (b"%PDF-1.7", "a.jpg", "PDF"),
         (b"8BPS\0\1", "a.jpg", "Photoshop"),
         (b"GIF89a", "a.gif", "damaged header"),

@@ -5,12 +5,16 @@ from pathlib import PurePath
 
 from PIL import features
 
+from alexnet.data import jxl
+
 
 class Unreadable(ValueError):
     """A file that is whole, as far as is known, but no picture that can be read: why, with the remedy."""
 
 
 _ALWAYS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000")  # Pillow's other readers never see the data
+
+_NAMES = {"HEIF": "HEIC", "AVIF": "AVIF", jxl.FORMAT: "JPEG XL"}
 
 _HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
 _AVIF = frozenset((b"avif", b"avis"))
@@ -19,8 +23,6 @@ _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"\xff\x4f\xff\x51", 
 
 RAW = "the raw data of a camera, which are not read: develop them to JPEG or TIFF"
 _BEGINNINGS = {
-    b"\xff\x0a": "JPEG XL, which is not read: convert it to PNG",
-    b"\0\0\0\x0cJXL ": "JPEG XL, which is not read: convert it to PNG",
     b"FUJIFILMCCD-RAW": RAW,
     b"IIRO": RAW,
     b"IIRS": RAW,
@@ -35,6 +37,8 @@ RAW_ENDINGS = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf",
 
 def readers(data: bytes) -> tuple[str, ...]:
     """Returns the names of Pillow's readers that may try a file."""
+    if data.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
+        return (jxl.FORMAT,)
     brands = _brands(data)
     if _AVIF & brands:
         return ("AVIF",)
@@ -62,6 +66,8 @@ def refuse(data: bytes, name: str) -> None:
     reader = readers(data)[0]
     if reader == "HEIF" and not _has_heif():
         raise Unreadable("HEIC, which needs the package pillow-heif: install 'alexnet[heif]'")
+    if reader == jxl.FORMAT and not jxl.register():
+        raise Unreadable("JPEG XL, which needs the package imagecodecs: install 'alexnet[jxl]'")
     if reader == "AVIF" and not features.check("avif"):
         raise Unreadable("AVIF, which needs Pillow 11.3 or newer: update it")
 
@@ -69,12 +75,12 @@ def refuse(data: bytes, name: str) -> None:
 def unknown(data: bytes) -> str:
     """Returns what is said of a file that no reader has opened."""
     if len(readers(data)) == 1:
-        return f"damaged {'AVIF' if 'AVIF' in readers(data) else 'HEIC'}"
+        return f"damaged {_NAMES[readers(data)[0]]}"
     if data.startswith(TIFF):
         return "TIFF of a kind that is not read: save it as RGB of 8 bits"
     if data.startswith(_STARTS):
         return "damaged header"
-    return f"not a picture in a known format ({', '.join((*_ALWAYS, 'HEIC', 'AVIF'))})"
+    return f"not a picture in a known format ({', '.join((*_ALWAYS, *_NAMES.values()))})"
 
 
 def _brands(data: bytes) -> frozenset[bytes]:
