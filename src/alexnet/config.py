@@ -79,7 +79,7 @@ class Train(Design):
         colour_strength: Standard deviation of the noise's factors.
         divide_pixels_by: What pixels (0..255, mean image subtracted) are divided by; the paper does not divide.
         batch_size: Images a step, over all processes.
-        epochs: Passes over the training split.
+        epochs: Passes over the training split; 0 stops at the head that `head_first` fits.
         steps: Updates; None derives them from `epochs`.
         learning_rate: The highest rate of the schedule.
         rate_batch: Batch size that `learning_rate` is meant for; the rate used is in proportion to `batch_size`. None
@@ -93,6 +93,10 @@ class Train(Design):
         drop_share: Fraction of the steps that `steps` spends at each of the lower rates, at the end of the run.
         bias_rate: Learning rate of biases over that of weights; 2 in the 2012 source and Caffe.
         bias_follows: Whether the schedule also moves the rate of biases; False leaves it at its highest.
+        head_first: Whether a network that starts from a trained one has its last layer fitted to features of all
+            training pictures before the first step.
+        body_rate: Learning rate of all layers but the last, over that of the last.
+        freeze: The last of the layers that keep their weights; `none` trains all.
         optimiser: `sgd` with momentum (paper), or `lars`, which scales the rate of each layer.
         trust: How far `lars` moves a layer in a step, over the norm of its weights, at a rate of 1.
         weight_decay: Decay of weights. The update multiplies it by the learning rate, and by the factor that a layer of
@@ -116,7 +120,7 @@ class Train(Design):
     colour_strength: float = _within(0, 10, default=0.1)
     divide_pixels_by: float = _within(1e-3, 1e6, default=1.0)
     batch_size: int = _within(1, 1 << 20, default=128)
-    epochs: float = _within(1e-3, 1e6, default=90)
+    epochs: float = _within(0, 1e6, default=90)
     steps: int | None = _within(1, 1 << 40, default=None)
     learning_rate: float = _within(0, 1e3, default=0.01)
     rate_batch: int | None = _within(1, 1 << 20, default=None)
@@ -127,6 +131,9 @@ class Train(Design):
     drop_share: float = _within(0, 1, default=0.1)
     bias_rate: float = _within(1e-6, 100, default=1.0)
     bias_follows: bool = True
+    head_first: bool = False
+    body_rate: float = _within(0, 100, default=1.0)
+    freeze: Literal["none", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"] = "none"
     optimiser: Literal["sgd", "lars"] = "sgd"
     trust: float = _within(0, 1, default=0.001)
     momentum: float = _within(0, 0.9999, default=0.9)
@@ -203,6 +210,11 @@ TINY_IMAGENET = replace(
     epochs=28,
 )
 
+# Starts from a trained network. Rates of body, head and biases are those of Caffe's finetune_flickr_style.
+FINETUNE = replace(
+    MODERN, recipe="finetune", head_first=True, body_rate=0.1, bias_rate=2.0, learning_rate=0.01, epochs=15
+)
+
 # Batches of 1,024 to 32,768: linear scaling, 5 epochs of warm-up, LARS (You, Gitman, Ginsburg 2017). The rate is
 # that of batch 128; at 4,096 it is 3.2.
 LARGE_BATCH = replace(
@@ -246,9 +258,9 @@ CIFAR_13PCT = replace(
 
 CIFAR_11PCT = replace(CIFAR_13PCT, recipe="cifar-11pct", variant="cifar-11pct", epochs=520, drop_share=10 / 520)
 
-_ALL = PAPER, MODERN, DEMO, TINY_IMAGENET, LARGE_BATCH, CIFAR_80SEC, CIFAR_19PCT, CIFAR_18PCT, CIFAR_13PCT, CIFAR_11PCT
+_OF_CIFAR = CIFAR_80SEC, CIFAR_19PCT, CIFAR_18PCT, CIFAR_13PCT, CIFAR_11PCT
 
-RECIPES = {train.recipe: train for train in _ALL}
+RECIPES = {train.recipe: train for train in (PAPER, MODERN, DEMO, FINETUNE, TINY_IMAGENET, LARGE_BATCH, *_OF_CIFAR)}
 
 
 def recipe(name: str) -> Train:

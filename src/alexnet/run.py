@@ -20,7 +20,7 @@ from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
 from alexnet.models.network import Network
-from alexnet.records import Description, Evaluation, Examples, Header, StepRow, ValidationRow
+from alexnet.records import Ancestor, Description, Evaluation, Examples, Gain, Header, StepRow, ValidationRow
 from alexnet.team import Team
 from alexnet.weights import compressed
 from alexnet.weights.strange import refuse_strange
@@ -49,6 +49,11 @@ class Run:
         self.metrics = self.folder / "metrics.jsonl"  # losses and errors as the training went, a JSON object a line
         self.best = self.folder / "model.safetensors"  # the weights of the lowest loss on the validation split
         self.last = self.folder / "last.safetensors"  # the newest weights with all that resuming needs
+        self.planted = (
+            self.folder / "planted.safetensors"
+        )  # a network that took over a trained one, before any training
+        self.frozen = self.folder / "frozen.safetensors"  # the same with a head that was fitted to frozen features
+        self.gain_file = self.folder / "gain.json"  # what fine-tuning gained over frozen features
         self.report = self.folder / "report.html"
         self.evaluation_file = self.folder / "evaluation.json"
         self.examples_file = self.folder / "examples.json"
@@ -58,6 +63,11 @@ class Run:
         """The weights to use: the best of the training, or the compressed file of a compression."""
         packed = self.folder / compressed.NAME
         return packed if packed.is_file() and not self.best.is_file() else self.best
+
+    @property
+    def newest(self) -> Path:
+        """The newest file to go on from: of the training, or else of the stages before it. It need not be there."""
+        return next((path for path in (self.last, self.frozen, self.planted) if path.is_file()), self.last)
 
     @property
     def exists(self) -> bool:
@@ -82,8 +92,9 @@ class Run:
             UsageError: The folder holds something, or is a file.
         """
         folder = self.folder
-        # An attempt to create the run that was cut short leaves only this one file.
-        if folder.exists() and (not folder.is_dir() or any(p.name != f"{CONFIG}.tmp" for p in folder.iterdir())):
+        # An attempt to create the run that was cut short leaves only these files.
+        cut_short = {f"{CONFIG}.tmp", self.planted.name, f"{self.planted.name}.tmp"}
+        if folder.exists() and (not folder.is_dir() or any(p.name not in cut_short for p in folder.iterdir())):
             raise UsageError(
                 f"{folder} exists already; choose another folder, or continue it with: alexnet train --resume {folder}"
             )
@@ -115,22 +126,23 @@ class Run:
             raise CheckpointError(f"{self.folder} is no run folder: it has no {CONFIG}")
         return records.read(Description, self.config.read_bytes(), self.config, CheckpointError, REMEDY)
 
-    def is_begun(self, settings: Train, store: Store) -> bool:
-        """Returns whether the folder holds a run of these very settings and data."""
+    def is_begun(self, settings: Train, store: Store, ancestor: str | None = None) -> bool:
+        """Returns whether the folder holds a run of these very settings and data, from an ancestor of this SHA-256."""
+        description = self._of(settings, ancestor)
+        return bool(description and description.data and description.data.hash == store.content_hash)
+
+    def is_unfinished(self, settings: Train, ancestor: str | None = None) -> bool:
+        """Returns whether the folder holds such a run, of whichever data, that has not come to its report yet."""
+        description = self._of(settings, ancestor)
+        return bool(description and not (description.seconds is not None and self.report.is_file()))
+
+    def _of(self, settings: Train, ancestor: str | None) -> Description | None:
         try:
             description = self.description()
         except CheckpointError:  # no run at all, or another program's `config.json`
-            return False
-        data = description.data.hash if description.data else None
-        return description.settings == settings and data == store.content_hash
-
-    def is_unfinished(self, settings: Train) -> bool:
-        """Returns whether the folder holds a run of these very settings that has not come to its report yet."""
-        try:
-            description = self.description()
-        except CheckpointError:  # as above
-            return False
-        return description.settings == settings and not (description.seconds is not None and self.report.is_file())
+            return None
+        own = description.ancestor.sha256 if description.ancestor else None
+        return description if (description.settings, own) == (settings, ancestor) else None
 
     def moved(self, description: Description, source: str, is_writer: bool = True) -> Description:
         """Returns the description with the data at `source`; writes it down where that is new, if `is_writer`."""
@@ -153,6 +165,7 @@ class Run:
 
     def finish(self, seconds: float) -> None:
         """Writes down that the training is complete, and how long it took."""
+        self.planted.unlink(missing_ok=True)
         write(self.config, structs.replace(self.description(), seconds=seconds).to_json() + "\n")
 
     def evaluation(self) -> Evaluation | None:
@@ -170,6 +183,14 @@ class Run:
             CheckpointError: The file is damaged.
         """
         return self._measured(Examples, self.examples_file)
+
+    def gain(self) -> Gain | None:
+        """Reads what fine-tuning gained over frozen features; returns None where that was not measured.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        return self._measured(Gain, self.gain_file)
 
     def put(self, evaluation: Evaluation, examples: Examples) -> None:
         """Writes the result of an evaluation.
@@ -221,7 +242,9 @@ def as_row(line: bytes) -> StepRow | ValidationRow | None:
         return None
 
 
-def describe(settings: Train, model: Network, store: Store, source: str) -> Description:
+def describe(
+    settings: Train, model: Network, store: Store, source: str, ancestor: Ancestor | None = None
+) -> Description:
     """Returns everything that decides a run; `source` is what the user called the data, to find them again."""
     return Description(
         recipe=settings.recipe,
@@ -234,7 +257,7 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
             stored_size=store.size,
             decoding=store.decoding,
             square=store.square,
-            mean="per pixel, of the training split",
+            mean=f"that of {ancestor.name}" if ancestor else "per pixel, of the training split",
             divide_pixels_by=settings.divide_pixels_by,
         ),
         data=records.Dataset(
@@ -248,6 +271,7 @@ def describe(settings: Train, model: Network, store: Store, source: str) -> Desc
             quarantine=store.quarantine,
             left_out=store.left_out[: records.LISTED_IN_RUNS],
         ),
+        ancestor=ancestor,
         versions={
             "alexnet": __version__,
             "python": platform.python_version(),

@@ -83,10 +83,15 @@ def in_flags(message: str, command: Callable[..., object]) -> str:
     def flag(match: re.Match[str]) -> str:
         name, value = match[1], match[2] or ""
         if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
-            return f"--{name.replace('_', '-')}{value.replace('=', ' ', 1)}"
+            return f"{_flag(name)}{value.replace('=', ' ', 1)}"
         return f"--set {name}{value}" if "settings" in parameters and name in config.FIELDS else match[0]
 
     return re.sub(r"`(\w+)(=[^`]*)?`", flag, message)
+
+
+def _flag(name: str) -> str:
+    """Returns the option of an argument, whose name ends in `_` where Python's own word would be in its way."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def _add_arguments(command: argparse.ArgumentParser, function: Callable[..., object]) -> None:
@@ -105,7 +110,7 @@ def _add_arguments(command: argparse.ArgumentParser, function: Callable[..., obj
                 option["action"] = Gathered
             if default not in (None, False, ()):
                 option["help"] += f" ({','.join(default) if isinstance(default, tuple) else default})"
-            command.add_argument(f"--{name.replace('_', '-')}", dest=name, required=is_needed, **option)
+            command.add_argument(_flag(name), dest=name, required=is_needed, **option)
         else:
             command.add_argument(name, **option if is_needed else option | {"nargs": "?"})
 

@@ -13,7 +13,7 @@ from alexnet.config import MODERN
 from alexnet.data.labels import short_labels
 from alexnet.errors import printable
 from alexnet.pages.markup import duration
-from alexnet.records import Evaluation, Exported, Prediction, Understanding, left_out_lines
+from alexnet.records import Evaluation, Exported, Gain, Prediction, Understanding, in_words, left_out_lines
 
 if TYPE_CHECKING:
     from alexnet.benches import Bench
@@ -56,7 +56,16 @@ def _trained(result: results.Trained) -> str:
         data = ["--data", result.source] if is_remote(result.source) else []
         again = shlex.join(["alexnet", "train", "--resume", result.run, *data])
         return f"stopped and saved; continue with: {again}"
-    return f"{_evaluation(result.evaluation)}\nreport: {result.run}/report.html"
+    gained = f"{_gained(result.gain)}\n" if result.gain else ""
+    return f"{_evaluation(result.evaluation)}\n{gained}report: {result.run}/report.html"
+
+
+def _gained(gain: Gain) -> str:
+    low, high = gain.gain_interval
+    return (
+        f"frozen features: {in_words(gain.frozen_error, gain.frozen_interval)}\n"
+        f"fine-tuning gained {100 * gain.gain:.1f} points (95 % interval, paired: {100 * low:.1f} to {100 * high:.1f})"
+    )
 
 
 def _demonstrated(result: results.Trained) -> str:
@@ -90,13 +99,10 @@ def _evaluated(result: Evaluation | results.Precisions) -> str:
 
 
 def _evaluation(result: Evaluation) -> str:
-    def percent(error: float, interval: tuple[float, float]) -> str:
-        return f"{error:.1%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
-
     models = f"{result.models} networks averaged, " if result.models > 1 else ""
-    lines = [f"top-1 error {percent(result.top1_error, result.top1_interval)}"]
+    lines = [result.in_words]
     if len(result.classes) > 5:  # five guesses out of five classes are never wrong
-        lines.append(f"top-5 error {percent(result.top5_error, result.top5_interval)}")
+        lines.append(in_words(result.top5_error, result.top5_interval, "top-5"))
     views = f"{result.views} view{'s' * (result.views > 1)}"
     lines.append(f"{result.n:,} pictures of {result.split}, {models}{views}")
     if result.is_split_drawn and result.split == "val":

@@ -14,6 +14,7 @@ from alexnet.records import (
     Doubtful,
     Evaluation,
     Explanation,
+    Gain,
     LeftOut,
     Prediction,
     Quarantined,
@@ -67,16 +68,21 @@ class Packed(Record, frozen=True, kw_only=True):
 
 
 class Trained(Record, frozen=True, kw_only=True):
-    """A run folder, with its errors if its training is complete; `source` is the data as the user names them."""
+    """A run folder, with its errors if its training is complete; `source` is the data as the user names them.
+
+    Of a fine-tuning, `gain` compares it with the head on frozen features that it started from.
+    """
 
     run: str
     complete: bool
     evaluation: Evaluation | None = None
+    gain: Gain | None = None
     source: str
 
     def to_json(self, indent: int | None = 1) -> str:
-        """Returns `run` and `complete`, and beside them the fields of the evaluation, as one JSON object."""
+        """Returns `run`, `complete` and `gain`, and beside them the fields of the evaluation, as one JSON object."""
         errors = {} if self.evaluation is None else msgspec.to_builtins(self.evaluation)
+        errors |= {} if self.gain is None else {"gain": msgspec.to_builtins(self.gain)}
         return json.dumps({"run": self.run, "complete": self.complete, **errors}, indent=indent)
 
 

@@ -1,25 +1,26 @@
 """The commands from pictures to a trained network: pack, train and demo."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import structs
 
 from alexnet import config
-from alexnet.commands import arguments
+from alexnet.commands import arguments, work
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.results import Packed, Trained, doubtful, left_out
-from alexnet.config import Train, Value
-from alexnet.errors import UsageError
+from alexnet.commands.work import Job
+from alexnet.config import Value
+from alexnet.errors import TrainingError, UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
-from alexnet.records import EVERYTHING, Dataset, Draw, Selection, Understanding, left_out_lines
+from alexnet.records import Understanding, left_out_lines
 
 if TYPE_CHECKING:
     from alexnet.data.listing import Source
     from alexnet.data.store import Store
-    from alexnet.records import Evaluation
-    from alexnet.run import Run
     from alexnet.team import Team
     from alexnet.training.loop import Training
 
@@ -29,18 +30,15 @@ PARALLEL = (
     "two processes one tower; hybrid shares pictures among the convolutions and cuts fc6, fc7 and fc8"
 )
 STORED_SIZE = "side of the stored pictures, pixels; by default 256, or what suits small pictures"
+FROM = (
+    "trained network to start from: tiny-imagenet, which finetune takes by default; a run folder; a weight file; a "
+    "folder as Hugging Face has it; a file of Caffe, torchvision or cuda-convnet; or the name of public weights that "
+    "were fetched. Without a RECIPE a run goes on as a new one"
+)
+FREEZE = "last of the layers that keep the weights they start from"
 SETTINGS = "any other setting of the recipe, such as learning_rate, batch_size, colour or smallest_crop"
 
-
-class Work(NamedTuple):
-    """A training to do: its settings, its data as the user names them, and its run folder, which may be there."""
-
-    settings: Train
-    source: str
-    run: "Run"
-    is_resumed: bool = False
-    draw: Draw = "content"  # what decides which pictures are held out of data without splits
-    selection: Selection = EVERYTHING
+Freeze = Literal["none", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]
 
 
 @documented
@@ -69,7 +67,7 @@ def pack(
     from alexnet.data.sources import open_source
 
     observer = observer or Display()
-    pictures = open_source(source, seed=seed, selection=_selection(exclude, labels), observer=observer)
+    pictures = open_source(source, seed=seed, selection=work.selection(exclude, labels), observer=observer)
     if dry_run:
         return understanding(pictures)
     if store is None:
@@ -101,12 +99,14 @@ def train(
     *,
     data: arguments.TrainingData | None = None,
     out: arguments.NewRun | None = None,
+    from_: Annotated[Place, About("W", FROM)] | None = None,
     resume: Annotated[Place, About("RUN", RESUME)] | None = None,
     variant: arguments.Variant | None = None,
     epochs: Annotated[float, About("E", "passes over the training pictures")] | None = None,
     steps: Annotated[int, About("N", "updates, instead of epochs")] | None = None,
     seed: Annotated[int, About("S", "seed of weights, order, crops, colour and dropout")] | None = None,
     input_size: arguments.InputSize | None = None,
+    freeze: Annotated[Freeze, About(None, FREEZE)] | None = None,
     precision: Annotated[Literal["auto", "bf16", "float32"], About(None, arguments.NUMBERS)] | None = None,
     parallel: Annotated[Literal["data", "towers", "hybrid"], About(None, PARALLEL)] | None = None,
     exclude: arguments.Excluded = (),
@@ -116,7 +116,7 @@ def train(
     observer: arguments.Watcher = None,
     **settings: Annotated[Value, About("NAME=VALUE", SETTINGS)],
 ) -> Trained:
-    """Trains a network on a source of pictures, or resumes a run; then tests it and writes its report.
+    """Trains a network, from nothing or from a trained one, or resumes a run; then tests it and writes its report.
 
     Raises:
         UsageError: An argument is missing, or a setting does not fit the others, the data or the machine.
@@ -130,19 +130,20 @@ def train(
 
     machine.keep_memory()
     observer = observer or Display()
-    named = {"variant": variant, "epochs": epochs, "steps": steps, "seed": seed}
-    named |= {"input_size": input_size, "precision": precision}
-    changes = settings | {name: value for name, value in named.items() if value is not None}
+    named = {"variant": variant, "epochs": epochs, "steps": steps, "seed": seed, "input_size": input_size}
+    changes = work.given(settings | named | {"freeze": freeze, "precision": precision})
     with assemble(parallel, timeout) as team:
         if resume is None:
-            work = _new(recipe, data, out, changes, _selection(exclude, labels))
+            job = work.new(recipe, data, out, from_, changes, work.selection(exclude, labels))
         else:
-            work = _old(resume, data, recipe or out or changes or exclude or labels, team)
-        store = _pictures(work, on_bad_image, observer, team)
-        with interruptible(observer, team), _begun(work, store, observer, team) as training:
-            is_complete = training.run()
-    evaluation = _test(work, store, observer) if is_complete and team.is_first else None
-    return Trained(run=str(work.run.folder), complete=is_complete, evaluation=evaluation, source=work.source)
+            job = work.old(resume, data, recipe or out or from_ or changes or exclude or labels, team, observer)
+        store, is_complete = _pictures(job, on_bad_image, observer, team), None
+        job = work.head_alone(job, store, changes, observer)
+        while is_complete is None:  # a tuning that diverges begins again, once
+            with interruptible(observer, team), _begun(job, store, observer, team) as training:
+                is_complete = training.run()
+    done = Trained(run=str(job.run.folder), complete=is_complete, source=job.source)
+    return _tested(done, job, store, observer) if is_complete and team.is_first else done
 
 
 @documented
@@ -175,74 +176,24 @@ def _size_for(pictures: "Source", store: Path) -> int:
     return stored_size(variant, None if side is None else input_for_pictures(variant, side))
 
 
-def _new(
-    recipe: str | None, data: Place | None, out: Place | None, changes: dict[str, Value], selection: Selection
-) -> Work:
-    from alexnet.data.open import from_anywhere, refuse_inside
-    from alexnet.run import Run
-
-    if changes.get("epochs") is not None and changes.get("steps") is not None:
-        raise UsageError("`epochs` and `steps` are two ways to say how long a training is: give one of them")
-    if recipe is None:
-        raise UsageError("train needs a RECIPE, for instance modern")
-    settings = config.change(config.recipe(recipe), changes)
-    if data is None:
-        raise UsageError("train needs `data`, for instance `data=~/pictures`")
-    if out is None:
-        raise UsageError("train needs `out`, for instance `out=runs/mine`")
-    source = from_anywhere(data)
-    refuse_inside(Path(out), source)
-    return Work(_fitted(settings, source), source, Run(out), selection=selection)
-
-
-def _fitted(settings: Train, source: str) -> Train:
-    """Takes the input that a packed store of small pictures suits, where none was asked for."""
-    from alexnet.data.manifest import is_store, read_manifest
-    from alexnet.models.variants import input_for_store, row
-
-    if settings.input_size is None and is_store(source):
-        side, own = read_manifest(Path(source)).size, row(settings.variant).input_size
-        if side < own and (suiting := input_for_store(settings.variant, side)):
-            return config.change(settings, {"input_size": suiting})
-    return settings
-
-
-def _selection(exclude: Sequence[str], labels: Place | None) -> Selection:
-    patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
-    return Selection(exclude=patterns, labels=None if labels is None else str(Path(labels).expanduser().absolute()))
-
-
-def _old(resume: Place, data: Place | None, others: object, team: "Team") -> Work:
-    from alexnet.data.open import from_anywhere, present_source
-    from alexnet.run import Run
-
-    if others:
-        raise UsageError("`resume` takes all but `data` from the run; leave the other settings away")
-    run = Run(resume)
-    description = team.tell(run.description() if team.is_first else None)
-    if description is None or description.settings is None:
-        raise UsageError(f"{run.folder} was converted, not trained here: there is nothing to resume")
-    source = present_source(description.data) if data is None else from_anywhere(data)
-    trained_on = description.data or Dataset(draw="content")
-    return Work(description.settings, source, run, True, trained_on.draw, trained_on.selection)
-
-
-def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer, team: "Team") -> "Store":
+def _pictures(job: Job, on_bad_image: arguments.OnBadImage, observer: Observer, team: "Team") -> "Store":
     """Opens the data, after everything is checked that needs none."""
     from alexnet.data.open import open_data
     from alexnet.models.variants import stored_size
     from alexnet.training import plan
 
-    settings = work.settings
-    plan.check(settings)
-    if team.is_first and not (work.is_resumed or _goes_on(work, team)):
-        work.run.check_new()
+    settings = job.settings
+    plan.check(settings, is_transfer=job.is_resumed or job.trained is not None)
+    if team.is_first and not (job.is_resumed or _goes_on(job, team)):
+        job.run.check_new()
     side = settings.stored_size or stored_size(settings.variant, settings.input_size)
     store = open_data(
-        work.source,
+        job.source,
         size=side,
-        draw=work.draw,
-        selection=work.selection,
+        square=job.square,
+        is_resized=job.trained is not None,
+        draw=job.draw,
+        selection=job.selection,
         on_bad_image=on_bad_image,
         observer=observer,
     )
@@ -254,29 +205,45 @@ def _pictures(work: Work, on_bad_image: arguments.OnBadImage, observer: Observer
     return store
 
 
-def _begun(work: Work, store: "Store", observer: Observer, team: "Team") -> "AbstractContextManager[Training]":
+@contextmanager
+def _begun(job: Job, store: "Store", observer: Observer, team: "Team") -> "Iterator[Training]":
+    """Begins or resumes a training; one that took over a trained network and diverges is set back, once."""
     from alexnet.training import loop
+    from alexnet.training.start import begin_slower, is_slowed
 
-    if work.is_resumed:
-        return loop.resume(store, work.run, observer, team, source=work.source)
-    return loop.begin(work.settings, store, work.source, work.run, observer, team, goes_on=_goes_on(work, team))
+    settings, run = job.settings, job.run
+    if job.is_resumed or team.tell(team.is_first and is_slowed(run)):
+        begun = loop.resume(store, run, observer, team, source=job.source)
+    else:
+        goes_on = _goes_on(job, team)
+        begun = loop.begin(settings, store, job.source, run, observer, team, None, goes_on, job.trained)
+    try:
+        with begun as training:
+            yield training
+    except TrainingError as error:
+        rate = team.tell(begin_slower(run) if team.is_first else None)
+        if rate is None:
+            raise
+        observer.notice(f"{error}. It begins again at a tenth of its rates, {rate:g}, this once")
 
 
-def _goes_on(work: Work, team: "Team") -> bool:
+def _goes_on(job: Job, team: "Team") -> bool:
     """Whether a command that was given before goes on: one that torchrun repeats, or that a full disk ended."""
-    return team.goes_on or work.run.is_unfinished(work.settings)
+    return team.goes_on or job.run.is_unfinished(job.settings, job.trained.sha256 if job.trained else None)
 
 
-def _test(work: Work, store: "Store", observer: Observer) -> "Evaluation":
-    """Measures a finished run with its best weights and writes its report."""
+def _tested(done: Trained, job: Job, store: "Store", observer: Observer) -> Trained:
+    """Measures a finished run with its best weights, and what tuning gained, and writes its report."""
+    from alexnet.claims.gain import measure_gain
     from alexnet.data.open import default_split
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate
     from alexnet.pages.report import write_report
 
     observer.began("evaluating")
-    classifier = load(work.run.folder, numbers=work.settings.precision)
+    classifier = load(job.run.folder, numbers=job.settings.precision)
     evaluation, examples = evaluate([classifier], store, default_split(store), observer=observer)
-    work.run.put(evaluation, examples)
-    write_report(work.run.folder)
-    return evaluation
+    job.run.put(evaluation, examples)
+    gain = measure_gain(job.run, job.settings, store, default_split(store))
+    write_report(job.run.folder)
+    return structs.replace(done, evaluation=evaluation, gain=gain)

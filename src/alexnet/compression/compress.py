@@ -8,7 +8,6 @@ gradients hold zeros and shared values.
 Source: Han, Mao, Dally 2016, Deep Compression (AlexNet on ImageNet: 240 MB to 6.9 MB, 35 times, at no loss).
 """
 
-import copy
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -100,8 +99,7 @@ def compress(
     if out.exists():
         return _finished(out, request)
     _check(trained, weights, store, out)
-    store = copy.copy(store)
-    store.mean_image = np.rint(trained.mean).clip(0, 255)  # the file has a byte a number
+    store = store.with_mean(np.rint(trained.mean).clip(0, 255))  # the file has a byte a number
     work, observer = out.with_name(f"{out.name}.work"), observer or Observer()
     with plain_errors(work.parent):
         work.mkdir(parents=True, exist_ok=True)
@@ -189,6 +187,7 @@ def _gentler(header: Header) -> Train:
     modern = replace(config.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
     trained, at_the_end = header.settings or modern, config.RANGES["evaluate_every"][1]
     trained = replace(trained, learning_rate=RATE * trained.learning_rate, evaluate_every=at_the_end)
+    trained = replace(trained, head_first=False, body_rate=1.0, freeze="none")
     return replace(trained, steps=None, schedule="one-cycle", warm_up=0.1)
 
 

@@ -11,6 +11,7 @@ The shards alone are a complete data set for `tar`, `webdataset` or Hugging Face
 only adds random access. An example's number is its place in the source, so a bad picture leaves a gap.
 """
 
+import copy
 import mmap
 from collections import OrderedDict
 from contextlib import suppress
@@ -18,7 +19,7 @@ from functools import cached_property
 from itertools import count, takewhile
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,12 @@ class Store:
         shards = shards or Shards(self.directory)
         self.location = shards.location
         self.splits = {name: self._split(name, shards) for name in manifest.splits}
+
+    def with_mean(self, mean_image: npt.NDArray[np.float32]) -> Self:
+        """Returns the same store with another mean image, (size, size, 3) in 0..255: that of a trained network."""
+        store = copy.copy(self)
+        store.mean_image = mean_image
+        return store
 
     def verify(self) -> None:
         """Compares every byte of the store with the hashes taken when it was packed; errors as in opening it."""

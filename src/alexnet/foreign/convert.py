@@ -28,6 +28,7 @@ from alexnet.models.variants import VARIANTS, stored_size
 from alexnet.records import Conversion, Description, Header, Preprocessing
 from alexnet.run import Run
 from alexnet.weights import checkpoint, evidence, manifest
+from alexnet.weights.checkpoint import Checkpoint
 
 
 def convert(
@@ -48,23 +49,33 @@ def convert(
         DataError: The disk is full.
     """
     check_new(folder)
-    path = _newest(source) if source.is_dir() else source
+    translated = translate(source, mean=mean, classes=classes, variant=variant)
+    run = Run(folder)
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with manifest.renewed(run.best):
+        checkpoint.save(run.best, translated.model, translated.mean, translated.header)
+    described = {name: getattr(translated.header, name) for name in Description.__struct_fields__}
+    description = Description(**described)
+    write(run.config, description.to_json() + "\n")
+    return description
+
+
+def translate(
+    source: Path, *, mean: Path | None = None, classes: str | None = None, variant: str | None = None
+) -> Checkpoint:
+    """Returns the network of another program in our conventions; arguments and errors are those of `convert`."""
+    path = newest(source) if source.is_dir() else source
     imported = _with_our_dropout(read(path, variant))
     names, guessed_classes = _classes(imported, classes)
     model = _network(imported, len(names), path)
     image, guessed_mean = _mean(imported, mean, model)
     imported = replace(imported, unknown=(*imported.unknown, *guessed_classes, *guessed_mean))
     description = _describe(path, imported, model, names, image)
-    run = Run(folder)
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with manifest.renewed(run.best):
-        checkpoint.save(run.best, model, image, Header.of(description, model.design))
-    write(run.config, description.to_json() + "\n")
-    return description
+    return Checkpoint(model, image, {}, Header.of(description, model.design))
 
 
-def _newest(folder: Path) -> Path:
+def newest(folder: Path) -> Path:
     """Returns the newest of cuda-convnet's checkpoints, which are named EPOCH.BATCH."""
     names = [path.name for path in folder.iterdir() if path.is_file() and re.fullmatch(r"\d{1,9}\.\d{1,9}", path.name)]
     if not names:

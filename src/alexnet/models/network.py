@@ -63,6 +63,10 @@ class Network(nn.Module):
         """
         return self._run(images, self.order[: 1 + self.order.index(self.feature_layer)]).flatten(1)
 
+    def before_head(self, images: Tensor) -> Tensor:
+        """Returns what the last layer reads (N, units): in evaluation the features, scaled where dropout scales."""
+        return self._run(images, self.order[:-1]).flatten(1)
+
     def activations(self, images: Tensor, *names: str) -> dict[str, Tensor]:
         """Returns the outputs of the named layers, untouched by later ones.
 

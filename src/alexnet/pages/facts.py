@@ -16,7 +16,7 @@ from alexnet.pages import kernels
 from alexnet.pages.kernels import Kernels
 from alexnet.pages.markup import THIN, compact, duration, setting, whole
 from alexnet.pages.page import draw
-from alexnet.records import Dataset, Description, Evaluation, Examples, StepRow, ValidationRow
+from alexnet.records import Dataset, Description, Evaluation, Examples, Gain, StepRow, ValidationRow, in_words
 from alexnet.run import Rows, Run
 from alexnet.weights.strange import refuse_strange
 
@@ -35,6 +35,7 @@ class Contents:
     rows: Rows
     evaluation: Evaluation | None
     examples: Examples | None
+    gain: Gain | None  # of fine-tuning over frozen features
     kernels: Kernels | None  # of the best weights
     faults: tuple[str, ...]  # a sentence for each file that was left out
 
@@ -92,6 +93,7 @@ def read(folder: Path) -> Contents:
         rows=rows,
         evaluation=read_or_leave_out(run.evaluation_file, run.evaluation),
         examples=read_or_leave_out(run.examples_file, run.examples),
+        gain=read_or_leave_out(run.gain_file, run.gain),
         kernels=read_or_leave_out(run.best, lambda: kernels.read(run.best)),
         faults=tuple(faults),
     )
@@ -147,6 +149,33 @@ def settings(description: Description) -> list[Table]:
         "Machine": description.machine,
     }
     return [Table(caption, _flat(to_builtins(group))) for caption, group in groups.items() if group]
+
+
+def origins(run: Contents) -> list[Table]:
+    """Returns what a training took over from a trained network, and what its two stages reached."""
+    ancestor = run.description.ancestor if run.description else None
+    if ancestor is None:
+        return []
+    rows = [
+        (layer.layer, f"{layer.origin}; {whole(layer.parameters)} parameters; " + _rate(layer.rate))
+        for layer in ancestor.layers
+    ]
+    slowed = [("diverged", "begun again at a tenth of its rates")] if ancestor.is_slowed else []
+    tables = [Table("Layers, and where they came from", [*rows, *slowed, ("SHA-256", ancestor.sha256)])]
+    if gain := run.gain:
+        low, high = (f"{100 * end:.1f}" for end in gain.gain_interval)
+        stages = [
+            ("frozen features", in_words(gain.frozen_error, gain.frozen_interval)),
+            ("fine-tuned", in_words(gain.tuned_error, gain.tuned_interval)),
+            ("gained", f"{100 * gain.gain:.1f} points (95 % interval, paired: {low} to {high})"),
+            ("measured on", f"{whole(gain.n)} pictures of {gain.split}, centre view"),
+        ]
+        tables.insert(0, Table("Two stages", stages))
+    return tables
+
+
+def _rate(rate: float) -> str:
+    return f"rate {rate:g}" if rate else "frozen"
 
 
 def timings(run: Contents) -> list[Table]:

@@ -61,6 +61,12 @@ def _sections(run: Contents) -> tuple[Section, ...]:
     return (
         Section("learning", "How it learned", "", sections.learning_curves(run.rows, classes)),
         Section(
+            "origin",
+            "What it started from",
+            "A head on frozen features first, then all layers that are not frozen.",
+            _list("settings.html", facts.origins(run)),
+        ),
+        Section(
             "kernels",
             "What the first layer looks for",
             "Edges, frequencies and blobs of colour, once a network has learned; noise where it has hardly begun.",

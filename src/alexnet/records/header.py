@@ -49,6 +49,25 @@ class Conversion(Record, frozen=True, kw_only=True):
     not_known: tuple[str, ...]  # a sentence for each thing that the file does not tell
 
 
+class Inherited(Record, frozen=True, kw_only=True):
+    """A layer of a network that started from a trained one."""
+
+    layer: str
+    origin: str  # where its weights came from, in words
+    parameters: Count
+    rate: Finite  # highest learning rate of its weights; 0 where they stay as they are
+
+
+class Ancestor(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The trained network that a training started from."""
+
+    name: str  # what the user called it; of a path its last part
+    sha256: str  # of its file
+    layers: tuple[Inherited, ...] = ()
+    classes: dict[str, str] = msgspec.field(default_factory=dict)  # class -> the ancestor's whose row it took over
+    is_slowed: bool = False  # whether the training diverged, and was begun again at a tenth of its rates
+
+
 class Machine(Record, frozen=True, kw_only=True):
     """The machine of a training: its processor's name and the threads it computed with."""
 
@@ -68,6 +87,7 @@ class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
     preprocessing: Preprocessing
     data: Dataset | None = None
     converted: Conversion | None = None
+    ancestor: Ancestor | None = None  # None of a training from scratch
     versions: dict[str, str] = msgspec.field(default_factory=dict)  # of each program
     machine: Machine | None = None
     started: str | None = None  # when the training began, ISO 8601

@@ -8,6 +8,11 @@ from msgspec import Meta
 from alexnet.records.record import Count, Finite, Fraction, Quarantined, Record
 
 
+def in_words(error: float, interval: tuple[float, float], kind: str = "top-1") -> str:
+    """Returns an error with its 95 % interval; the `kind` is `top-1` or `top-5`."""
+    return f"{kind} error {error:.1%} (95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
+
+
 class ClassErrors(Record, frozen=True, kw_only=True):
     """The errors on the `n` pictures of one class."""
 
@@ -59,10 +64,28 @@ class Evaluation(Record, frozen=True, kw_only=True):
             raise ValueError("its confusion matrix does not fit its classes")
 
     @property
+    def in_words(self) -> str:
+        """The top-1 error with its interval."""
+        return in_words(self.top1_error, self.top1_interval)
+
+    @property
     def naive_error(self) -> float | None:
         """The top-1 error of always naming the largest class; None where no class has a picture."""
         counts = [each.n for each in self.per_class]
         return 1 - max(counts) / sum(counts) if any(counts) else None
+
+
+class Gain(Record, frozen=True, kw_only=True):
+    """What fine-tuning gained over frozen features, on the `n` pictures of `split` at the centre view."""
+
+    frozen_error: Fraction  # top-1, of the head that was fitted to frozen features
+    frozen_interval: tuple[Fraction, Fraction]  # 95 %, as the next
+    tuned_error: Fraction
+    tuned_interval: tuple[Fraction, Fraction]
+    gain: Finite  # frozen_error less tuned_error, picture by picture
+    gain_interval: tuple[Finite, Finite]
+    n: Count
+    split: str
 
 
 class Example(Record, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from dataclasses import InitVar, dataclass
 import numpy as np
 import torch
 from msgspec import structs
+from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet import config, machine
@@ -27,6 +28,7 @@ from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
+from alexnet.foreign.trained import Trained
 from alexnet.models.network import Network
 from alexnet.observer import Observer
 from alexnet.records import BEGINNING, Description, Evaluation, Header, Metrics, Progress, StepRow, ValidationRow
@@ -36,8 +38,9 @@ from alexnet.training import plan
 from alexnet.training.journal import Journal, Saver
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
-from alexnet.training.start import fit_to_pictures
+from alexnet.training.start import fit_to_pictures, take_root, with_head
 from alexnet.training.step import Step, dead_units
+from alexnet.training.transfer import freeze
 from alexnet.training.watch import Pace, Watch
 from alexnet.weights import checkpoint
 
@@ -57,21 +60,29 @@ def begin(
     team: Team = ALONE,
     start: Network | None = None,
     goes_on: bool = False,
+    trained: Trained | None = None,
 ) -> Iterator["Training"]:
     """Begins a run in a new folder; `source` is what the user called the data.
 
-    It begins with the network `start` and its hooks, or else with the settings' own. With `goes_on`, a run of these
-    very settings and data that is in the folder is resumed.
+    It begins with the network `start` and its hooks; or takes over one that is `trained`, whose preprocessing stays;
+    or else begins with the settings' own. With `goes_on`, a run of these very settings and data that is in the folder
+    is resumed.
 
     Raises:
-        UsageError: The folder holds something, or a setting does not fit the data or the machine.
-        DataError: The data lack a `train` split, or both `val` and `test`; or the disk is full.
+        UsageError: The folder holds something, or a setting does not fit the data, the machine or the trained network.
+        DataError: The data lack a `train` split, or both `val` and `test`; no head can be fitted to them; or the disk
+            is full.
         TeamError: A process of the team ended or hangs.
     """
-    plan.check(settings)
+    plan.check(settings, is_transfer=trained is not None or start is not None)
     team.compare({**config.to_json(settings), **_facts(settings, store)})
-    if goes_on and team.tell(run.is_begun(settings, store)):
+    if goes_on and team.tell(run.is_begun(settings, store, trained.sha256 if trained else None)):
         with resume(store, run, observer, team, start, source) as training:
+            yield training
+        return
+    if trained is not None:
+        take_root(trained, settings, store, source, run, observer or Observer(), team)
+        with resume(store, run, observer, team) as training:
             yield training
         return
     model = plan.make_model(settings, len(store.classes)) if start is None else start
@@ -115,28 +126,40 @@ def resume(
     with run.alone(team):
         if source is not None:
             description = run.moved(description, source, team.is_first)
-        saved = checkpoint.load(run.last) if team.is_first and run.last.exists() else None
-        is_saved = team.tell(saved is not None)
-        if not is_saved and description.seconds is not None:
-            raise CheckpointError(
-                f"{run.folder} is finished and its {run.last.name} is gone: there is nothing to resume"
-            )
-        model, momentum, progress = start, {}, BEGINNING
-        if saved:
-            momentum, progress = saved.momentum, _progress(saved.header, run)
-            if model is None:
-                model = saved.model
-            else:
-                model.load_state_dict(saved.model.state_dict())
-        is_fresh, model = model is None, model or plan.make_model(settings, len(store.classes))
-        plan.check_fit(settings, store, model, team)
-        if is_fresh and not is_saved:
-            fit_to_pictures(settings, store, model)
-        if is_saved:
-            progress = team.tell(progress)
-            momentum = momentum or {name: torch.zeros_like(weights) for name, weights in model.named_parameters()}
-            team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
+        model, momentum, progress, mean = _saved(settings, store, run, description, team, start)
+        if description.ancestor:
+            store = store.with_mean(mean)
+            if settings.head_first and team.tell(run.newest == run.planted):
+                progress = with_head(store, run, description, model, observer or Observer(), team)
         yield Training(settings, store, run, description, model, momentum, progress, observer or Observer(), team)
+
+
+def _saved(
+    settings: Train, store: Store, run: Run, description: Description, team: Team, start: Network | None
+) -> tuple[Network, dict[str, Tensor], Progress, NDArray[np.float32]]:
+    """Returns the network of a run as it was last saved, its momentum, its progress, and its mean image."""
+    newest = run.newest
+    saved = checkpoint.load(newest) if team.is_first and newest.exists() else None
+    is_saved = team.tell(saved is not None)
+    if not is_saved and description.seconds is not None:
+        raise CheckpointError(f"{run.folder} is finished and its {run.last.name} is gone: there is nothing to resume")
+    if not is_saved and description.ancestor:
+        raise CheckpointError(f"{run.folder} has lost the weights that it started from: start a new run")
+    momentum = saved.momentum if saved else {}
+    progress = _progress(saved.header, run) if saved and newest == run.last else BEGINNING
+    if saved and start is not None:
+        start.load_state_dict(saved.model.state_dict())
+    model = start or (saved.model if saved else plan.make_model(settings, len(store.classes)))
+    plan.check_fit(settings, store, model, team)
+    freeze(model, settings.freeze)
+    if start is None and not is_saved:
+        fit_to_pictures(settings, store, model)
+    if is_saved:
+        progress = team.tell(progress)
+        if progress.step and not team.is_first:
+            momentum = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
+        team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
+    return model, momentum, progress, team.tell(saved.mean if saved else store.mean_image)
 
 
 @dataclass(eq=False)
@@ -169,7 +192,8 @@ class Training:
         self.feed = Feed(settings, self.store, self.model.input_size, dtype, device, for_pictures, team)
         count = len(self.feed.split)
         self.steps_per_epoch, self.total = count / settings.batch_size, plan.total_steps(settings, count)
-        self.watch, self.pace = Watch(settings, np.bincount(self.feed.split.labels).tolist()), Pace()
+        counts = np.bincount(self.feed.split.labels).tolist()
+        self.watch, self.pace = Watch(settings, counts, is_tuning=description.ancestor is not None), Pace()
         self.journal: Journal | None = None
         self.saver: Saver | None = None
         self.clock = self.saved_at = self.looked_at = time.monotonic()
@@ -186,6 +210,9 @@ class Training:
             TeamError: A process of the team ended or hangs.
         """
         with self._opened(), closing(self.feed.batches(range(self.progress.step, self.total))) as batches:
+            if self.settings.head_first and self.progress.best_loss is None:
+                self.observer.notice(f"frozen features: {self.evaluate().in_words}")
+                self.save()
             for images, labels in batches:
                 rate = learning_rate(self.settings, self.progress.step, self.total, self.progress.history)
                 loss = self.step.loss(images, labels, self.progress.step)
@@ -241,8 +268,8 @@ class Training:
         """Returns whether the last evaluation is so long ago that a person should be told how the run stands."""
         return time.monotonic() - self.looked_at > max(LOOK_EVERY_S, self.look_s / LOOK_SHARE)
 
-    def evaluate(self) -> None:
-        """Measures the validation split, and keeps the weights if their loss is the lowest so far.
+    def evaluate(self) -> Evaluation:
+        """Measures the validation split, keeps the weights if their loss is the lowest so far, and returns the errors.
 
         The loss decides, not the error: on a small split the error of one evaluation is mostly luck.
         """
@@ -258,6 +285,7 @@ class Training:
                 self.saver.save(structs.replace(self.header, metrics=metrics, step=step), weights)
         self.progress = structs.replace(self.progress, history=(*self.progress.history, top1))
         self.lap()
+        return measured
 
     def measure(self, is_look: bool = False) -> Evaluation:
         """Measures the validation split, and tells people and the journal.

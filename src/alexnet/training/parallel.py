@@ -41,7 +41,7 @@ class Part:
     def __init__(self, model: Network, team: Team = ALONE, reduction: str = "float32") -> None:
         self.team, self.reduction = team, reduction
         self.parameters = sum(p.numel() for p in model.parameters())
-        self._layers = [name for name in LAYERS if hasattr(model, name)]
+        self._layers = [name for name in LAYERS if hasattr(model, name) and getattr(model, name).weight.requires_grad]
         self._cuts: dict[str, int] = {}  # name of a weight or bias -> dimension that it is cut along
         self._arriving: list[Callable[[], object]] = []
         if team.everyone.count > 1:
@@ -88,10 +88,11 @@ class Part:
         """Cuts a layer by its outputs; fc8 by its inputs, and there one process keeps the biases."""
         is_last = name == "fc8"
         self._cuts[f"{name}.weight"] = int(is_last)
-        layer.weight = nn.Parameter(self._part(f"{name}.weight", layer.weight))
+        learns = layer.weight.requires_grad
+        layer.weight = nn.Parameter(self._part(f"{name}.weight", layer.weight), learns)
         if not is_last:
             self._cuts[f"{name}.bias"] = 0
-            layer.bias = nn.Parameter(self._part(f"{name}.bias", layer.bias))
+            layer.bias = nn.Parameter(self._part(f"{name}.bias", layer.bias), learns)
         elif self.team.model.index:
             layer.bias = None
         if isinstance(layer, nn.Conv2d):
@@ -102,7 +103,7 @@ class Part:
         for name, parameter in model.named_parameters():
             is_cut = name.partition(".")[0] in CUT[self.team.mode]
             group = self.team.data if is_cut else self.team.everyone
-            if group.count > 1:
+            if group.count > 1 and parameter.requires_grad:
                 hook: Any = parameter.register_post_accumulate_grad_hook
                 hook(partial(self._start, group))
 

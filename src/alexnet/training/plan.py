@@ -19,14 +19,19 @@ KEPT = 1.5
 """Bytes that a step keeps for an image, over the bytes of all its layers' outputs; measured 1.2 to 1.3 on the CPU."""
 
 
-def check(settings: Train) -> None:
-    """Refuses settings that make no network, before a picture is read.
+def check(settings: Train, is_transfer: bool = False) -> None:
+    """Refuses settings that make no network, before a picture is read; `is_transfer` says that one is there to start.
 
     Raises:
-        UsageError: The settings make no network; the message says why.
+        UsageError: The settings make no network, or treat layers as trained that are not; the message says why.
     """
+    if not is_transfer and (settings.head_first or settings.freeze != "none"):
+        what = "head_first=true" if settings.head_first else f"freeze={settings.freeze}"
+        raise UsageError(f"`{what}` is for a network that is trained already: name one by `from_`")
     if settings.initialisation == "none":
         raise UsageError("initialisation none is for weights that come from elsewhere: take another, for instance he")
+    if not (settings.epochs or settings.steps or settings.head_first):
+        raise UsageError("`epochs=0` fits the head alone, with `head_first=true`, as the recipe finetune does")
     with torch.device("meta"):  # shapes only
         make_model(settings, classes=2)
 
@@ -40,6 +45,8 @@ def total_steps(settings: Train, count: int) -> int:
     """Returns the number of updates of a run over `count` training pictures."""
     if settings.steps is not None:
         return settings.steps
+    if not settings.epochs:
+        return 0
     return max(1, math.ceil(settings.epochs * count / settings.batch_size))
 
 

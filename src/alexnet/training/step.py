@@ -33,7 +33,7 @@ class Step:
         self.model, self.train, self.dtype = model, train, dtype
         self.part = part or Part(model)
         model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.parameters = dict(model.named_parameters())
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         groups = self._groups()
         self.optimiser: torch.optim.Optimizer
         if train.optimiser == "lars":
@@ -91,14 +91,22 @@ class Step:
             self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(value)
 
     def _groups(self) -> list[dict[str, Any]]:  # what torch.optim takes
-        """Returns pairs of groups, weights and biases of the same layers: a pair for each factor of weight decay."""
-        factors = {name: self.model.decays.get(name.partition(".")[0], 1.0) for name in self.parameters}
+        """Returns pairs of groups, weights and biases of the same layers.
+
+        There is a pair for each two factors, of weight decay and of the learning rate, that some layer has.
+        """
+        layers, last = {name: name.partition(".")[0] for name in self.parameters}, self.model.order[-1]
+        factors = {
+            name: (self.model.decays.get(layer, 1.0), 1.0 if layer == last else self.train.body_rate)
+            for name, layer in layers.items()
+        }
         return [
             {
-                "params": [p for name, p in self.parameters.items() if name.endswith(kind) and factors[name] == factor],
-                "weight_decay": factor * self.train.weight_decay if kind == "weight" or self.train.bias_decay else 0.0,
+                "params": [p for name, p in self.parameters.items() if name.endswith(kind) and factors[name] == pair],
+                "weight_decay": pair[0] * self.train.weight_decay if kind == "weight" or self.train.bias_decay else 0.0,
+                "rate_factor": pair[1],
             }
-            for factor in dict.fromkeys(factors.values())
+            for pair in dict.fromkeys(factors.values())
             for kind in ("weight", "bias")
         ]
 
@@ -107,9 +115,10 @@ class Step:
         train = self.train
         bias_rate = train.bias_rate * (rate if train.bias_follows else highest(train))
         keeps = train.optimiser == "sgd" and train.schedule in ("plateau", "steps")
-        for group, new in zip(self.optimiser.param_groups, cycle((rate, bias_rate)), strict=False):
+        for group, whole in zip(self.optimiser.param_groups, cycle((rate, bias_rate)), strict=False):
+            new = group["rate_factor"] * whole
             buffers = [self.optimiser.state[p]["momentum_buffer"] for p in group["params"] if p in self.optimiser.state]
-            if keeps and buffers and new != group["lr"]:
+            if keeps and buffers and new not in (0, group["lr"]):
                 # PyTorch's SGD has the rate outside the momentum, the paper inside: a drop must not shrink the past.
                 torch._foreach_mul_(buffers, group["lr"] / new)
             group["lr"] = new

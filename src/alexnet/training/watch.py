@@ -19,6 +19,9 @@ PATIENCE = 300
 WINDOW = 100
 """Steps whose losses are judged together, half of them against the other half."""
 
+LATEST = 50
+"""Steps whose mean loss says whether a network that is tuned loses what it knew."""
+
 CLEAR = 3.0
 """Standard errors of the mean loss by which it must be below that of guessing to count as learning."""
 
@@ -32,13 +35,14 @@ class Watch:
     From `counts`, the training pictures of each class, follows the loss of a network that looks at no picture: the
     entropy of their (smoothed) frequencies, ln C for equal classes. The losses of a window are compared with it by
     their own spread, since a loss of 5.27 is learning on 200 classes (guessing: 5.30) if it differs by 0.02 from batch
-    to batch.
+    to batch. A network that `is_tuning` knows something at its start: a loss above ln C says that it loses it.
     """
 
-    def __init__(self, train: Train, counts: Sequence[int]) -> None:
+    def __init__(self, train: Train, counts: Sequence[int], is_tuning: bool = False) -> None:
         even = train.label_smoothing / len(counts)
         targets = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts if count]
         self.train, self.chance = train, -sum(target * math.log(target) for target in targets)
+        self.ceiling = math.log(len(counts)) if is_tuning else math.inf
         self.losses: deque[float] = deque(maxlen=WINDOW)
         self.full_steps = 0.0  # the rates so far over the highest rate
         self.is_judged = False
@@ -47,13 +51,18 @@ class Watch:
         """Takes in the loss of a step, and the learning rate of its update.
 
         Raises:
-            TrainingError: The loss is NaN or infinite.
+            TrainingError: The loss is NaN or infinite, or a network that was tuned lost what it knew.
         """
         if not math.isfinite(loss):
             raise self.diverged(f"the loss became {loss} at step {step}")
         self.losses.append(loss)
         top = highest(self.train)
         self.full_steps += rate / top if top else 1.0
+        latest = list(self.losses)[-LATEST:]
+        if len(latest) == LATEST and fmean(latest) > self.ceiling:
+            raise self.diverged(
+                f"the loss stands at {fmean(latest):.3f} at step {step}, above ln C = {self.ceiling:.3f}"
+            )
 
     def check(self, step: int, model: nn.Module) -> None:
         """Looks at the weights, which an update after a finite loss may have spoiled.

@@ -1,0 +1,122 @@
+"""The head first: features of all training pictures once, and a last layer that is fitted to them in seconds."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from alexnet import machine
+from alexnet.config import Train
+from alexnet.data.augment import MIRROR, Draws, augment, centre
+from alexnet.data.store import Store
+from alexnet.evaluation.evaluate import over
+from alexnet.models.network import Network
+from alexnet.observer import Observer
+from alexnet.seeds import generator
+from alexnet.team import ALONE, Team
+
+MOST = 20_000
+"""Training pictures that the head is fitted to at most, evenly spread."""
+
+DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
+HELD_OUT = 0.2
+UPDATES = 100
+
+
+def fit_head(
+    settings: Train, store: Store, model: Network, observer: Observer | None = None, team: Team = ALONE
+) -> None:
+    """Fits the last layer to the features of the training pictures, in place; the other layers stay as they are.
+
+    The features are those of the centre and, where pictures are mirrored, of its mirror image, without dropout. The
+    weights decay towards those that the layer begins with, so that rows taken over by name count as prior knowledge.
+    A fifth of the pictures, held out, chooses the decay.
+
+    Source: multinomial logistic regression by L-BFGS; the decay towards given weights is ours.
+    """
+    observer = observer or Observer()
+    observer.began("features")
+    features, labels = _features(settings, store, model, observer, team)
+    weight, bias = (model.get_parameter(f"{model.order[-1]}.{kind}") for kind in ("weight", "bias"))
+    start = torch.cat([weight.detach().cpu(), bias.detach().cpu()[:, None]], 1)
+    fitted = fit(features, labels, start, settings.seed)
+    with torch.no_grad():
+        weight.copy_(fitted[:, :-1])
+        bias.copy_(fitted[:, -1])
+
+
+def fit(features: Tensor, labels: Tensor, start: Tensor, seed: int) -> Tensor:
+    """Returns the weights and biases, (C, D + 1), that tell the classes apart by their features.
+
+    Args:
+        features: (N, V, D) float32: V views of N pictures.
+        labels: (N,) int64.
+        start: (C, D + 1) weights and biases to begin with, towards which they decay.
+        seed: Seed of the pictures that are held out to choose the decay.
+    """
+    scale = features.square().mean().sqrt().clamp(min=1e-12)
+    scaled, prior = features / scale, start.clone()
+    prior[:, :-1] *= scale
+    decay, count = DECAYS[1], len(labels)
+    if count >= 5 * len(start):
+        mixed = torch.from_numpy(generator(seed, "head").permutation(count))
+        held, others = mixed[: int(HELD_OUT * count)], mixed[int(HELD_OUT * count) :]
+
+        def loss(decay: float) -> float:
+            weights = _solve(scaled[others], labels[others], prior, decay)
+            return float(_loss(scaled[held], labels[held], weights))
+
+        decay = min(DECAYS, key=loss)
+    fitted = _solve(scaled, labels, prior, decay)
+    fitted[:, :-1] /= scale
+    return fitted
+
+
+def _solve(features: Tensor, labels: Tensor, prior: Tensor, decay: float) -> Tensor:
+    """Minimises the mean loss and half of `decay` times the squared distance from the prior; biases are free."""
+    weights = prior.clone().requires_grad_()
+    solver = torch.optim.LBFGS([weights], max_iter=UPDATES, history_size=10, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        solver.zero_grad()
+        loss = _loss(features, labels, weights)
+        loss = loss + 0.5 * decay * (weights - prior)[:, :-1].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    solver.step(closure)  # type: ignore[no-untyped-call]
+    return weights.detach()
+
+
+def _loss(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    views = features.shape[1]
+    scores = F.linear(features.flatten(0, 1), weights[:, :-1], weights[:, -1])
+    return F.cross_entropy(scores, labels.repeat_interleave(views))
+
+
+def _features(settings: Train, store: Store, model: Network, observer: Observer, team: Team) -> tuple[Tensor, Tensor]:
+    """Returns what the last layer reads of each training picture, (N, views, units), and the labels, (N,)."""
+    split, size, dtype = store.splits["train"], model.input_size, machine.dtype(settings.precision)
+    device = machine.device()
+    model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean, turns = torch.from_numpy(store.mean_image).to(device), [0, MIRROR] if settings.flips else [0]
+    gain = np.float32(1 / settings.divide_pixels_by)
+
+    def function(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        views, count = [], len(pictures)
+        for turn in turns:
+            crops = centre(count, store.size, size)
+            crops["turn"] = turn
+            draws = Draws(crops, np.zeros((count, 3), np.float32), np.full(count, gain))
+            images = augment(pictures, draws, mean, size, dtype)
+            with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                views.append(model.before_head(images).float().cpu().numpy())
+        return np.stack(views, 1)
+
+    chosen = np.unique(np.linspace(0, len(split) - 1, min(MOST, len(split))).astype(np.int64))
+    rows = []
+    for _, answers in over(split, store.size, function, team, chosen):
+        rows.append(answers)
+        observer.advanced(sum(map(len, rows)), len(chosen))
+    return torch.from_numpy(np.concatenate(rows)), torch.from_numpy(split.labels[chosen])
