@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from odd_files import ADOBE_RGB
+from odd_files import ADOBE_RGB, tiff
 from pictures import encoded, photograph
 
 from alexnet.data import rgb
@@ -29,6 +29,14 @@ def test_16_bits_are_read_where_more_than_14_of_them_are_used(greatest, is_read)
 def test_floating_point_gray_is_rounded_to_the_nearest_of_256_levels():
     levels = np.array([[0, 0.25, 0.75, 0.998, 0.9981, 1]], np.float32)
     assert decode(encoded(levels, kind="TIFF"), "x")[0, :, 0].tolist() == [0, 64, 191, 254, 255, 255]
+
+
+@pytest.mark.parametrize(("brightest", "shown"), [(255, 255), (256, 1), (0xC0FF, 0xC0)])
+def test_a_tiff_palette_is_of_8_bits_where_no_colour_is_beyond_255(brightest, shown):
+    palette = np.zeros((3, 256), int)
+    palette[1, 1] = brightest
+    data = tiff(np.array([[0, 1]], np.uint8), photometric=3, palette=palette.ravel().tolist())
+    assert decode(data, "x")[0].tolist() == [[0, 0, 0], [0, shown, 0]]
 
 
 def _deep():
