@@ -197,6 +197,10 @@ def test_the_orientation_and_transparency_of_a_png_survive_its_text():
     assert np.array_equal(read(odd), FEW[:, ::-1])
 
 
+def test_what_follows_the_end_of_a_png_is_harmless():
+    assert np.array_equal(read(saved(FEW, "PNG") + saved(photograph(), "PNG")[8:-9]), FEW)
+
+
 def test_a_forged_length_of_a_chunk_is_damage():
     odd = PNG_START + struct.pack(">I", 0xFFFFFFFF) + b"IHDR" + bytes(40)
     assert "IHDR" in reason(odd)
@@ -266,6 +270,11 @@ def test_few_bits_in_16_are_refused_with_the_remedy_and_never_black(bits, kind):
     assert "nearly black: scale all pictures to 8 bits alike (12-bit ones: divide by 16)" in reason(data)
 
 
+def test_16_bits_of_which_a_quarter_is_used_are_read():
+    assert read(tiff(np.array([[0, 16_384]], np.uint16)))[0, :, 0].tolist() == [0, 64]
+    assert "16,383 or less" in reason(tiff(np.array([[0, 16_383]], np.uint16)))
+
+
 def test_16_bit_colours_that_use_their_range_are_read():
     assert read(tiff(np.repeat(DEEP[..., None], 3, 2), photometric=2))[0, :, 1].tolist() == AS_BYTES
     dark = np.repeat((DEEP // 5)[..., None], 4, 2)
@@ -315,9 +324,9 @@ def test_lab_and_other_unknown_tiffs_are_named():
     assert "TIFF of a kind that is not read" in reason(tiff(np.zeros((2, 2), np.uint64)))
 
 
-def fax(**options):
+def fax(compression="group4", **options):
     lines = (photograph(200, 300) > 128)[..., 0]
-    return saved(Image.fromarray(lines), "TIFF", compression="group4", **options), lines
+    return saved(Image.fromarray(lines), "TIFF", compression=compression, **options), lines
 
 
 @pytest.mark.parametrize("options", [{}, {278: 40}, {266: 2}], ids=["one strip", "strips", "bits turned"])
@@ -329,6 +338,28 @@ def test_a_damaged_fax_is_no_sound_picture_and_nothing_is_written_to_the_termina
             assert reason(sound[:at] + 9 * fill + sound[at + 9 :]).startswith("damaged: ")
     assert np.array_equal(read(sound)[..., 0], 255 * lines)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("compression", ["group3", "tiff_ccitt"])
+def test_a_damaged_line_of_an_older_fax_is_found(compression):
+    sound, lines = fax(compression, tiffinfo={278: 50})
+    assert np.array_equal(read(sound)[..., 0], 255 * lines)
+    for at in range(20, 1200, 90):
+        assert reason(sound[:at] + 9 * b"\x55" + sound[at + 9 :]).startswith("damaged: ")
+
+
+def test_pixels_that_are_missing_from_a_jpeg_in_a_tiff_are_damage():
+    sound = saved(photograph(120, 160), "TIFF", compression="jpeg")
+    assert read(sound).shape == (120, 160, 3)
+    assert reason(sound[:2000] + 9 * b"\xff" + sound[2009:]) == "damaged: JPEGLib found bad data"
+    assert "premature end" in reason(sound[:2000] + END + sound[2002:])
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "YCbCr"])
+def test_a_whole_jpeg_in_a_tiff_is_read_in_any_colours(mode):
+    for options in ({}, {"tiffinfo": {278: 40}}):
+        sound = saved(Image.fromarray(photograph(120, 160)).convert(mode), "TIFF", compression="jpeg", **options)
+        assert read(sound).shape == (120, 160, 3)
 
 
 def test_a_fax_whose_zero_is_white_is_read_and_its_damage_is_found():

@@ -54,6 +54,13 @@ def decode(data: bytes, picture: Image.Image, enough: int) -> Pixels | None:
     return None if picture.mode == "CMYK" else pixels
 
 
+def check(data: bytes, channels: int) -> None:
+    """Raises ValueError for a JPEG of so many channels that lacks pixels; what only Pillow knows is not judged."""
+    mended = mend(data)
+    if _is_known(mended):
+        simplejpeg.decode_jpeg(mended, **({"colorspace": "cmyk"} if channels == 4 else {}))
+
+
 def mend(data: bytes) -> bytes:
     """Returns the first picture of a file without what libjpeg warns of although no pixel depends on it.
 

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import _imaging
-from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+from PIL.TiffImagePlugin import STRIPBYTECOUNTS, STRIPOFFSETS, ImageFileDirectory_v2, TiffImageFile
 
-from alexnet.data import fax
+from alexnet.data import fax, jpeg
 from alexnet.data.kinds import RAW, Unreadable
 
 _BITS, _PHOTOMETRIC, _SAMPLES, _PALETTE, _EXTRA, _NUMBERS, _DNG = 258, 262, 277, 320, 338, 339, 50706
+_TILE_OFFSETS, _TILE_LENGTHS, _JPEG_TABLES = 324, 325, 347
 _WHITE_IS_ZERO, _RGB, _INDEXED, _CMYK = 0, 2, 3, 5
 _FILTERED = (32803, 34892)  # pixels behind the colour filter of a camera, and raw ones
 _UNSIGNED, _SIGNED, _FLOAT, _COMPLEX = 1, 2, 3, {5, 6}
@@ -73,8 +74,19 @@ def load(picture: TiffImageFile, data: bytes) -> None:
     picture.load()
     if _heard.modules:
         raise ValueError(f"{_heard.modules[0]} found bad data")
-    if picture.info.get("compression") == fax.GROUP_4 and not fax.is_sound(picture, data):
+    if not fax.is_sound(picture, data):
         raise ValueError("the strips hold other pixels than were decoded")
+    if picture.info.get("compression") == "jpeg":
+        _check_jpegs(picture, data)
+
+
+def _check_jpegs(picture: TiffImageFile, data: bytes) -> None:
+    """Raises ValueError where a strip or a tile, each a JPEG with tables in common, lacks pixels: libtiff is silent."""
+    tags = picture.tag_v2
+    head = bytes(tags.get(_JPEG_TABLES, b""))[: -len(jpeg.END)] or jpeg.START
+    offsets, lengths = (STRIPOFFSETS, STRIPBYTECOUNTS) if STRIPOFFSETS in tags else (_TILE_OFFSETS, _TILE_LENGTHS)
+    for offset, length in zip(tags[offsets], tags[lengths], strict=True):
+        jpeg.check(head + data[offset + len(jpeg.START) : offset + length], len(picture.getbands()))
 
 
 _heard = threading.local()
