@@ -118,7 +118,7 @@ def test_evaluation_and_prediction_are_shared_and_told_once(teams, run, pictures
     teams_of = ({}, {"mode": "data", "world": 2})
     ends = teams([{"command": command, **how} for how in teams_of for command in commands])
     assert [codes for codes, _ in ends] == [[0], [0], [0, 0], [0, 0]]
-    alone, answers, shared, shared_answers = (json.loads(told) for _, told in ends)
+    alone, answers, shared, shared_answers = (json.loads(output[output.index("{") :]) for _, output in ends)
     assert (shared["n"], shared["confusion"]) == (9, alone["confusion"])
     assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-5)
     assert [answer["image"] for answer in shared_answers["images"]] == images
