@@ -2,6 +2,7 @@
 
 import errno
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -167,9 +168,21 @@ def _sync(directory: Path) -> None:
         os.close(handle)
 
 
+def in_use(owner: object, path: Path) -> None:
+    """Keeps other programs from being `alone_in` a file for as long as an object lives, where the disk has locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where an open file cannot be removed anyway
+        return
+    handle = os.open(path, os.O_RDONLY)
+    weakref.finalize(owner, os.close, handle)
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
 @contextmanager
 def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
-    """Keeps other programs out of an existing directory; the system ends that with the program, even a killed one.
+    """Keeps other programs out of an existing directory or file, until this program ends, even if it is killed.
 
     Raises:
         UsageError: Another program is in the directory. The message is the directory's name and `or_else`, without

@@ -112,7 +112,8 @@ def _add_arguments(command: argparse.ArgumentParser, function: Callable[..., obj
                 option["help"] += f" ({','.join(default) if isinstance(default, tuple) else default})"
             command.add_argument(_flag(name), dest=name, required=is_needed, **option)
         else:
-            command.add_argument(name, **option if is_needed else option | {"nargs": "?"})
+            count = "*" if option.get("nargs") == "+" else "?"
+            command.add_argument(name, **option if is_needed else option | {"nargs": count})
 
 
 def _option(kind: Any) -> Option:

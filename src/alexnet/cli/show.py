@@ -13,7 +13,16 @@ from alexnet.config import MODERN
 from alexnet.data.labels import short_labels
 from alexnet.errors import printable
 from alexnet.pages.markup import duration
-from alexnet.records import Evaluation, Exported, Gain, Prediction, Understanding, in_words, left_out_lines
+from alexnet.records import (
+    CacheContent,
+    Evaluation,
+    Exported,
+    Gain,
+    Prediction,
+    Understanding,
+    in_words,
+    left_out_lines,
+)
 
 if TYPE_CHECKING:
     from alexnet.benches import Bench
@@ -286,6 +295,19 @@ def _public(name: str, row: "Public") -> str:
     return "\n".join([*lines, f"  source: {row.source}"])
 
 
+def _cached(result: CacheContent) -> str:
+    def size(count: int) -> str:
+        return f"{count / 1e6:,.1f} MB"
+
+    lines = [f"removed {entry.name}: {size(entry.bytes)}" for entry in result.removed]
+    width = max((len(entry.name) for entry in result.entries), default=0)
+    for entry in result.entries:
+        source = f"  of {entry.source}" if entry.source is not None else ""
+        lines.append(f"{entry.name:<{width}}  {entry.kind:<8}{size(entry.bytes):>12}  {entry.last_used[:10]}{source}")
+    total = sum(entry.bytes for entry in result.entries)
+    return "\n".join([*lines, f"{result.folder}: {size(total)}"])
+
+
 def _about(claim: "Claim") -> str:
     return f"{claim.where}\n  paper: {claim.paper}\n  notes of 2012: {claim.log}"
 
@@ -316,4 +338,5 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "claim": _claimed,
     "bench": bench,
     "doctor": doctor,
+    "cache": _cached,
 }

@@ -1,6 +1,8 @@
 """The one door to data: what a user named becomes an open store, packed into the cache if it is not yet."""
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -11,7 +13,7 @@ from alexnet.data import decode
 from alexnet.data.commit import QUALITY, OnBadImage, identity
 from alexnet.data.heldout import understanding
 from alexnet.data.listing import Listing, Names, Source, drawn
-from alexnet.data.manifest import is_store
+from alexnet.data.manifest import MANIFEST, is_store
 from alexnet.data.pack import pack
 from alexnet.data.remote import is_remote, open_remote
 from alexnet.data.sources import SOLAR_CELLS, open_source
@@ -78,7 +80,10 @@ def open_data(
         for line in understanding(pictures).lines():
             observer.notice(f"alexnet: {line}")
         observer.began("packing")
-    return pack(pictures, place, size=size, on_bad_image=on_bad_image, progress=observer.advanced)
+    store = pack(pictures, place, size=size, on_bad_image=on_bad_image, progress=observer.advanced)
+    with suppress(OSError):
+        os.utime(place / MANIFEST)  # its last use
+    return store
 
 
 def open_undecoded(source: str | Path, observer: Observer | None = None) -> Source:

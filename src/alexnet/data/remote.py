@@ -19,7 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from alexnet.data.manifest import MANIFEST, File, is_shard, read_manifest
+from alexnet.data.manifest import MANIFEST, File, is_shard, is_store, read_manifest
 from alexnet.data.store import Shards, Store
 from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, plain_errors, write
@@ -62,7 +62,9 @@ def open_remote(address: str, cache: Path) -> Store:
     with plain_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         with alone_in(root):
-            write(directory / MANIFEST, manifest)
+            if not is_store(directory) or (directory / MANIFEST).read_bytes() != manifest:
+                write(directory / MANIFEST, manifest)
+            os.utime(directory / MANIFEST)  # its last use; the file stays, since programs that read the store lock it
             files = read_manifest(directory).files
             for name, file in files.items():
                 path = directory / name

@@ -25,8 +25,18 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.decode import Pixels, decode_stored
-from alexnet.data.manifest import MEAN_IMAGE, File, digests_file, index_files, is_shard, read_manifest, shard_name
+from alexnet.data.manifest import (
+    MANIFEST,
+    MEAN_IMAGE,
+    File,
+    digests_file,
+    index_files,
+    is_shard,
+    read_manifest,
+    shard_name,
+)
 from alexnet.errors import DataError
+from alexnet.files import in_use
 
 EXAMPLES_PER_SHARD = 1024
 OPEN_SHARDS = 8192  # mapped at once, about 20 MB of address space each; fewer where fewer files may be open
@@ -176,6 +186,7 @@ class Shards:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        in_use(self, directory / MANIFEST)
         self.location = str(directory)  # what opens the store again
         self._room = min(OPEN_SHARDS, _open_files() // 2)
         self._views: OrderedDict[str, memoryview] = OrderedDict()
