@@ -2,7 +2,7 @@
 # make demo    train on 1,968 photographs of solar cells, test on 656, write the report; minutes on two cores
 # make test    lint, types and tests
 # make bench   speed beside other implementations
-# make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 do less
+# make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 HOURS=2
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,6 +11,7 @@ RUN ?= runs/demo
 PART ?= kills,disks,flips,pictures,memory,fuzz
 SCALE ?= 1
 SEED ?= 0
+HOURS ?= 1
 CAMPAIGN ?= runs/campaign
 
 .PHONY: setup demo test bench campaign clean
@@ -36,7 +37,7 @@ bench: setup
 	$(VENV)/bin/alexnet bench all
 
 campaign: setup $(VENV)/fuzz
-	ATHERIS=$(VENV)/fuzz $(VENV)/bin/python tests/campaign --part $(PART) --scale $(SCALE) --seed $(SEED) --out $(CAMPAIGN)
+	ATHERIS=$(VENV)/fuzz $(VENV)/bin/python tests/campaign --part $(PART) --scale $(SCALE) --seed $(SEED) --hours $(HOURS) --out $(CAMPAIGN)
 
 $(VENV)/fuzz:
 	-$(PIP) install --target $@ atheris

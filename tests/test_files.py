@@ -91,6 +91,19 @@ def test_a_folder_that_cannot_be_flushed_to_the_disk_is_forgiven(tmp_path, monke
     assert (tmp_path / "a").read_text() == "x"
 
 
+def test_a_folder_that_a_broken_disk_does_not_flush_is_an_error(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def broken(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        write(tmp_path / "a", "x")
+
+
 def test_a_file_that_may_not_be_that_large_is_named_with_the_limit(tmp_path):
     script = (
         "import resource, sys; from pathlib import Path; from alexnet.files import write\n"

@@ -37,6 +37,8 @@ PARTS = {
     "memory": rest.memory,
     "fuzz": rest.fuzz,
 }
+MINUTES = {"kills": 12, "disks": 20, "flips": 4, "pictures": 4, "memory": 4, "fuzz": 16}
+"""The share of the hour after which a part begins nothing new; what it has tried until then counts."""
 
 
 def main() -> None:
@@ -44,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="campaign", description=__doc__.split("\n")[0])
     parser.add_argument("--part", default=",".join(PARTS), help=f"parts, joined by commas: {', '.join(PARTS)}")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the whole campaign, which takes an hour")
+    parser.add_argument("--hours", type=float, default=1.0, help="time that all parts share")
     parser.add_argument("--seed", type=int, default=0, help="of all random moments and changes")
     parser.add_argument("--out", type=Path, default=Path("runs/campaign"), help="folder of the summary")
     options = parser.parse_args()
@@ -64,7 +67,7 @@ def _apart(part: str, options: argparse.Namespace) -> list[Tally]:
         (folder := Path(scratch, "work")).mkdir()
         note = Path(scratch, "tallies.json")
         words = [sys.executable, __file__, "run", part, str(options.scale), str(options.seed), str(folder), str(note)]
-        environment = dict(os.environ)
+        environment = {**os.environ, "CAMPAIGN_UNTIL": str(time.time() + options.hours * 60 * MINUTES[part])}
         if part == "disks" and shutil.which("unshare") and not subprocess.run(["unshare", "-rm", "true"]).returncode:
             environment["CAMPAIGN_DISK"] = str(folder)
             mount = f'mount -t tmpfs -o size={disks.ROOM} tmpfs {folder} && exec "$@"'
@@ -106,7 +109,8 @@ def _write(tallies: list[Tally], options: argparse.Namespace) -> None:
     lines = [f"{name}: {value}  " for name, value in facts.items()]
     lines += ["", "| part | tried | faults | figures |", "|---|---|---:|---|"]
     for tally in tallies:
-        tried = tally.left_out or ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(tally.verdicts.items()))
+        tried = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(tally.verdicts.items()))
+        tried = "; ".join(filter(None, (tried, tally.left_out)))
         figures = ", ".join(f"{name} {value:,.0f}" for name, value in tally.figures.items())
         lines.append(f"| {tally.part} | {tried} | {len(tally.faults)} | {figures} |")
     lines += ["", *(f"- {fault}" for tally in tallies for fault in tally.faults)]

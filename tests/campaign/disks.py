@@ -7,6 +7,7 @@ size is what is used already and a random part of what the command writes.
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,8 +109,19 @@ def disks(seed: int, scale: float, folder: Path) -> Iterator[Tally]:
     _interrupt(folder)
     template = folder.with_name("template")
     shutil.copytree(folder, template)
-    for name, writer in WRITERS.items():
-        yield _fill(name, writer, round(scale * MOMENTS) or 1, seed, folder, template)
+    for place, (name, writer) in enumerate(WRITERS.items()):
+        until = world.deadline(len(WRITERS) - place)
+        yield _fill(Full(name, writer, folder, template), round(scale * MOMENTS) or 1, seed, until)
+
+
+@dataclass(frozen=True)
+class Full:
+    """A command by its name, the disk that fills, and what is on it before."""
+
+    name: str
+    writer: Writer
+    disk: Path
+    template: Path
 
 
 def _caffe() -> bytes:
@@ -155,13 +167,17 @@ def _written(folder: Path, template: Path) -> int:
     return total + 4 * PAGE
 
 
-def _fill(name: str, writer: Writer, moments: int, seed: int, folder: Path, template: Path) -> Tally:
+def _fill(full: Full, moments: int, seed: int, until: float) -> Tally:
+    name, writer, folder, template = full.name, full.writer, full.disk, full.template
     tally, dice = Tally(f"full disk: {name}", "the disk fills, then the same command goes on"), world.dice(seed, name)
     _resize(folder, ROOM)
     _restore(folder, template)
     world.must(writer.words, folder)
     wanted, written = writer.result(folder), _written(folder, template)
     for number in range(moments):
+        if time.time() > until:
+            tally.left_out = f"stopped by the clock at {number} of {moments} moments"
+            break
         _resize(folder, ROOM)
         _restore(folder, template)
         room = dice.randrange(0, int(1.2 * written), 512)

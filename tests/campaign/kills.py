@@ -21,8 +21,8 @@ def kills(seed: int, scale: float, folder: Path) -> Iterator[Tally]:
     world.must("pack pictures store --size 76", folder)
     train = Killed("training", TRAINING_KILLS, f"{world.TRAIN} --data store --out run", "run", world.of_run)
     pack = Killed("packing", PACKING_KILLS, "pack pictures other --size 76", "other", world.of_files)
-    for killed in (train, pack):
-        yield _kill(killed, max(2, round(scale * killed.kills)), seed, folder)
+    for parts, killed in ((2, train), (1, pack)):
+        yield _kill(killed, max(2, round(scale * killed.kills)), seed, folder, world.deadline(parts))
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,16 @@ class Killed:
     judge: Callable[[Path], str]
 
 
-def _kill(killed: Killed, wanted: int, seed: int, folder: Path) -> Tally:
+def _kill(killed: Killed, wanted: int, seed: int, folder: Path, until: float) -> Tally:
     tally = Tally(f"kills of {killed.what}", "SIGKILL at a random moment, then the same end")
     dice, result = world.dice(seed, killed.what), folder / killed.name
     started = time.monotonic()
     world.must(killed.words, folder)
     takes, unbroken = time.monotonic() - started, killed.judge(result)
     while tally.verdicts["killed"] < wanted and len(tally.faults) <= 20:
+        if time.time() > until:
+            tally.left_out = f"stopped by the clock at {tally.verdicts['killed']} of {wanted} kills"
+            break
         for rest in folder.glob(f"{killed.name}*"):
             shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
         number = tally.verdicts["killed"]

@@ -80,7 +80,11 @@ def pictures(seed: int, scale: float, folder: Path) -> Iterator[Tally]:
     classifier, place = load(folder / "run"), folder / "mutated"
     errors = (folder / "stderr").open("w+b")
     kept = os.dup(2)
+    until = world.deadline()
     for first in range(0, max(1, round(scale * PICTURES)), TOGETHER):
+        if time.time() > until:
+            tally.left_out = f"stopped by the clock at {first:,} pictures"
+            break
         place.mkdir()
         count = min(TOGETHER, round(scale * PICTURES) - first)
         for number in range(count):

@@ -120,6 +120,11 @@ class Command:
         return Ended(os.waitstatus_to_exitcode(ended[1]), text)
 
 
+def deadline(parts: int = 1) -> float:
+    """Returns when the next of so many parts has to end, so that all have had their share of the campaign's hour."""
+    return time.time() + (float(os.environ.get("CAMPAIGN_UNTIL", "inf")) - time.time()) / parts
+
+
 def run(words: str | list[str], folder: Path) -> Ended:
     """Runs a command to its end."""
     return Command(words, folder).wait()

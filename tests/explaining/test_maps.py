@@ -34,6 +34,27 @@ def test_evidence_is_the_logarithm_of_the_odds():
     assert maps.evidence(logits, 0)[1].item() == pytest.approx(40 - np.log(2), rel=1e-5)  # where p rounds to 1
 
 
+class Sum(nn.Module):
+    """Finds class 1 in the sum of all pixels, so that covering them costs their number."""
+
+    def forward(self, images):
+        total = images.sum((1, 2, 3))
+        return torch.stack([torch.zeros_like(total), total], 1)
+
+
+def test_pixels_at_the_edge_are_covered_as_often_as_others():
+    """By four squares each: in the corner of 4, 8, 8 and 16 pixels of three colours, inside of 16."""
+    found = maps.occlusion(Sum(), torch.ones(3, 8, 8), 1, torch.zeros(3, 8, 8), side=4, stride=2)
+    assert [found[0, 0].item(), found[0, 3].item(), found[3, 3].item()] == pytest.approx([27, 36, 48])
+    assert torch.equal(found, found.flip(0, 1))
+
+
+def test_a_square_is_a_seventh_of_the_picture_and_moves_by_a_quarter_of_itself():
+    image, fill = torch.ones(3, 56, 56), torch.zeros(3, 56, 56)
+    assert torch.equal(maps.occlusion(Sum(), image, 1, fill), maps.occlusion(Sum(), image, 1, fill, side=8, stride=2))
+    assert maps.occlusion(Sum(), image, 1, fill)[28, 28].item() == pytest.approx(3 * 8 * 8)
+
+
 def test_occlusion_marks_the_quarter_that_decides():
     found = maps.occlusion(Corner(), torch.ones(3, 20, 20), 1, torch.zeros(3, 20, 20), side=4, stride=2)
     assert found.shape == (20, 20)

@@ -61,6 +61,12 @@ def test_a_start_at_the_loss_of_guessing_is_dead_at_one_step_only():
     assert dead == [300]
 
 
+def test_a_loss_a_little_below_guessing_is_judged_again():
+    """By one and a half standard errors: neither learning nor dead."""
+    losses = [*around(math.log(10) - 0.0015, 0.01, 300), *around(math.log(10), 0.01, 300, seed=1)]
+    assert follow(PAPER, losses)[1] == [400]
+
+
 @pytest.mark.parametrize("name", LEARNT)
 def test_no_run_that_learnt_is_called_dead(name):
     recorded = [float(loss) for loss in LEARNT[name].split()]
