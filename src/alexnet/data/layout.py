@@ -80,8 +80,8 @@ def understand(
         _refuse_empty(path, root, levels, left_out)
         for level in train:
             _refuse_repeated(path, level)
-    _check(path, classes, _filled(places), is_measured)
-    return Layout(places, classes, _words(levels, flat), _alike(classes), flat, roots, has_splits)
+    check_classes(path, classes, _filled(places), is_measured)
+    return Layout(places, classes, _words(levels, flat), alike(classes), flat, roots, has_splits)
 
 
 def _places(levels: Sequence[Level], pictures: Iterable[Folder]) -> dict[Folder, Place | Lost]:
@@ -180,8 +180,12 @@ def _refuse_repeated(path: str, level: Level) -> None:
         )
 
 
-def _check(path: str, classes: tuple[str, ...], filled: set[Place], is_measured: bool) -> None:
-    """Refuses too few classes, classes that cannot be told apart, and classes that only another split has."""
+def check_classes(path: str, classes: tuple[str, ...], filled: set[Place], is_measured: bool) -> None:
+    """Checks what all pictures are.
+
+    Raises:
+        DataError: There are too few classes, some cannot be told apart, or train does not have one of another split.
+    """
     if not filled:
         raise DataError(f"{path}: the pictures lie in no class folder: make one folder a class, or give `labels`")
     if "" in classes:
@@ -201,7 +205,7 @@ def _check(path: str, classes: tuple[str, ...], filled: set[Place], is_measured:
         raise DataError(f"{path} has one class only ({as_text(classes[0])!r}): add a folder for another")
 
 
-def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
+def alike(classes: tuple[str, ...]) -> tuple[str, ...]:
     """Returns a sentence for each group of classes that differ in case, blanks or Unicode form only."""
     groups: dict[str, list[str]] = {}
     for name in classes:
