@@ -246,6 +246,13 @@ def test_a_stopped_run_says_how_to_go_on(alexnet, pictures, tmp_path, monkeypatc
     assert out == f"stopped and saved; continue with: alexnet train --resume '{run}'\n"
 
 
+def test_a_finished_run_that_is_resumed_says_how_to_go_on(alexnet, trained):
+    code, out, err = alexnet("train", "--resume", trained)
+    assert code == 0
+    assert f"{trained} is finished; to go on from it as a new run: alexnet train --from {trained} --epochs 20\n" in err
+    assert "top-1 error" in out
+
+
 def test_a_second_signal_does_not_wait(alexnet, pictures, tmp_path, monkeypatch):
     from alexnet.progress import Display
 
@@ -564,12 +571,15 @@ def test_a_damaged_run(mistake, trained, pictures):
     assert "config.json is incomplete or damaged" in mistake("train", "--resume", trained)
 
 
-def test_a_run_whose_data_are_gone_or_changed(mistake, trained, make_folder, tmp_path):
+def test_a_run_whose_data_are_gone_or_changed(alexnet, mistake, trained, make_folder, tmp_path):
     described = json.loads((trained / "config.json").read_text())
     folder = make_folder(tmp_path / "data", {"train/red": 2, "train/blue": 2, "val/red": 1})
     described["data"]["source"] = str(folder)
     (trained / "config.json").write_text(json.dumps(described))
-    assert "have changed since it started" in mistake("train", "--resume", trained)
+    code, _, err = alexnet("train", "--resume", trained)  # says first how the folder is understood
+    assert code == 2
+    assert "have changed since it started" in err.splitlines()[-1]
+    assert "Traceback" not in err
     shutil.rmtree(folder)
     assert "there is no source" in mistake("train", "--resume", trained)
 

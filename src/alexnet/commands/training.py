@@ -1,5 +1,6 @@
 """The commands from pictures to a trained network: pack, train and demo."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,7 +137,7 @@ def train(
         if resume is None:
             job = work.new(recipe, data, out, from_, changes, work.selection(exclude, labels))
         else:
-            job = work.old(resume, data, recipe or out or from_ or changes or exclude or labels, team, observer)
+            job = work.old(resume, data, recipe or out or from_ or changes or exclude or labels, team)
         store, is_complete = _pictures(job, on_bad_image, observer, team), None
         job = work.head_alone(job, store, changes, observer)
         while is_complete is None:  # a tuning that diverges begins again, once
@@ -219,6 +220,9 @@ def _begun(job: Job, store: "Store", observer: Observer, team: "Team") -> "Itera
         begun = loop.begin(settings, store, job.source, run, observer, team, None, goes_on, job.trained)
     try:
         with begun as training:
+            if job.is_resumed and team.is_first and training.progress.step == training.total:
+                go_on = f"alexnet train --from {shlex.quote(str(run.folder))} --epochs 20"
+                observer.notice(f"{run.folder} is finished; to go on from it as a new run: {go_on}")
             yield training
     except TrainingError as error:
         rate = team.tell(begin_slower(run) if team.is_first else None)

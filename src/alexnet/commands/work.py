@@ -142,7 +142,7 @@ def _fitted(settings: Train, source: str) -> Train:
     return settings
 
 
-def old(resume: Place, data: Place | None, others: object, team: "Team", observer: Observer) -> Job:
+def old(resume: Place, data: Place | None, others: object, team: "Team") -> Job:
     """Returns a training that is resumed; `others` are arguments that do not go with that."""
     from alexnet.data.open import from_anywhere, present_source
     from alexnet.run import Run
@@ -153,9 +153,6 @@ def old(resume: Place, data: Place | None, others: object, team: "Team", observe
     description = team.tell(run.description() if team.is_first else None)
     if description is None or description.settings is None:
         raise UsageError(f"{run.folder} was converted, not trained here: there is nothing to resume")
-    if description.seconds is not None:
-        go_on = f"alexnet train --from {run.folder} --epochs 20"
-        observer.notice(f"{run.folder} is finished; to go on from it as a new run: {go_on}")
     source = present_source(description.data) if data is None else from_anywhere(data)
     trained_on = description.data or Dataset(draw="content")
     square, draw, selection = description.preprocessing.square, trained_on.draw, trained_on.selection
