@@ -488,7 +488,7 @@ def test_jpeg_2000_is_read_and_its_damage_is_not(options):
     ("data", "name", "reply"),
     [
         (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg", "SVG, a drawing: export it as"),
-        (b"II*\0\x10\0\0\0CR\2\0" + bytes(80), "a.cr2", "raw data of a camera"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(80), "IMG_0001", "raw data of a camera"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(80), "a.cr3", "raw data of a camera"),
         (saved(FEW, "TIFF"), "a.NEF", "raw data of a camera"),
         (tiff(FEW[..., 0], photometric=32803), "a.tif", "raw data of a camera"),
