@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -112,15 +112,11 @@ def examine(
     step_rate, largest_batch = _step(variant, size, notice)
     if step_rate is not None:
         rates[Stage.STEP] = step_rate
-    image_s = None
     are_kept = pictures is not None and pictures * stored_size(variant, side) ** 2 * 3 <= MEMORY_BUDGET
     each = {stage: 1 / rates[stage] for stage in EACH_IMAGE if stage in rates} if step_rate is not None else {}
-    if each:
-        # A processor does one stage after the other; beside a GPU they run at the same time.
-        total = max if torch.cuda.is_available() else sum
-        rates[Stage.TRAINING] = 1 / total(each.values())
-        skipped = (Stage.DISK, Stage.DECODING) if are_kept else ()
-        image_s = total(seconds for stage, seconds in each.items() if stage not in skipped)
+    image_s = _image_s(each, (Stage.DISK, Stage.DECODING) if are_kept else ())
+    if first_s := _image_s(each, ()):
+        rates[Stage.TRAINING] = 1 / first_s
     examination = Examination(
         machine=machine.facts(),
         rates=rates,
@@ -137,6 +133,13 @@ def examine(
         examination = replace(examination, proposal=proposal)
     is_packed = data is not None and is_store(data)
     return replace(examination, advice=list(_advice(examination, is_packed, are_kept)))
+
+
+def _image_s(each: Rates, skipped: Collection[Stage]) -> float | None:
+    """Returns the seconds that an image takes in training, from those of each stage; None where these are not known."""
+    # A processor does one stage after the other; beside a GPU they run at the same time.
+    total = max if torch.cuda.is_available() else sum
+    return total(seconds for stage, seconds in each.items() if stage not in skipped) if each else None
 
 
 def loading(size: Size, store: str, variant: str, side: int) -> Rates:
