@@ -75,6 +75,11 @@ def open_data(
             pictures = warped(pictures, size)
     if most is not None:
         pictures = subset(pictures, most)
+    return _packed(pictures, size, on_bad_image, observer)
+
+
+def _packed(pictures: Source, size: int, on_bad_image: OnBadImage, observer: Observer) -> Store:
+    """Packs a source into the cache, or finds it there."""
     place = cache_directory(pictures, size)
     if not is_store(place):
         for line in understanding(pictures).lines():
