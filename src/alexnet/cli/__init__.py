@@ -31,29 +31,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(format="alexnet: %(message)s", level=logging.WARNING)
     try:
         with _interruptions():
-            _run(arguments)
+            given = vars(parser().parse_args(arguments))
+            name, is_json = given.pop("command"), given.pop("json")
+            command = COMMANDS[name]
+            given |= config.assignments(given.pop("settings", []))
+            with _Terminal(is_json) as display:
+                observed = {"observer": display} if "observer" in command.__annotations__ else {}
+                result = command(**given, **observed)
+            _print(name, result, is_json)
+            if display.signal and not getattr(result, "complete", True):
+                sys.exit(128 + display.signal)
+    except AlexNetError as error:
+        _exit(in_flags(str(error), command), 2)
     except KeyboardInterrupt:
         _exit("interrupted", 130)
     except BrokenPipeError:  # whoever read the output has enough
         streams.abandon_output()
-
-
-def _run(arguments: Sequence[str] | None) -> None:
-    given = vars(parser().parse_args(arguments))
-    name, is_json = given.pop("command"), given.pop("json")
-    command = COMMANDS[name]
-    try:
-        given |= config.assignments(given.pop("settings", []))
-        with _Terminal(is_json) as display:
-            observed = {"observer": display} if "observer" in command.__annotations__ else {}
-            result = command(**given, **observed)
-        _print(name, result, is_json)
-        if display.signal and not getattr(result, "complete", True):
-            sys.exit(128 + display.signal)
-    except AlexNetError as error:
-        _exit(in_flags(str(error), command), 2)
-    except BrokenPipeError:
-        raise
     except OSError as error:  # A path that somebody pasted may be as long as it likes.
         place = f"{str(error.filename)[:200]}: " if error.filename is not None else ""
         _exit(printable(f"{place}{error.strerror or error}"), 2)
