@@ -15,6 +15,8 @@ from PIL import Image
 from alexnet import config
 from alexnet.models.variants import VARIANTS, Variant
 
+sys.path.insert(0, str(Path(__file__).parent))  # for `damage`
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine two threads wait for each other: 100 times slower
 
 TOY = Variant("a toy for tests", channels=(8, 16, 16, 16, 8), hidden=32, groups=2, towers=2)

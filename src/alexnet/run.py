@@ -1,6 +1,5 @@
 """A run folder: what a training leaves behind, and the only place that knows the names of its files."""
 
-import json
 import platform
 import shutil
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 import torch
 from msgspec import structs
@@ -83,7 +81,7 @@ class Run:
         self.check_new()
         with plain_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write(self.config, description.to_json() + "\n")
+        write(self.config, records.sealed(description) + "\n")
 
     def check_new(self) -> None:
         """Checks that the folder does not exist yet, or is empty.
@@ -150,7 +148,7 @@ class Run:
             return description
         description = structs.replace(description, data=structs.replace(description.data, source=source))
         if is_writer:
-            write(self.config, description.to_json() + "\n")
+            write(self.config, records.sealed(description) + "\n")
         return description
 
     def located(self, header: Header) -> Header:
@@ -166,7 +164,21 @@ class Run:
     def finish(self, seconds: float) -> None:
         """Writes down that the training is complete, and how long it took."""
         self.planted.unlink(missing_ok=True)
-        write(self.config, structs.replace(self.description(), seconds=seconds).to_json() + "\n")
+        write(self.config, records.sealed(structs.replace(self.description(), seconds=seconds)) + "\n")
+
+    def compare(self, description: Description, header: Header) -> None:
+        """Compares `config.json` with the header of the file to resume from.
+
+        Raises:
+            CheckpointError: They tell of different trainings.
+        """
+        ours, theirs = map(_decisive, (description, header))
+        for name, value in ours.items():
+            if value != theirs.get(name):
+                apart = (
+                    f"{name} is {_short(value)} in {self.config}, and {_short(theirs.get(name))} in {self.last.name}"
+                )
+                raise CheckpointError(f"{apart}: a run keeps its settings; restore {CONFIG}, or start a new run")
 
     def evaluation(self) -> Evaluation | None:
         """Reads the errors last measured; returns None where nothing was measured yet.
@@ -199,8 +211,8 @@ class Run:
             UsageError: The folder cannot be written.
             DataError: The disk is full.
         """
-        write(self.evaluation_file, evaluation.to_json() + "\n")
-        write(self.examples_file, examples.to_json(indent=None) + "\n")
+        write(self.evaluation_file, records.sealed(evaluation) + "\n")
+        write(self.examples_file, records.sealed(examples, indent=None) + "\n")
 
     def rows(self) -> Rows:
         """Reads `metrics.jsonl`."""
@@ -233,12 +245,25 @@ class Run:
         return records.read(kind, path.read_bytes(), path, CheckpointError, remedy)
 
 
+def _decisive(description: Description) -> dict[str, object]:
+    """Returns what makes a training this one and no other, by name."""
+    data = description.data or records.Dataset()
+    settings = {} if description.settings is None else config.to_json(description.settings)
+    facts = {"preprocessing": description.preprocessing, "classes": description.classes}
+    return {**settings, **facts, "data": data.hash, "counts": data.counts}
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:40]} ... {text[-35:]}"
+
+
 def as_row(line: bytes) -> StepRow | ValidationRow | None:
     """Reads a line of `metrics.jsonl`; returns None if it is damaged."""
+    kind: type[StepRow] | type[ValidationRow] = ValidationRow if b'"val_loss"' in line else StepRow
     try:
-        row = json.loads(line)
-        return msgspec.convert(row, ValidationRow) if "val_loss" in row else msgspec.convert(row, StepRow)
-    except (ValueError, TypeError, RecursionError, msgspec.ValidationError):
+        return records.read(kind, line, "metrics", CheckpointError, "")
+    except CheckpointError:
         return None
 
 

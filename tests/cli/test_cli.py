@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from damage import unsealed
 from msgspec import structs
 from safetensors.torch import load_file
 
@@ -572,7 +573,7 @@ def test_a_damaged_run(mistake, trained, pictures):
 
 
 def test_a_run_whose_data_are_gone_or_changed(alexnet, mistake, trained, make_folder, tmp_path):
-    described = json.loads((trained / "config.json").read_text())
+    described = unsealed((trained / "config.json").read_text())
     folder = make_folder(tmp_path / "data", {"train/red": 2, "train/blue": 2, "val/red": 1})
     described["data"]["source"] = str(folder)
     (trained / "config.json").write_text(json.dumps(described))
@@ -700,7 +701,7 @@ def test_settings_are_refused_before_anything_is_packed(mistake, pictures, tmp_p
 
 
 def test_a_run_does_not_decide_which_machine_is_called(mistake, trained):
-    config = json.loads((trained / "config.json").read_text())
+    config = unsealed((trained / "config.json").read_text())
     for name in ("model.safetensors", "last.safetensors"):
         saved = checkpoint.load(trained / name)
         data = structs.replace(saved.header.data, source="http://127.0.0.1:1/store")

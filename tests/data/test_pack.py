@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 import simplejpeg
+from damage import unsealed
 from evil import DAMAGED
 from pictures import encoded, photograph, tree
 from PIL import Image
@@ -178,7 +179,7 @@ def rewrite(path, **changes):
 def test_a_store_of_version_0_1_knows_which_pictures_could_not_be_read(source, tmp_path, broken):
     broken.add("train/cat/0001.jpg")
     path = pack(source, tmp_path / "store", size=16).directory / "dataset.json"
-    manifest = json.loads(path.read_text())
+    manifest = unsealed(path.read_text())
     del manifest["quarantine"][0]["was_unread"]
     path.write_text(json.dumps(manifest, indent=1))
     assert is_store(tmp_path / "store")

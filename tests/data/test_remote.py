@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from damage import unsealed
 from faulty import Faulty
 
 from alexnet.config import MODERN, to_json
@@ -89,7 +90,7 @@ def test_an_address_gives_the_pictures_of_the_folder(local, server, own_cache, g
 
 def test_a_server_cannot_write_beside_the_cache(local, own_cache, tmp_path):
     hostile = shutil.copytree(local.directory, tmp_path / "hostile")
-    manifest = json.loads((hostile / "dataset.json").read_text())
+    manifest = unsealed((hostile / "dataset.json").read_text())
     manifest["files"]["../../../evil"] = {"bytes": 4, "blake2b": "0"}
     (hostile / "dataset.json").write_text(json.dumps(manifest))
     with Faulty(hostile).running() as server, pytest.raises(DataError, match="incomplete"):

@@ -7,12 +7,14 @@ from hashlib import blake2b
 import numpy as np
 import pytest
 import simplejpeg
+from damage import unsealed
 
 from alexnet.data import commit
 from alexnet.data.manifest import is_store
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
 from alexnet.data.store import INDEX, Store
+from alexnet.data.verify import verify
 from alexnet.errors import DataError
 
 
@@ -63,7 +65,7 @@ def test_a_flipped_bit_in_the_index_is_found_when_the_store_is_opened(source, tm
 def test_a_manifest_names_files_of_its_own_folder_only(source, tmp_path, part, name):
     pack(source, tmp_path / "store", size=16)
     path = tmp_path / "store" / "dataset.json"
-    manifest = json.loads(path.read_text())
+    manifest = unsealed(path.read_text())
     manifest[part][name] = next(iter(manifest[part].values()))
     path.write_text(json.dumps(manifest))
     with pytest.raises(DataError, match=r"dataset\.json is incomplete"):
@@ -115,7 +117,7 @@ def file_facts(path):
 def changed(directory, **facts):
     """Changes what the manifest says."""
     path = directory / "dataset.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+    path.write_text(json.dumps(unsealed(path.read_text()) | facts))
 
 
 @pytest.mark.parametrize(
@@ -228,16 +230,15 @@ def test_a_folder_without_manifest_is_no_store(tmp_path):
 
 def test_a_flipped_bit_in_a_shard_is_found_by_verify_and_named_by_read(source, tmp_path):
     packed = pack(source, tmp_path / "store", size=64)
-    packed.verify()
     index = packed.splits["train"]._index[4]
     path = tmp_path / "store/train-000001.tar"
     content = bytearray(path.read_bytes())
     middle = index["offset"] + index["length"] // 2
     content[middle : middle + 60] = bytes(60)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"train-000001\.tar is damaged"):
-        Store(tmp_path / "store").verify()
-    with pytest.raises(DataError, match=r"'train/cat/0004.jpg' in .*train-000001.tar is damaged"):
+    verified = verify(tmp_path / "store")
+    assert [(file.file, file.pictures) for file in verified.damaged] == [("train-000001.tar", ("train/cat/0004.jpg",))]
+    with pytest.raises(DataError, match=r"'train/cat/0004.jpg' in .*train-000001.tar is not as it was packed: pack"):
         Store(tmp_path / "store").splits["train"].read(4)
 
 
@@ -267,14 +268,16 @@ def test_threads_read_the_same_pictures(source, tmp_path, monkeypatch):
 
 def test_a_million_examples_are_opened_at_once(source, tmp_path):
     pack(source, tmp_path / "store", size=16)
-    manifest = json.loads((tmp_path / "store/dataset.json").read_text())
+    manifest = unsealed((tmp_path / "store/dataset.json").read_text())
     index = np.load(tmp_path / "store/train.index.npy")
     long = np.resize(index, 1_000_000)
     long["name_end"] = np.arange(1, 1_000_001) * 20
     np.save(tmp_path / "store/train.index.npy", long)
     (tmp_path / "store/train.names").write_bytes(b"train/cat/000000.jpg" * 1_000_000)
     np.save(tmp_path / "store/train.digests.npy", np.zeros(1_000_000, np.uint64))
-    for name in ("train.index.npy", "train.names", "train.digests.npy"):
+    checksums = np.load(tmp_path / "store/train.crc32.npy")
+    np.save(tmp_path / "store/train.crc32.npy", np.resize(checksums, 1_000_000))
+    for name in ("train.index.npy", "train.names", "train.digests.npy", "train.crc32.npy"):
         manifest["files"][name] = file_facts(tmp_path / "store" / name)
     (tmp_path / "store/dataset.json").write_text(json.dumps(manifest))
     tracemalloc.start()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from damage import unsealed
 
 import alexnet as package
 from alexnet.models.variants import VARIANTS
@@ -209,7 +210,7 @@ def test_a_store_has_its_pictures_hash_and_quarantine():
 
 def test_a_store_whose_manifest_has_no_optional_keys_is_opened(answer):
     path = Path("small/dataset.json")
-    manifest = json.loads(path.read_text())
+    manifest = unsealed(path.read_text())
     del manifest["is_split_drawn"], manifest["decoding"]
     path.write_text(json.dumps(manifest))
     assert answer("evaluate", "finished", *FLOAT32)["is_split_drawn"] is False

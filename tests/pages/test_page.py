@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from damage import unsealed
 from msgspec import to_builtins
 from PIL import Image
 from safetensors.numpy import save_file
@@ -261,7 +262,7 @@ def test_the_true_class_is_marked_by_more_than_colour(run):
 def test_hostile_names_stay_text(tmp_path):
     names = [EVIL, '" onload="x', "'><img src=x>", "$style ${title} %s", "{{ 7 * 7 }}{% x %}", "a\u202eb\x00\udcff"]
     folder = fabricate(tmp_path, [*names, *CLOTHES])
-    config = json.loads((folder / "config.json").read_text())
+    config = unsealed((folder / "config.json").read_text())
     config |= {"variant": EVIL, "recipe": EVIL, "versions": {EVIL: EVIL}, "started": EVIL}
     config["data"] |= {"name": EVIL, "quarantine": [dict.fromkeys(("split", "class", "name", "reason"), EVIL)]}
     (folder / "config.json").write_text(json.dumps(config))
@@ -279,7 +280,7 @@ def test_hostile_names_stay_text(tmp_path):
 
 @pytest.mark.parametrize("jpeg", [b"<svg onload=x>", b'"><script>', b"", b"\xff\xd8", b"GIF89a"])
 def test_a_picture_that_is_none_is_not_embedded(run, jpeg):
-    shown = json.loads((run / "examples.json").read_text())
+    shown = unsealed((run / "examples.json").read_text())
     shown["sample"][3]["jpeg"] = base64.b64encode(jpeg).decode()
     (run / "examples.json").write_text(json.dumps(shown))
     page = outline(run)
@@ -290,7 +291,7 @@ def test_a_picture_that_is_none_is_not_embedded(run, jpeg):
 
 @pytest.mark.parametrize("jpeg", ['"><script>', "<svg onload=x>", None, 7, "ÿ"])
 def test_a_picture_that_is_not_even_base64_leaves_its_file_out(run, jpeg):
-    shown = json.loads((run / "examples.json").read_text())
+    shown = unsealed((run / "examples.json").read_text())
     shown["sample"][3]["jpeg"] = jpeg
     (run / "examples.json").write_text(json.dumps(shown))
     page = outline(run)
@@ -321,7 +322,7 @@ def test_a_damaged_file_is_named_and_left_out(run, file, content):
 def test_values_of_a_wrong_kind_never_stop_the_page(run, junk):
     (run / "model.safetensors").unlink()
     for file in ("config.json", "evaluation.json", "examples.json"):
-        content = json.loads((run / file).read_text())
+        content = unsealed((run / file).read_text())
         for key in content:
             (run / file).write_text(json.dumps({**content, key: junk}))
             page = outline(run)
@@ -331,8 +332,8 @@ def test_values_of_a_wrong_kind_never_stop_the_page(run, junk):
                 assert set(page.sections) >= set(without(file, "model.safetensors"))
         (run / file).write_text(json.dumps(content))
     good = (run / "metrics.jsonl").read_text().splitlines()
-    keys = {key for line in good for key in json.loads(line)}
-    odd = [json.dumps({**json.loads(good[0]), key: junk}) for key in keys]
+    keys = {key for line in good for key in unsealed(line)}
+    odd = [json.dumps({**unsealed(good[0]), key: junk}) for key in keys]
     (run / "metrics.jsonl").write_text("\n".join([*odd, json.dumps(dict.fromkeys(keys, junk)), *good]))
     assert outline(run).sections == without("model.safetensors")
 
@@ -360,7 +361,7 @@ def test_values_of_a_wrong_kind_never_stop_the_page(run, junk):
     ],
 )
 def test_a_file_with_a_wrong_value_is_named_and_left_out(run, file, key, value):
-    content = json.loads((run / file).read_text())
+    content = unsealed((run / file).read_text())
     (run / file).write_text(json.dumps({**content, key: value}))
     page = outline(run)
     assert f"{file} is damaged and was left out." in page.text
@@ -481,7 +482,7 @@ def test_what_is_no_file_is_named_and_left_out(run, file, make):
 
 
 def test_numbers_beyond_all_measure_never_stop_the_page(run):
-    content = json.loads((run / "config.json").read_text())
+    content = unsealed((run / "config.json").read_text())
     content["data"]["counts"]["train"] = 2**63 - 1
     content |= {"parameters": 2**63 - 1, "seconds": 1.7e308}
     (run / "config.json").write_text(json.dumps(content))

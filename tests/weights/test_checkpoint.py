@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from damage import unsealed
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -39,7 +40,7 @@ def path(tmp_path):
 def rewrite(path, change):
     """Writes the file anew after `change(tensors, header)`, with whatever checksum `header` then has."""
     with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["alexnet"])
+        header = unsealed(file.metadata()["alexnet"])
     tensors = load_file(path)
     header = change(tensors, header) or header
     save_file(tensors, path, {"alexnet": json.dumps(header)})

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from damage import unsealed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +60,7 @@ def rewrite(path, change):
     """Writes the file anew after `change(header)`."""
     data = path.read_bytes()
     start = 12 + int.from_bytes(data[8:12], "little")
-    header = json.loads(data[12:start])
+    header = unsealed(data[12:start])
     text = json.dumps(change(header) or header).encode()
     path.write_bytes(data[:8] + len(text).to_bytes(4, "little") + text + data[start:])
 
@@ -265,7 +266,7 @@ def one_stream(tensor, change=lambda codes, gaps: zlib.compress(codes + gaps), *
     """A file of one tensor whose zlib stream is `change(codes, gaps)`, with other facts in its entry."""
     data = sparse.pack({}, {"a": tensor}, np.zeros((2, 2, 3), np.uint8))
     at = 12 + int.from_bytes(data[8:12], "little")
-    header = json.loads(data[12:at])
+    header = unsealed(data[12:at])
     part = header["parts"][0]
     start = at + 4 * part["values"]
     symbols = zlib.decompress(data[start : start + part["bytes"]])

@@ -240,6 +240,7 @@ def grow(store: Store, place: Path, length: int) -> Path:
     index["shard"] = np.arange(length) // EXAMPLES_PER_SHARD
     index["name_end"] += copy * len(names)
     np.save(place / "train.index.npy", index)
+    np.save(place / "train.crc32.npy", np.load(store.directory / "train.crc32.npy")[places])
     (place / "train.names").write_bytes(names * int(copy[-1] + 1))
     shutil.copy(store.directory / MEAN_IMAGE, place)
     tars = [shard_name("train", shard) for shard in range(int(index["shard"][-1]) + 1)]
@@ -248,7 +249,7 @@ def grow(store: Store, place: Path, length: int) -> Path:
             (place / tar).hardlink_to(store.directory / tars[0])
         except OSError:  # a disk without hard links
             (place / tar).symlink_to((store.directory / tars[0]).resolve())
-    others = {name: File.at(place / name) for name in ("train.index.npy", "train.names", MEAN_IMAGE)}
+    others = {name: File.at(place / name) for name in ("train.index.npy", "train.crc32.npy", "train.names", MEAN_IMAGE)}
     files = dict.fromkeys(tars, store.files[tars[0]]) | others
     manifest = replace(read_manifest(store.directory), splits={"train": length}, files=files)
     (place / MANIFEST).write_text(manifest.to_json())

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alexnet.benches.doctor import Examination
     from alexnet.benches.proposal import Proposal
     from alexnet.claims.table import Claim
+    from alexnet.data.verify import Verified
     from alexnet.models.summary import Summary
     from alexnet.weights.public import Public, PublicWeights
 
@@ -56,6 +57,17 @@ def _packed(store: results.Packed | Understanding) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
     lines = [f"{store.store}: {len(store.classes)} classes; {counts}", *left_out_lines(store.left_out, most=0)]
     return "\n".join([*lines, *results.left_out(store.quarantine), *results.doubtful(store.doubtful)])
+
+
+def _verified(store: "Verified") -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
+    lines = [f"{store.store}: {store.files} files; {counts}"]
+    for file in store.damaged:
+        lines.append(f"{file.file} is {'missing' if file.is_missing else 'damaged'}")
+        lines += [f"  {name}" for name in file.pictures]
+    if not store.has_checksums:
+        lines.append("it has no checksums of pictures, as version 0.1 packed it: its files were compared as wholes")
+    return "\n".join([*lines, *["everything is as it was packed"] * (not store.damaged)])
 
 
 def _trained(result: results.Trained) -> str:
@@ -324,7 +336,7 @@ def _block() -> str:
 TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its name returns
     "demo": _demonstrated,
     "summary": _summary,
-    "pack": _packed,
+    "pack": lambda result: _verified(result) if hasattr(result, "damaged") else _packed(result),
     "train": _trained,
     "evaluate": _evaluated,
     "predict": lambda result: "",  # every picture is shown as soon as it is named

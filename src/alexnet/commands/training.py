@@ -22,9 +22,11 @@ from alexnet.records import Understanding, left_out_lines
 if TYPE_CHECKING:
     from alexnet.data.listing import Source
     from alexnet.data.store import Store
+    from alexnet.data.verify import Verified
     from alexnet.team import Team
     from alexnet.training.loop import Training
 
+VERIFY = "compare every byte of the packed store SOURCE with what it was when it was packed"
 RESUME = "run to continue from its last save; `data` then says where its pictures have moved to"
 PARALLEL = (
     "how several processes under torchrun share the work: data shares the pictures of a batch; towers gives each of "
@@ -44,9 +46,10 @@ Freeze = Literal["none", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc
 
 @documented
 def pack(
-    source: Annotated[Place, About("SOURCE", arguments.SOURCES)],
+    source: Annotated[Place, About("SOURCE", f"{arguments.SOURCES}; or the packed store to check")],
     store: Annotated[Place, About("STORE", "folder to make")] | None = None,
     *,
+    verify: Annotated[bool, About(None, VERIFY)] = False,
     size: Annotated[int, About("S", STORED_SIZE)] | None = None,
     seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
     exclude: arguments.Excluded = (),
@@ -54,7 +57,7 @@ def pack(
     dry_run: Annotated[bool, About(None, "say how the source is understood and what is left out, and stop")] = False,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
-) -> Packed | Understanding:
+) -> "Packed | Understanding | Verified":
     """Decodes, resizes and packs a source of pictures, once; run it again to resume.
 
     It first says how it understands the source: splits, classes, counts, and what is left out and why.
@@ -63,6 +66,8 @@ def pack(
         UsageError: There is no such source, or the folder holds something else.
         DataError: The source cannot serve, or the disk is full.
     """
+    if verify:
+        return _verified(source, store, observer or Display())
     from alexnet.data import pack as packing
     from alexnet.data.heldout import understanding
     from alexnet.data.sources import open_source
@@ -92,6 +97,15 @@ def pack(
         doubtful=packed.doubtful,
         hash=packed.content_hash,
     )
+
+
+def _verified(packed: Place, other: Place | None, observer: Observer) -> "Verified":
+    from alexnet.data.verify import verify
+
+    if other is not None:
+        raise UsageError("`verify` checks one packed store, and makes none: give its folder alone")
+    observer.began("checking", "B")
+    return verify(packed, observer.advanced)
 
 
 @documented

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from alexnet.data import decode, manifest
 from alexnet.data.listing import Digests, Source
-from alexnet.data.manifest import MEAN_IMAGE, File, digests_file, index_files, shard_name
+from alexnet.data.manifest import MEAN_IMAGE, File, checksum_file, digests_file, index_files, shard_name
 from alexnet.data.store import EXAMPLES_PER_SHARD, INDEX
 from alexnet.errors import DataError
 from alexnet.files import write
-from alexnet.records import LISTED, Doubtful, Quarantined, read, to_json
+from alexnet.records import LISTED, Doubtful, Quarantined, read, sealed, to_json
 
 QUALITY, SUBSAMPLING = 90, "420"  # of JPEG, chroma at half resolution: about 20 kB a picture of 256 pixels
 
@@ -81,7 +81,7 @@ class _Account(msgspec.Struct, frozen=True, array_like=True):  # what a part's f
     doubtful: tuple[Doubtful, ...] = ()
 
 
-_ARRAYS = ("sums", "products", "index", "names", "digests", "rest")  # of a part's file
+_ARRAYS = ("sums", "products", "index", "crc32", "names", "digests", "rest")  # of a part's file
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Part:
     image_sum: npt.NDArray[np.uint32]  # (size, size, 3), of the pictures before JPEG: integers, exact in any order
     product_sum: npt.NDArray[np.int64]  # (3, 3), of every RGB pixel times its own transpose
     index: npt.NDArray[np.void]  # of `INDEX`; `name_end` counts from the first name of the shard
+    checksums: npt.NDArray[np.uint32]  # the CRC-32 of each JPEG
     names: npt.NDArray[np.uint8]  # one after the other, UTF-8
     digests: Digests
     bad: tuple[Quarantined, ...]
@@ -102,7 +103,8 @@ class Part:
         buffer = BytesIO()
         rest = np.frombuffer(to_json(_Account(self.bad, self.file, self.doubtful), indent=None).encode(), np.uint8)
         sums, texts = (self.image_sum, self.product_sum), (self.names, self.digests, rest)
-        arrays: dict[str, npt.NDArray[Any]] = dict(zip(_ARRAYS, (*sums, self.index, *texts), strict=True))
+        parts = *sums, self.index, self.checksums, *texts
+        arrays: dict[str, npt.NDArray[Any]] = dict(zip(_ARRAYS, parts, strict=True))
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
@@ -112,19 +114,18 @@ class Part:
         remedy = "run it again"
         try:
             with path.open("rb") as file, np.load(file) as saved:
-                arrays = [saved[name] for name in _ARRAYS if name in saved or name != "digests"]
-                if len(arrays) < len(_ARRAYS):  # Version 0.1 did not know its pictures by their bytes.
-                    arrays.insert(_ARRAYS.index("digests"), np.zeros(arrays[2].size, np.uint64))
+                arrays = [saved[name] for name in _ARRAYS]
         except Exception as error:  # zipfile, zlib and numpy each raise errors of their own on damaged data
             raise DataError(f"{path} is damaged ({error}): {remedy}") from error
-        sums, products, index, names, digests, rest = arrays
-        shapes = (size, size, 3), (3, 3), (index.size,), (names.size,), (index.size,), (rest.size,)
-        text = np.dtype(np.uint8)
-        types = np.dtype(np.uint32), np.dtype(np.int64), INDEX, text, np.dtype(np.uint64), text
+        sums, products, index, checksums, names, digests, rest = arrays
+        many = (index.size,)
+        shapes = (size, size, 3), (3, 3), many, many, (names.size,), many, (rest.size,)
+        types = tuple(np.dtype(name) for name in ("<u4", "<i8", INDEX, "<u4", "u1", "<u8", "u1"))
         if [(each.dtype, each.shape) for each in arrays] != list(zip(types, shapes, strict=True)):
             raise DataError(f"{path} holds other arrays than a part of size {size}: {remedy}")
         account = read(_Account, rest.tobytes(), path, DataError, remedy)
-        return cls(sums, products, index, names, digests, account.bad, account.file, account.doubtful)
+        bad, file, doubtful = account.bad, account.file, account.doubtful
+        return cls(sums, products, index, checksums, names, digests, bad, file, doubtful)
 
 
 def commit(job: Job) -> None:
@@ -139,11 +140,14 @@ def commit(job: Job) -> None:
     first = next(iter(splits))  # "train", where there is one
     mean_image, covariance = _statistics(splits[first], len(indices[first]))
     write(job.directory / MEAN_IMAGE, _npy(mean_image), job.work)
+    others = [MEAN_IMAGE]
     for split, whole in splits.items():
-        contents = _npy(indices[split]), bytes(whole.names), _npy(np.concatenate(whole.digests))
-        for name, content in zip((*index_files(split), digests_file(split)), contents, strict=True):
+        tables = indices[split], np.concatenate(whole.checksums), np.concatenate(whole.digests)
+        index, checksums, digests = map(_npy, tables)
+        names = *index_files(split), checksum_file(split), digests_file(split)
+        for name, content in zip(names, (index, bytes(whole.names), checksums, digests), strict=True):
             write(job.directory / name, content, job.work)
-    others = [MEAN_IMAGE, *(name for split in splits for name in (*index_files(split), digests_file(split)))]
+        others += names
     shards = {name: file for whole in splits.values() for name, file in whole.files.items()}
     content_facts = [job.source.classes, job.size, [[name, file.blake2b] for name, file in shards.items()]]
     store = manifest.StoreManifest(
@@ -169,7 +173,7 @@ def commit(job: Job) -> None:
         quarantine=quarantine,
         doubtful=tuple(each for whole in splits.values() for each in whole.doubtful),
     )
-    write(job.directory / manifest.MANIFEST, store.to_json(), job.work)
+    write(job.directory / manifest.MANIFEST, sealed(store), job.work)
 
 
 class _Whole:
@@ -178,6 +182,7 @@ class _Whole:
     def __init__(self, size: int) -> None:
         self.image_sum, self.product_sum = np.zeros((size, size, 3), np.uint64), np.zeros((3, 3), np.int64)
         self.indices: list[npt.NDArray[np.void]] = []
+        self.checksums: list[npt.NDArray[np.uint32]] = []
         self.names, self.digests = bytearray(), list[Digests]()
         self.bad: list[Quarantined] = []
         self.doubtful: list[Doubtful] = []
@@ -187,6 +192,7 @@ class _Whole:
         index = part.index.copy()
         index["name_end"] += len(self.names)
         self.indices.append(index)
+        self.checksums.append(part.checksums)
         self.names += part.names.tobytes()
         self.digests.append(part.digests)
         self.image_sum += part.image_sum

@@ -41,6 +41,11 @@ def is_shard(name: str) -> bool:
     return name.endswith(".tar")
 
 
+def checksum_file(split: str) -> str:
+    """Returns the file name of the checksums of a split's pictures, which stores of version 0.1 do not have."""
+    return f"{split}.crc32.npy"
+
+
 def index_files(split: str) -> tuple[str, str]:
     """Returns the file names of a split's index, and of the names of its examples."""
     return f"{split}.index.npy", f"{split}.names"

@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -168,7 +169,7 @@ def _write_shard(job: Job, threads: int, split: str, shard: int, places: range, 
     listing = job.source.splits[split]
     image_sum, product_sum = np.zeros((job.size, job.size, 3), np.uint32), np.zeros((3, 3), np.int64)
     index: list[tuple[int, ...]] = []
-    names, digests = bytearray(), array("Q")
+    checksums, names, digests = array("L"), bytearray(), array("Q")
     bad: list[Quarantined] = []
     doubtful: list[Doubtful] = []
     path = job.directory / shard_name(split, shard)
@@ -189,12 +190,14 @@ def _write_shard(job: Job, threads: int, split: str, shard: int, places: range, 
                 if picture.doubt:
                     class_name = job.source.classes[label]
                     doubtful.append(Doubtful(split=split, class_name=class_name, name=name, doubt=picture.doubt))
+                checksums.append(crc32(picture.jpeg))
                 index.append((shard, len(picture.jpeg), offset, label, len(names)))
             job.progress(done + n, job.total)
         file.write(_END_OF_TAR)
     written, known_by = np.array(index, dtype=INDEX), np.array(digests, np.uint64)
-    texts = np.frombuffer(bytes(names), np.uint8)
-    return Part(image_sum, product_sum, written, texts, known_by, tuple(bad), File.at(path), tuple(doubtful))
+    crcs, texts = np.array(checksums, np.uint32), np.frombuffer(bytes(names), np.uint8)
+    lists = tuple(bad), File.at(path), tuple(doubtful)
+    return Part(image_sum, product_sum, written, crcs, texts, known_by, *lists)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
           train.index.npy       one `INDEX` record an example
           train.names           the names of the examples, one after the other
           train.digests.npy     uint64, what `listing.digest` knows each picture of the source by; 0: not known
+          train.crc32.npy       uint32, the CRC-32 of each JPEG; stores of version 0.1 have none
 
 The shards alone are a complete data set for `tar`, `webdataset` or Hugging Face `datasets`; the index
 only adds random access. An example's number is its place in the source, so a bad picture leaves a gap.
@@ -20,6 +21,7 @@ from itertools import count, takewhile
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,7 @@ from alexnet.data.manifest import (
     MANIFEST,
     MEAN_IMAGE,
     File,
+    checksum_file,
     digests_file,
     index_files,
     is_shard,
@@ -89,11 +92,6 @@ class Store:
         store.mean_image = mean_image
         return store
 
-    def verify(self) -> None:
-        """Compares every byte of the store with the hashes taken when it was packed; errors as in opening it."""
-        for name in self.files:
-            self._check(name, whole=True)
-
     def _check(self, name: str, whole: bool) -> None:
         path, file = self.directory / name, self.files[name]
         if not path.is_file():
@@ -108,10 +106,13 @@ class Store:
         lengths = np.array([self.files[tar].length for tar in tars], dtype=np.int64)
         if not _is_sound(index, len(self.classes), lengths, self.files[names.name].length):
             raise DataError(f"{path} points beyond classes, shards or names: {_REMEDY}")
-        digests = np.zeros(len(index), np.uint64)
-        if (file := digests_file(name)) in self.files:
-            digests = _open_array(self.directory / file, np.dtype(np.uint64), index.shape)
-        return Split(name, self.size, shards, index, np.memmap(names, np.uint8, "r"), digests)
+        checksums = self._beside(checksum_file(name), index, np.uint32)
+        digests = self._beside(digests_file(name), index, np.uint64)
+        return Split(name, self.size, shards, index, np.memmap(names, np.uint8, "r"), checksums, digests)
+
+    def _beside(self, name: str, index: npt.NDArray[np.void], kind: type[Any]) -> npt.NDArray[Any] | None:
+        """Returns a file with a number for each example, or None where an earlier version packed."""
+        return _open_array(self.directory / name, np.dtype(kind), index.shape) if name in self.files else None
 
 
 def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
@@ -145,10 +146,13 @@ class Split:
         shards: "Shards",
         index: npt.NDArray[np.void],
         names: npt.NDArray[np.uint8],
-        digests: npt.NDArray[np.uint64],
+        checksums: npt.NDArray[np.uint32] | None,
+        digests: npt.NDArray[np.uint64] | None,
     ) -> None:
         self._split, self._size, self._shards, self._index, self._names = name, size, shards, index, names
-        self.threads, self.digests = shards.threads, digests
+        self._checksums, self._is_proven = checksums, bytearray(len(index))
+        self.threads, self.has_checksums = shards.threads, checksums is not None
+        self.digests = np.zeros(len(index), np.uint64) if digests is None else digests
 
     def __len__(self) -> int:
         return len(self._index)
@@ -164,18 +168,36 @@ class Split:
         start = self._index["name_end"][i - 1] if i else 0
         return self._names[start : self._index["name_end"][i]].tobytes().decode("utf-8", "replace")
 
+    def in_shard(self, name: str) -> list[int]:
+        """Returns the examples whose JPEGs lie in a shard."""
+        shards = np.unique(self._index["shard"])
+        numbers = [number for number in shards if shard_name(self._split, number) == name]
+        return np.flatnonzero(np.isin(self._index["shard"], numbers)).tolist()
+
     def jpeg(self, i: int) -> memoryview:
-        """Returns the JPEG of example `i`, a view into its shard; errors as in `Shards.read`."""
+        """Returns the JPEG of example `i`, a view into its shard, compared with its checksum at the first time.
+
+        Raises:
+            DataError: As in `Shards.read`, or the picture is not as it was packed.
+        """
         shard, length, offset, _, _ = self._index[i].tolist()
-        return self._shards.read(shard_name(self._split, shard), offset, length)
+        data = self._shards.read(shard_name(self._split, shard), offset, length)
+        if self._checksums is not None and not self._is_proven[i]:
+            if crc32(data) != self._checksums[i]:
+                raise self._damage(i, "not as it was packed")
+            self._is_proven[i] = True
+        return data
 
     def read(self, i: int) -> Pixels:
-        """Returns the pixels of example `i`: uint8 (size, size, 3), RGB; errors as in `Shards.read`."""
+        """Returns the pixels of example `i`: uint8 (size, size, 3), RGB; errors as in `jpeg`."""
         try:
             return decode_stored(self.jpeg(i), self._size)
         except ValueError as error:
-            shard = self._shards.directory / shard_name(self._split, self._index["shard"][i])
-            raise DataError(f"example {self.name(i)!r} in {shard} is {error}: {self._shards.remedy}") from error
+            raise self._damage(i, str(error)) from error
+
+    def _damage(self, i: int, what: str) -> DataError:
+        shard = self._shards.directory / shard_name(self._split, self._index["shard"][i])
+        return DataError(f"example {self.name(i)!r} in {shard} is {what}: {self._shards.remedy}")
 
 
 class Shards:

@@ -21,7 +21,7 @@ from alexnet.evaluation import quantise
 from alexnet.models.network import Network
 from alexnet.records import Evaluation, Guess, Header, Prediction, Square
 from alexnet.run import Run
-from alexnet.weights import box, checkpoint, compressed, evidence, pretrained
+from alexnet.weights import box, checkpoint, compressed, evidence, manifest, pretrained
 from alexnet.weights.strange import refuse_strange
 
 TOGETHER = 32
@@ -147,6 +147,7 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
         CheckpointError: There are no weights, or they are damaged, untrained, or give other outputs than they did.
     """
     path = weight_file(run)
+    manifest.compare(path)
     loaded = compressed.load(path) if compressed.is_compressed(path) else checkpoint.load(path)
     evidence.refuse_untrained(loaded.model, path)
     model, dtype = quantise.prepare(loaded.model, numbers)

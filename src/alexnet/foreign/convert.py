@@ -25,7 +25,7 @@ from alexnet.foreign.read import EXPECTED, read, read_mean
 from alexnet.models.create import build
 from alexnet.models.network import Network
 from alexnet.models.variants import VARIANTS, stored_size
-from alexnet.records import Conversion, Description, Header, Preprocessing
+from alexnet.records import Conversion, Description, Header, Preprocessing, sealed
 from alexnet.run import Run
 from alexnet.weights import checkpoint, evidence, manifest
 from alexnet.weights.checkpoint import Checkpoint
@@ -57,7 +57,7 @@ def convert(
         checkpoint.save(run.best, translated.model, translated.mean, translated.header)
     described = {name: getattr(translated.header, name) for name in Description.__struct_fields__}
     description = Description(**described)
-    write(run.config, description.to_json() + "\n")
+    write(run.config, sealed(description) + "\n")
     return description
 
 

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, cast
 
@@ -11,6 +13,9 @@ from msgspec import UNSET, Meta
 from alexnet.errors import AlexNetError
 
 Kind = TypeVar("Kind")
+
+SEAL = "seal"
+"""The last field of a file that proves itself: a checksum of all others. Files of version 0.1 have none."""
 
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 """A number that is neither infinite nor NaN, both of which Python's JSON lets through."""
@@ -74,10 +79,14 @@ def read(kind: type[Kind], data: object, path: str | Path, error: type[AlexNetEr
         remedy: What the user can do, for the end of the message.
 
     Raises:
-        AlexNetError: The data is no JSON, or a value is missing, of a wrong type or out of range. The class is `error`.
+        AlexNetError: The data is no JSON, a value is missing, of a wrong type or out of range, or the seal is another
+            content's. The class is `error`.
     """
     try:
-        return msgspec.convert(json.loads(data) if isinstance(data, str | bytes) else data, kind)
+        fields = json.loads(data) if isinstance(data, str | bytes) else data
+        if isinstance(fields, dict) and SEAL in fields and fields[SEAL] != seal(fields):
+            raise ValueError("its seal does not match, so it was changed after it was written")
+        return msgspec.convert(fields, kind)
     except RecursionError as fault:
         raise error(f"{path} is incomplete or damaged (nested too deeply): {remedy}") from fault
     except (ValueError, msgspec.ValidationError, AlexNetError) as fault:
@@ -87,3 +96,15 @@ def read(kind: type[Kind], data: object, path: str | Path, error: type[AlexNetEr
 def to_json(value: object, indent: int | None = 1) -> str:
     """Returns a record, or several, or another value of fields, as JSON in ASCII, in the order of the class."""
     return json.dumps(msgspec.to_builtins(value), indent=indent)
+
+
+def sealed(record: Record, indent: int | None = 1) -> str:
+    """Returns a record as JSON that ends with its seal, which `read` compares."""
+    fields = msgspec.to_builtins(record)
+    return to_json({**fields, SEAL: seal(fields)}, indent)
+
+
+def seal(fields: Mapping[str, object]) -> str:
+    """Returns a checksum of the fields of a JSON object, in any order, without that of the seal."""
+    content = json.dumps({name: value for name, value in fields.items() if name != SEAL}, sort_keys=True)
+    return blake2b(content.encode(), digest_size=8).hexdigest()

@@ -14,7 +14,7 @@ from torch import Tensor
 from alexnet.files import plain_errors, write
 from alexnet.models.network import Network
 from alexnet.observer import Observer
-from alexnet.records import Header, StepRow, ValidationRow
+from alexnet.records import Header, StepRow, ValidationRow, sealed
 from alexnet.run import Run, as_row
 from alexnet.weights import checkpoint, manifest
 
@@ -59,7 +59,7 @@ class Journal:
             DataError: The disk is full.
         """
         with plain_errors(self._folder):
-            self._file.write(row.to_json(indent=None) + "\n")
+            self._file.write(sealed(row, indent=None) + "\n")
             self._file.flush()
         with self._board_dropped_if_it_fails():
             for name, value in msgspec.structs.asdict(row).items() if self._board else ():

@@ -112,8 +112,8 @@ def resume(
     weights. The run remembers `source`, what the user calls the data now; None is as before.
 
     Raises:
-        CheckpointError: The folder is no run, its data have changed, or the run is finished and what resuming needs is
-            gone.
+        CheckpointError: The folder is no run, its data or its `config.json` have changed, or the run is finished and
+            what resuming needs is gone.
         UsageError: Another program trains in the folder.
     """
     description = team.tell(run.description() if team.is_first else None)
@@ -145,6 +145,8 @@ def _saved(
         raise CheckpointError(f"{run.folder} is finished and its {run.last.name} is gone: there is nothing to resume")
     if not is_saved and description.ancestor:
         raise CheckpointError(f"{run.folder} has lost the weights that it started from: start a new run")
+    if saved and newest == run.last:
+        run.compare(description, saved.header)
     momentum = saved.momentum if saved else {}
     progress = _progress(saved.header, run) if saved and newest == run.last else BEGINNING
     if saved and start is not None:

@@ -75,7 +75,7 @@ def save(
     tensors |= {MOMENTUM + name: _float32(tensor) for name, tensor in (momentum or {}).items()}
     header = structs.replace(header, probe=probe, crc32=checksum(tensors))
     with replacing(path) as file:
-        _write(file, tensors, {"alexnet": header.to_json(indent=None), "format": "pt"})
+        _write(file, tensors, {"alexnet": records.sealed(header, indent=None), "format": "pt"})
 
 
 def load(path: Path) -> Checkpoint:
@@ -89,15 +89,17 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is damaged: its tensors do not match its checksum; restore it from a copy")
     model = blank(header, path)
     mean = tensors.pop(MEAN)
-    momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith(MOMENTUM)}
+    momentum = {name.removeprefix(MOMENTUM): tensors.pop(name) for name in list(tensors) if name.startswith(MOMENTUM)}
     fill(model, tensors, path)
+    if momentum:
+        check(model, tensors | momentum, path, "the momentum of ")  # a layer that is not trained has none
     side, shown = max(mean.shape, default=0), f"{mean.dtype} of shape {tuple(mean.shape)}"
     if mean.dtype != torch.float32 or mean.shape != (side, side, 3) or not model.input_size <= side <= LARGEST:
         raise CheckpointError(f"{path} is damaged: its mean image is {shown}, expected float32 (S, S, 3)")
     if not mean.isfinite().all():
         raise CheckpointError(f"{path} is damaged: its mean image holds values that are not finite")
     evidence.compare(model.eval(), mean.numpy(), header, path)
-    return Checkpoint(model, mean.numpy(), {name.removeprefix(MOMENTUM): v for name, v in momentum.items()}, header)
+    return Checkpoint(model, mean.numpy(), momentum, header)
 
 
 def blank(header: Header, path: Path) -> Network:
@@ -116,18 +118,22 @@ def fill(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
     model.to_empty(device="cpu").load_state_dict(tensors)
 
 
-def check(model: Network, tensors: dict[str, Tensor], path: Path) -> None:
-    """Raises a CheckpointError unless tensors have a network's names and shapes, and finite values in float32."""
+def check(model: Network, tensors: dict[str, Tensor], path: Path, what: str = "") -> None:
+    """Raises a CheckpointError unless tensors have a network's names and shapes, and finite values in float32.
+
+    In the message, `what` they are stands before a name.
+    """
     expected, present = ({name: tuple(t.shape) for name, t in each.items()} for each in (model.state_dict(), tensors))
     for name in sorted(expected.keys() | present.keys()):
         right, actual = expected.get(name, "absent"), present.get(name, "absent")
         if actual != right:
-            raise CheckpointError(f"{path} does not hold a {model.variant}: {name} should be {right}, is {actual}")
+            expectation = f"{what}{name} should be {right}, is {actual}"
+            raise CheckpointError(f"{path} does not hold a {model.variant}: {expectation}")
     for name, tensor in tensors.items():
         if tensor.dtype != torch.float32:
-            raise CheckpointError(f"{path} holds {name} as {tensor.dtype}, expected float32")
+            raise CheckpointError(f"{path} holds {what}{name} as {tensor.dtype}, expected float32")
         if not torch.stack(tensor.aminmax()).isfinite().all():
-            raise CheckpointError(f"{path} holds values that are not finite in {name}; the training diverged")
+            raise CheckpointError(f"{path} holds values that are not finite in {what}{name}; the training diverged")
 
 
 def checksum(tensors: dict[str, Tensor]) -> int:

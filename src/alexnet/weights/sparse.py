@@ -2,7 +2,7 @@
 
 8 bytes          b"ALEXNETC"
 4 bytes          length of the header, little-endian
-header           a JSON object; `parts` lists what follows
+header           a JSON object; `parts` lists what follows, `seal` is a checksum of all other fields
 parts            one after the other, each coded as its entry says
 
 Described in docs/reference/compressed-format.md.
@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
+from alexnet.records import SEAL, seal
 from alexnet.weights import huffman
 
 MAGIC = b"ALEXNETC"
@@ -149,7 +150,8 @@ def pack(header: dict[str, object], tensors: dict[str, Floats], image: NDArray[n
     rows = zlib.compress(np.diff(image, axis=0, prepend=np.uint8(0)).tobytes(), 9)
     coded.append((_Rows("mean_image", image.shape, len(rows)), rows))
     parts = [msgspec.to_builtins(part) for part, _ in coded]
-    text = json.dumps({**header, "format": FORMAT, "parts": parts}).encode()
+    fields = {**header, "format": FORMAT, "parts": parts}
+    text = json.dumps({**fields, SEAL: seal(fields)}).encode()
     return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *(content for _, content in coded)])
 
 
