@@ -234,7 +234,7 @@ def test_a_signal_saves_and_leaves_cleanly_and_the_run_goes_on_bit_for_bit(
     for name in ("last.safetensors", "model.safetensors"):
         ours, theirs = (load_file(tmp_path / run / name) for run in ("parts", "whole"))
         assert all((ours[key] == theirs[key]).all() for key in theirs)
-    answers = [json.loads((tmp_path / run / "evaluation.json").read_text()) for run in ("parts", "whole")]
+    answers = [unsealed((tmp_path / run / "evaluation.json").read_text()) for run in ("parts", "whole")]
     assert {**answers[0], "seconds": 0} == {**answers[1], "seconds": 0}
 
 

@@ -79,7 +79,7 @@ def left_out(entries):
 
 
 def rows(path):
-    return [json.loads(line) for line in Path(path, "metrics.jsonl").read_text().splitlines()]
+    return [unsealed(line) for line in Path(path, "metrics.jsonl").read_text().splitlines()]
 
 
 BLUE = {"blue": 0.76929, "green": 0.10591, "red": 0.12480}

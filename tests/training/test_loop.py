@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from begun import resume, train
+from damage import unsealed
 from msgspec import structs
 from safetensors.torch import load_file
 
@@ -66,7 +67,7 @@ def stop_after(step, recorder):
 
 
 def metrics(folder):
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = [unsealed(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in row.items() if name != "images_per_s"} for row in rows]
 
 

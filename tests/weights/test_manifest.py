@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from damage import unsealed
 from msgspec import structs
 
 from alexnet.records import Dataset
@@ -11,7 +12,7 @@ from alexnet.weights import checkpoint, manifest
 
 
 def read(folder):
-    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return unsealed((folder / "manifest.json").read_text(encoding="utf-8"))
 
 
 def test_a_trained_run_says_what_it_is_and_how_it_was_measured(run, store, settings):
