@@ -124,8 +124,8 @@ class Part:
         if [(each.dtype, each.shape) for each in arrays] != list(zip(types, shapes, strict=True)):
             raise DataError(f"{path} holds other arrays than a part of size {size}: {remedy}")
         account = read(_Account, rest.tobytes(), path, DataError, remedy)
-        bad, file, doubtful = account.bad, account.file, account.doubtful
-        return cls(sums, products, index, checksums, names, digests, bad, file, doubtful)
+        its_own = account.bad, account.file, account.doubtful
+        return cls(sums, products, index, checksums, names, digests, *its_own)
 
 
 def commit(job: Job) -> None:
