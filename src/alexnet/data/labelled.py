@@ -87,8 +87,8 @@ def content_of(source: Path, name: str) -> bytes:
                 return file.read(_LARGEST)
         if not zipfile.is_zipfile(source):
             with tarfile.open(source, "r:") as tar:
-                found = next((member for member in tar if posixpath.normpath(member.name) == name), None)
-                opened = tar.extractfile(found) if found else None
+                entry = next((member for member in tar if posixpath.normpath(member.name) == name), None)
+                opened = tar.extractfile(entry) if entry else None
                 return opened.read(_LARGEST) if opened else b""
         with zipfile.ZipFile(source) as archive:
             member = next(each for each in archive.namelist() if posixpath.normpath(each.replace("\\", "/")) == name)
@@ -185,9 +185,9 @@ def with_annotations(
         finder = Finder((i, name) for i, name in enumerate(names) if name.startswith(around))
         count = sum(name.startswith(around) for name in names)
         for table in _beside(path, tree, level):
-            found = dict(_annotated(table, finder, assignment.classes))
-            if 2 * len(found) > count:
-                assignment = _labelled(assignment, level.split, found, table)
+            labels = dict(_annotated(table, finder, assignment.classes))
+            if 2 * len(labels) > count:
+                assignment = _labelled(assignment, level.split, labels, table)
                 break
         else:
             if level.split != "test":
@@ -209,21 +209,21 @@ def _beside(path: Path, tree: Tree, level: Level) -> Iterator[Table]:
 
 def _annotated(table: Table, finder: Finder, classes: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     """Yields the positions and classes of the pictures that a table names; nothing of a file that is no such table."""
-    known = set(classes)
+    names = set(classes)
     try:
         for row in read_table(table.name, table.content):
             position = finder.find(row.path, table.base)
-            if position is not None and row.label in known:
+            if position is not None and row.label in names:
                 yield position, row.label
     except DataError:
         return
 
 
-def _labelled(assignment: Assignment, split: str, found: dict[int, str], table: Table) -> Assignment:
-    names = sorted(set(found.values()))
+def _labelled(assignment: Assignment, split: str, labels: dict[int, str], table: Table) -> Assignment:
+    names = sorted(set(labels.values()))
     numbers = {name: len(assignment.places) + i for i, name in enumerate(names)}
     place_of = assignment.place_of.copy()
-    place_of[list(found)] = [numbers[name] for name in found.values()]
+    place_of[list(labels)] = [numbers[name] for name in labels.values()]
     return replace(
         assignment,
         places=[*assignment.places, *(Place(split, name) for name in names)],

@@ -77,9 +77,10 @@ def _groups(path: str, top: Node, is_measured: bool) -> dict[str, list[Node]]:
         return exact
     merged = {split: exact.get(split, []) + affixed.get(split, []) for split in ("train", "val", "test")}
     merged = {split: nodes for split, nodes in merged.items() if nodes}
-    known = {name for node in merged.get("train", []) for name in node.unwrapped().filled}
+    train_classes = {name for node in merged.get("train", []) for name in node.unwrapped().filled}
     is_fit = all(
-        node.unwrapped().is_flat == (split != "train") or known & node.unwrapped(frozenset(known)).filled.keys()
+        node.unwrapped().is_flat == (split != "train")
+        or train_classes & node.unwrapped(frozenset(train_classes)).filled.keys()
         for split, nodes in merged.items()
         for node in nodes
     )
@@ -124,8 +125,8 @@ def _implied(top: Node) -> tuple[Level, ...]:
         node = top.filled[name].unwrapped(classes)
         if (split == "test" and node.is_flat and len(classes) > 1) or len(node.filled.keys() & classes) > 1:
             parts.append(Level(split, top.filled[name], node))
-    taken = frozenset(level.top.name for level in parts)
-    return (Level("train", top, top, others=taken), *parts) if parts else ()
+    splits = frozenset(level.top.name for level in parts)
+    return (Level("train", top, top, others=splits), *parts) if parts else ()
 
 
 def repeated(level: Level) -> tuple[list[str], list[str]] | None:

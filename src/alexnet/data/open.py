@@ -79,7 +79,7 @@ def open_data(
 
 
 def _packed(pictures: Source, size: int, on_bad_image: OnBadImage, observer: Observer) -> Store:
-    """Packs a source into the cache, or finds it there."""
+    """Packs a source into the cache, or finds it there; says first what it was understood to be."""
     place = cache_directory(pictures, size)
     if not is_store(place):
         for line in understanding(pictures).lines():

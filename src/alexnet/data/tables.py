@@ -127,8 +127,8 @@ def _columns(names: Sequence[str]) -> tuple[int, int, int | None] | None:
     """Returns the places of the paths, the labels and the splits, None where paths or labels have no column."""
     plain = [_plain(name) for name in names]
 
-    def find(*known: str) -> int | None:
-        return next((plain.index(name) for name in known if name in plain), None)
+    def find(*spellings: str) -> int | None:
+        return next((plain.index(name) for name in spellings if name in plain), None)
 
     paths, labels, splits = find(*_PATHS, *_MORE_PATHS), find(*_LABELS, *_MORE_LABELS), find(*_SPLITS)
     return None if paths is None or labels is None else (paths, labels, splits)
