@@ -87,3 +87,16 @@ def test_nothing_is_trained_on_pictures_packed_to_measure_on(pictures, make_fold
     store = open_data(make_folder(tmp_path / "new", {"red": 2}), size=76, is_measured=True)
     with pytest.raises(UsageError, match="pictures to measure on, none to train on"):
         open_data(store.directory, size=76)
+
+
+def test_labels_come_from_a_table_when_packing_and_measuring(alexnet, run, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "mixed", {"red": 4})
+    table = tmp_path / "labels.csv"
+    table.write_text("file_name,label\n" + "".join(f"00{i}.jpg,{('red', 'blue')[i % 2]}\n" for i in range(4)))
+    code, out, _ = alexnet("pack", folder, "--labels", table, "--dry-run")
+    assert (code, out.splitlines()[0]) == (0, "mixed: labels from labels.csv")
+    code, out, err = alexnet("evaluate", run, "--data", folder, "--labels", table, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["n"], told["split"]) == (4, "test")
+    assert {row["name"]: row["n"] for row in told["per_class"]} == {"blue": 2, "green": 0, "red": 2}
