@@ -60,14 +60,10 @@ def _packed(store: results.Packed | Understanding) -> str:
 
 
 def _verified(store: "Verified") -> str:
-    counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
-    lines = [f"{store.store}: {store.files} files; {counts}"]
+    lines = [f"{store.store}: {store.files} files"]
     for file in store.damaged:
-        lines.append(f"{file.file} is {'missing' if file.is_missing else 'damaged'}")
-        lines += [f"  {name}" for name in file.pictures]
-    if not store.has_checksums:
-        lines.append("it has no checksums of pictures, as version 0.1 packed it: its files were compared as wholes")
-    return "\n".join([*lines, *["everything is as it was packed"] * (not store.damaged)])
+        lines += [f"{file.file} is {'missing' if file.is_missing else 'damaged'}", *(f"  {n}" for n in file.pictures)]
+    return "\n".join(lines if store.damaged else [*lines, "everything is as it was packed"])
 
 
 def _trained(result: results.Trained) -> str:

@@ -66,13 +66,13 @@ def pack(
         UsageError: There is no such source, or the folder holds something else.
         DataError: The source cannot serve, or the disk is full.
     """
+    observer = observer or Display()
     if verify:
-        return _verified(source, store, observer or Display())
+        return _verified(source, store, observer)
     from alexnet.data import pack as packing
     from alexnet.data.heldout import understanding
     from alexnet.data.sources import open_source
 
-    observer = observer or Display()
     pictures = open_source(source, seed=seed, selection=work.selection(exclude, labels), observer=observer)
     if dry_run:
         return understanding(pictures)
@@ -81,9 +81,8 @@ def pack(
     for line in understanding(pictures).lines():
         observer.notice(f"alexnet: {line}")
     len(pictures.splits["train"])  # holds pictures out, which may take as long as reading them all
-    size = size or _size_for(pictures, Path(store))
+    size, progress = size or _size_for(pictures, Path(store)), observer.advanced
     observer.began("packing")
-    progress = observer.advanced
     packed = packing.pack(pictures, store, size=size, on_bad_image=on_bad_image, progress=progress, retry=True)
     return Packed(
         store=str(packed.directory),

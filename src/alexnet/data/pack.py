@@ -136,7 +136,7 @@ def _claim(job: Job) -> None:
     """Makes sure that nothing but this job has written into the directory."""
     note = job.work / _IDENTITY
     if note.is_file():
-        if note.read_text() != job.identity:
+        if note.read_bytes() != job.identity.encode():
             other = "from another or changed source, or another size or seed"
             raise UsageError(f"{job.directory} is half packed {other}: delete it or choose another folder")
     elif any(entry.name != WORK for entry in job.directory.iterdir()):

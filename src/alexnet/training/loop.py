@@ -145,10 +145,8 @@ def _saved(
         raise CheckpointError(f"{run.folder} is finished and its {run.last.name} is gone: there is nothing to resume")
     if not is_saved and description.ancestor:
         raise CheckpointError(f"{run.folder} has lost the weights that it started from: start a new run")
-    if saved and newest == run.last:
-        run.compare(description, saved.header)
     momentum = saved.momentum if saved else {}
-    progress = _progress(saved.header, run) if saved and newest == run.last else BEGINNING
+    progress = _progress(saved.header, run, description) if saved and newest == run.last else BEGINNING
     if saved and start is not None:
         start.load_state_dict(saved.model.state_dict())
     model = start or (saved.model if saved else plan.make_model(settings, len(store.classes)))
@@ -339,11 +337,11 @@ class Training:
             yield
 
 
-def _progress(header: Header, run: Run) -> Progress:
+def _progress(header: Header, run: Run, description: Description) -> Progress:
+    run.compare(description, header)
     if header.progress is None:
-        raise CheckpointError(
-            f"{run.last} does not say how far the run is: restore it from a copy, or delete it, and the run starts anew"
-        )
+        remedy = "restore it from a copy, or delete it, and the run starts anew"
+        raise CheckpointError(f"{run.last} does not say how far the run is: {remedy}")
     return header.progress
 
 
