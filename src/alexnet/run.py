@@ -5,12 +5,14 @@ import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from msgspec import structs
+from numpy.typing import NDArray
 
 from alexnet import __version__, config, records
 from alexnet.config import Train
@@ -55,6 +57,7 @@ class Run:
         self.report = self.folder / "report.html"
         self.evaluation_file = self.folder / "evaluation.json"
         self.examples_file = self.folder / "examples.json"
+        self.pictures_file = self.folder / "pictures.npy"  # uint64: what the training pictures are known by, sorted
 
     @property
     def weights(self) -> Path:
@@ -204,15 +207,46 @@ class Run:
         """
         return self._measured(Gain, self.gain_file)
 
-    def put(self, evaluation: Evaluation, examples: Examples) -> None:
-        """Writes the result of an evaluation.
+    def put(self, evaluation: Evaluation, examples: Examples, usual: str) -> Path:
+        """Writes the result of an evaluation, and returns the path of its file.
+
+        `evaluation.json` and `examples.json` are of the `usual` split, which is measured where none is named; the
+        result on another one goes into files of its own, such as `evaluation-train.json`.
 
         Raises:
             UsageError: The folder cannot be written.
             DataError: The disk is full.
         """
-        write(self.evaluation_file, records.sealed(evaluation) + "\n")
-        write(self.examples_file, records.sealed(examples, indent=None) + "\n")
+        other = "" if evaluation.split == usual else f"-{evaluation.split}"
+        paths = (file.with_stem(file.stem + other) for file in (self.evaluation_file, self.examples_file))
+        evaluation_file, examples_file = paths
+        write(evaluation_file, records.sealed(evaluation) + "\n")
+        write(examples_file, records.sealed(examples, indent=None) + "\n")
+        return evaluation_file
+
+    def keep_pictures(self, store: Store) -> None:
+        """Writes down what the training pictures are known by, unless that is done or not known."""
+        digests = store.splits["train"].digests
+        if digests.all() and not self.pictures_file.exists():
+            buffer = BytesIO()
+            np.save(buffer, np.unique(digests), allow_pickle=False)
+            write(self.pictures_file, buffer.getvalue())
+
+    def pictures(self) -> NDArray[np.uint64] | None:
+        """Reads what the training pictures are known by (`data.listing.digest`), sorted; None where that is not known.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        if not self.pictures_file.is_file():
+            return None
+        try:
+            digests = np.load(self.pictures_file)
+        except (ValueError, EOFError) as error:
+            raise CheckpointError(f"{self.pictures_file} is damaged ({error}): {REMEDY}") from error
+        if digests.dtype != np.uint64 or digests.ndim != 1:
+            raise CheckpointError(f"{self.pictures_file} is damaged: {REMEDY}")
+        return np.asarray(digests)
 
     def rows(self) -> Rows:
         """Reads `metrics.jsonl`."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from alexnet.errors import UsageError
-from alexnet.evaluation.metrics import Tally, _binned, calibration, confusion_matrix, interval, topk_errors
+from alexnet.evaluation import metrics
+from alexnet.evaluation.metrics import Confusion, Tally, _binned, calibration, interval, topk_errors
 from alexnet.records import Calibration
 
 NAMES = [f"class {i}" for i in range(7)]
@@ -83,7 +84,64 @@ def test_confusion_counts_rows_by_truth_and_columns_by_guess():
     expected = np.zeros((7, 7), dtype=int)
     for row, label in zip(probabilities, labels, strict=True):
         expected[label, int(np.argmax(row))] += 1
-    np.testing.assert_array_equal(confusion_matrix(probabilities, labels), expected)
+    counts = Confusion(7)
+    counts.add(labels, probabilities.argmax(1))
+    np.testing.assert_array_equal(counts.matrix(), expected)
+
+
+def test_mistakes_are_those_of_the_matrix_the_most_frequent_first(monkeypatch):
+    rng = np.random.default_rng(5)
+    labels, guesses = rng.integers(0, 300, 4000), rng.integers(0, 300, 4000) ** 2 // 300
+    monkeypatch.setattr(metrics, "PAIRS", 300**2)
+    counts = Confusion(300)
+    for part in np.array_split(np.arange(4000), 30):
+        counts.add(labels[part], guesses[part])
+    matrix = np.zeros((300, 300), int)
+    np.add.at(matrix, (labels, guesses), 1)
+    np.testing.assert_array_equal(counts.matrix(), matrix)
+    mistakes = counts.mistakes(50)
+    assert all(mistake.n == matrix[mistake.truth, mistake.guess] for mistake in mistakes)
+    np.fill_diagonal(matrix, 0)
+    assert [mistake.n for mistake in mistakes] == sorted(matrix.ravel().tolist(), reverse=True)[:50]
+
+
+def test_the_memory_of_mistakes_has_a_bound_and_keeps_the_frequent(monkeypatch):
+    monkeypatch.setattr(metrics, "PAIRS", 64)
+    rng, counts = np.random.default_rng(0), Confusion(10_000)
+    for _ in range(200):
+        counts.add(np.array([3, *rng.integers(0, 10_000, 20)]), np.array([4, *rng.integers(0, 10_000, 20)]))
+        assert len(counts._pairs) <= 64
+    first = counts.mistakes(1)[0]
+    assert (first.truth, first.guess, first.n) == (3, 4, 200)
+
+
+def test_many_classes_have_their_most_frequent_mistakes_instead_of_a_matrix():
+    names = [f"class {i}" for i in range(300)]
+    probabilities = np.zeros((6, 300))
+    probabilities[range(6), [7, 7, 7, 9, 2, 2]] = 1.0
+    found = summarise(probabilities, np.array([7, 8, 8, 8, 2, 1]), names)
+    assert found["confusion"] == []
+    assert found["confused"] == [
+        {"truth": 8, "guess": 7, "n": 2}, {"truth": 1, "guess": 2, "n": 1}, {"truth": 8, "guess": 9, "n": 1}
+    ]  # fmt: skip
+    few = summarise(probabilities[:, :256], np.array([7, 8, 8, 8, 2, 1]), names[:256])
+    assert few["confused"] == []
+    assert few["confusion"][8][7] == 2
+
+
+def test_the_balanced_error_is_the_mean_of_the_classes_with_pictures():
+    labels = np.array([0] * 8 + [1] * 2)
+    probabilities = np.eye(3)[[0] * 8 + [0, 1]]
+    found = summarise(probabilities, labels, ["a", "b", "c"])
+    assert found["top1_error"] == pytest.approx(0.1)
+    assert found["balanced_error"] == pytest.approx(0.25)  # of 0 and a half; c has no pictures
+
+
+def test_ties_are_counted():
+    probabilities = np.array([[0.5, 0.5, 0.0], [0.2, 0.4, 0.4], [0.0, 0.0, 1.0]])
+    found = summarise(probabilities, np.array([0, 0, 2]), ["a", "b", "c"])
+    assert found["top1_error"] == pytest.approx(0.5)  # of a half, 1 and 0
+    assert found["ties"] == 1
 
 
 def test_per_class_errors_equal_a_loop():
@@ -144,8 +202,8 @@ def test_the_summary_is_the_object_of_the_contract():
     found = summarise(*draw(), NAMES, views=10, models=5, split="test", seconds=1.5)
     assert list(found) == [
         "precision", "top1_error", "top5_error", "n", "views", "models", "split", "top1_interval", "top5_interval",
-        "classes", "confusion", "per_class", "calibration", "seconds", "loss", "is_split_drawn", "quarantined",
-        "weight_bytes",
+        "classes", "confusion", "confused", "per_class", "calibration", "seconds", "loss", "balanced_error", "ties",
+        "trained_on", "left_out", "is_split_drawn", "quarantined", "weight_bytes",
     ]  # fmt: skip
     assert (found["views"], found["models"], found["split"]) == (10, 5, "test")
     assert json.loads(json.dumps(found, allow_nan=False)) == found

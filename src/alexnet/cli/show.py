@@ -104,24 +104,29 @@ def _demonstrated(result: results.Trained) -> str:
     return "\n".join([_trained(result), "", "top-1 error on solar cells", *table])
 
 
-def _evaluated(result: Evaluation | results.Precisions) -> str:
+def _evaluated(result: results.Measured | results.Precisions) -> str:
     if isinstance(result, Evaluation):
-        return _evaluation(result)
+        return f"{_evaluation(result)}\n{_where(result)}"
     lines = [f"{'precision':<10}{'weights':>12}{'top-1 error':>13}{'top-5 error':>13}"]
     for each in result.precisions:
         size = f"{(each.weight_bytes or 0) / 1e6:.1f} MB"
         lines.append(f"{each.precision:<10}{size:>12}{each.top1_error:>13.2%}{each.top5_error:>13.2%}")
     first = result.precisions[0]
-    return "\n".join([*lines, f"{first.n:,} pictures of {first.split}, {first.views} view(s)"])
+    return "\n".join([*lines, f"{_measured(first)}; {_trained_on(first)}", f"{first.precision}: {_where(first)}"])
 
 
 def _evaluation(result: Evaluation) -> str:
-    models = f"{result.models} networks averaged, " if result.models > 1 else ""
     lines = [result.in_words]
     if len(result.classes) > 5:  # five guesses out of five classes are never wrong
         lines.append(in_words(result.top5_error, result.top5_interval, "top-5"))
-    views = f"{result.views} view{'s' * (result.views > 1)}"
-    lines.append(f"{result.n:,} pictures of {result.split}, {models}{views}")
+    if result.is_uneven and result.balanced_error is not None:
+        lines.append(f"balanced error {result.balanced_error:.1%}: the mean of the classes' top-1 errors")
+    lines.append(f"{_measured(result)}; {_trained_on(result)}")
+    if result.ties:
+        lines.append(f"{result.ties:,} of them have ties, which count in part: as if drawn by lot")
+    if gone := [printable(row.name) for row in result.per_class if not row.n]:
+        more = f" and {len(gone) - results.NAMED:,} more" * (len(gone) > results.NAMED)
+        lines.append(f"classes without pictures: {', '.join(gone[: results.NAMED])}{more}")
     if result.is_split_drawn and result.split == "val":
         lines.append("val is the quarter that training holds out of data without a split; all: --split train+val")
     if len(result.per_class) <= 20:
@@ -130,6 +135,24 @@ def _evaluation(result: Evaluation) -> str:
         rows, width = zip(names, result.per_class, strict=True), max(map(len, names))
         lines += [f"  {name:<{width}} {row.top1_error:7.1%} of {row.n:,}" for name, row in rows if row.n]
     return "\n".join([*lines, *results.left_out(result.quarantined)])
+
+
+def _where(result: results.Measured) -> str:
+    otherwise = "not written" if result.problem else "not written to a file; one run on its own data is"
+    return f"written to {result.file}" if result.file else otherwise
+
+
+def _measured(result: Evaluation) -> str:
+    models = f"{result.models} networks averaged, " if result.models > 1 else ""
+    return f"{result.n:,} pictures of {result.split}, {models}{result.views} view{'s' * (result.views > 1)}"
+
+
+def _trained_on(result: Evaluation) -> str:
+    if result.trained_on is None:
+        return "whether training had some of them is not known"
+    if result.left_out:
+        return f"{result.left_out:,} more are left out, training had them: --include-training"
+    return f"training had {f'{result.trained_on:,}' if result.trained_on else 'none'} of them"
 
 
 def prediction(answer: Prediction) -> str:

@@ -6,15 +6,15 @@ from contextlib import suppress
 from glob import glob
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
 from msgspec import structs
 
 from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
-from alexnet.commands.results import Claimed, Claims, Precisions, Predictions, Unkept, Written
+from alexnet.commands.results import Claimed, Claims, Measured, Precisions, Predictions, Written
 from alexnet.config import Value
-from alexnet.errors import DataError, UsageError
+from alexnet.errors import AlexNetError, UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
 from alexnet.records import Evaluation, Examples, Header
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from alexnet.benches.doctor import Examination
     from alexnet.data.store import Store
     from alexnet.evaluation.classifier import Classifier
-    from alexnet.team import Team
     from alexnet.weights.checkpoint import Checkpoint
 
 KINDS = "numbers to compute in, joined by commas: auto, float32, bf16, int8; several show what each costs"
+INCLUDE = (
+    "measure those pictures too that a network was trained on; left out by default, unless all are or train is named"
+)
 BUDGETS = "quick takes minutes, standard half an hour to two hours, full days"
 SEEDS = "networks an arm; by default quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5"
 
@@ -46,15 +48,18 @@ def evaluate(
     labels: arguments.Labels | None = None,
     split: arguments.Split | None = None,
     views: Views = 1,
+    include_training: Annotated[bool, About(None, INCLUDE)] = False,
     precision: Annotated[Sequence[Kind], About("P,...", KINDS)] = ("auto",),
     timeout: arguments.Timeout = arguments.TIMEOUT_S,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
-) -> Evaluation | Precisions:
+) -> Measured | Precisions:
     """Measures top-1 and top-5 error of one run, or of several averaged.
 
-    The result of a single run on its own data goes into the run folder and its report. For several kinds of numbers
-    there is a result each.
+    Pictures that a network was trained on are known by the bytes of their files, in whatever data, and left out unless
+    `train` is among the splits that are named. The result of a single run on its own data goes into the run folder and
+    its report, that on another split than the usual one into a file of its own. For several kinds of numbers there is a
+    result each.
 
     Raises:
         UsageError: There is no such split, or the networks do not fit each other or the data.
@@ -62,22 +67,33 @@ def evaluate(
         DataError: The data cannot serve.
     """
     from alexnet import machine
+    from alexnet.data.open import default_split
     from alexnet.evaluation.classifier import load
+    from alexnet.evaluation.evaluate import evaluate as measure
+    from alexnet.evaluation.overlap import overlap
+    from alexnet.evaluation.quantise import weight_bytes
     from alexnet.meeting import assemble
 
     machine.keep_memory()
     observer, runs = observer or Display(), several(runs)
-    results: list[Evaluation] = []
+    includes = include_training or "train" in (split or "").split("+")
+    results: list[Measured] = []
     store: Store | None = None
     with assemble(None, timeout) as team:
         for numbers in [precision] if isinstance(precision, str) else precision:
             networks = [load(run, numbers=numbers) for run in runs]
             store = store or own_data(networks[0], data, on_bad_image, observer, labels, True)
-            measured, examples = _measure(networks, store, split, views, observer, team)
-            measured = structs.replace(measured, precision=numbers)
-            if not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header):
-                measured = _kept(Path(runs[0]), measured, examples)
-            results.append(measured)
+            # Processes that measured different weights or pictures would average nonsense.
+            team.compare({"weights": str([each.header.crc32 for each in networks]), "data": store.content_hash})
+            observer.began("evaluating")
+            headers, usual = [network.header for network in networks], default_split(store)
+            trained_on = overlap(zip(map(Path, runs), headers, strict=True), store, split or usual)
+            measured, examples = measure(networks, store, split or usual, views, observer, team, trained_on, includes)
+            size = sum(weight_bytes(each.model) for each in networks)
+            measured = structs.replace(measured, precision=numbers, weight_bytes=size)
+            is_kept = not results and team.is_first and len(runs) == 1 and _is_own(data, headers[0])
+            kept = _kept(Path(runs[0]), measured, examples, usual) if is_kept else _Kept()
+            results.append(Measured(**structs.asdict(measured), **kept._asdict()))
     return results[0] if len(results) == 1 else Precisions(precisions=tuple(results))
 
 
@@ -245,20 +261,6 @@ def own_data(
     )
 
 
-def _measure(
-    networks: "list[Classifier]", store: "Store", split: str | None, views: int, observer: Observer, team: "Team"
-) -> tuple[Evaluation, Examples]:
-    from alexnet.data.open import default_split
-    from alexnet.evaluation.evaluate import evaluate
-    from alexnet.evaluation.quantise import weight_bytes
-
-    # Processes that measured different weights or pictures would average nonsense.
-    team.compare({"weights": str([each.header.crc32 for each in networks]), "data": store.content_hash})
-    observer.began("evaluating")
-    measured, examples = evaluate(networks, store, split or default_split(store), views, observer, team)
-    return structs.replace(measured, weight_bytes=sum(weight_bytes(each.model) for each in networks)), examples
-
-
 def several(values: Sequence[Item] | Item) -> list[Item]:
     """Returns a list where one value or several may be given; a text is one."""
     return [*values] if isinstance(values, Iterable) and not isinstance(values, str) else [values]
@@ -272,19 +274,24 @@ def _is_own(data: Place | None, header: Header) -> bool:
     return data is None or (is_remote(data) and str(data) == recorded)
 
 
-def _kept(folder: Path, measured: Evaluation, examples: Examples) -> Evaluation:
-    """Puts a result into a run folder and its report; returns it with the problem where they cannot be written."""
+class _Kept(NamedTuple):
+    file: str | None = None  # that holds a result
+    problem: str | None = None  # why there is none
+
+
+def _kept(folder: Path, measured: Evaluation, examples: Examples, usual: str) -> _Kept:
+    """Puts a result into a run folder and its report."""
     from alexnet.pages.report import write_report
     from alexnet.run import Run
 
     if not folder.is_dir():  # a weight file alone
-        return measured
+        return _Kept()
     try:
-        Run(folder).put(measured, examples)
+        file = Run(folder).put(measured, examples, usual)
         write_report(folder)
-    except (UsageError, DataError) as error:
-        return Unkept(problem=f"{error}; the run keeps what it had", **structs.asdict(measured))
-    return measured
+    except (AlexNetError, OSError) as error:
+        return _Kept(problem=f"{error}; the run keeps what it had")
+    return _Kept(str(file))
 
 
 def _matching(path: Path) -> list[Path]:

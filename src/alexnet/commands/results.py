@@ -86,16 +86,22 @@ class Trained(Record, frozen=True, kw_only=True):
         return json.dumps({"run": self.run, "complete": self.complete, **errors}, indent=indent)
 
 
-class Unkept(Evaluation, frozen=True, kw_only=True):
-    """An evaluation of a run that could not be written into its folder, and why."""
+class Measured(Evaluation, frozen=True, kw_only=True):
+    """An evaluation, the file of the run folder that holds it, and why there is none if there should be."""
 
-    problem: str
+    file: str | None = None
+    problem: str | None = None
 
 
 class Precisions(Record, frozen=True, kw_only=True):
     """The evaluations of a network in several kinds of numbers."""
 
-    precisions: tuple[Evaluation, ...]
+    precisions: tuple[Measured, ...]
+
+    @property
+    def problem(self) -> str | None:
+        """Why a result could not be written into the run folder; None if it was, or need not be."""
+        return next((each.problem for each in self.precisions if each.problem), None)
 
 
 class Predictions(Record, frozen=True, kw_only=True):

@@ -255,12 +255,14 @@ def _tested(done: Trained, job: Job, store: "Store", observer: Observer) -> Trai
     from alexnet.data.open import default_split
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate
+    from alexnet.evaluation.overlap import overlap
     from alexnet.pages.report import write_report
 
     observer.began("evaluating")
-    classifier = load(job.run.folder, numbers=job.settings.precision)
-    evaluation, examples = evaluate([classifier], store, default_split(store), observer=observer)
-    job.run.put(evaluation, examples)
-    gain = measure_gain(job.run, job.settings, store, default_split(store))
+    classifier, split = load(job.run.folder, numbers=job.settings.precision), default_split(store)
+    trained_on = overlap([(job.run.folder, classifier.header)], store, split)
+    evaluation, examples = evaluate([classifier], store, split, observer=observer, trained_on=trained_on)
+    job.run.put(evaluation, examples, split)
+    gain = measure_gain(job.run, job.settings, store, split)
     write_report(job.run.folder)
     return structs.replace(done, evaluation=evaluation, gain=gain)

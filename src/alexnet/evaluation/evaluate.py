@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -51,27 +51,35 @@ def evaluate(
     views: int = 1,
     observer: Observer | None = None,
     team: Team = ALONE,
+    trained_on: Mapping[str, NDArray[np.bool_]] | None = None,
+    include_training: bool = False,
 ) -> tuple[Evaluation, Examples]:
     """Measures the errors of a network, or of several whose probabilities are averaged as the paper averages its CNNs.
 
     Every picture of the split (`val`, `test`, or several joined by `+`) is counted exactly once, at 1 view or 10. A
     team divides the pictures; each process gets the whole result.
 
+    `trained_on` has a mask, (N,), for each split, of the pictures that a network was trained on; None where that is not
+    known. They are left out, except with `include_training`, or where no others would be left.
+
     Raises:
         UsageError: There is no such split, a network does not know a class of the data, networks of different classes
             are to be averaged, or the stored pictures do not have the size that a network takes.
     """
     start, observer = time.monotonic(), observer or Observer()
-    parts, translations = splits_of(store, split).values(), _translate(classifiers, store)
+    parts, translations = splits_of(store, split), _translate(classifiers, store)
     tally, gallery = Tally(classifiers[0].classes), _Gallery(classifiers[0].classes)
-    total, done = sum(map(len, parts)), 0
+    count, trained, done = sum(map(len, parts.values())), sum(int(m.sum()) for m in (trained_on or {}).values()), 0
+    left_out = 0 if include_training or trained == count else trained
+    total = count - left_out
     chosen = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
 
     def probabilities(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(np.mean([classifier.probabilities(pictures, views) for classifier in classifiers], 0))
 
-    for part in parts:
-        for places, answers in over(part, store.size, probabilities, team):
+    for name, part in parts.items():
+        measured = np.flatnonzero(~trained_on[name]) if trained_on and left_out else None
+        for places, answers in over(part, store.size, probabilities, team, measured):
             labels = translations[part.labels[places]]
             tally.add(answers, labels)
             for row, place in enumerate(places):
@@ -83,6 +91,8 @@ def evaluate(
         models=len(classifiers),
         split=split,
         seconds=time.monotonic() - start,
+        trained_on=None if trained_on is None else trained,
+        left_out=left_out,
         is_split_drawn=store.is_split_drawn,
         quarantined=tuple(bad for bad in store.quarantine if bad.split in split.split("+")),
     )
@@ -153,10 +163,13 @@ def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
         if classifier.classes != classes:
             raise UsageError("networks of different classes cannot be averaged; train them on the same data")
         check_size(classifier, store)
-    for name in store.classes:
-        if name not in classes:
-            raise UsageError(f"the network does not know the class {name!r}; it knows {', '.join(classes[:10])}")
-    return np.array([classes.index(name) for name in store.classes], np.int64)
+    place_of = {name: place for place, name in enumerate(classes)}
+    if unknown := [name for name in store.classes if name not in place_of]:
+        gone = sorted(place_of.keys() - set(store.classes), key=place_of.__getitem__)
+        was = f"; the data have no {gone[0]!r}: rename it back if that is the same class" if gone else ""
+        knows = f"it knows {', '.join(classes[:10])}" + ", ..." * (len(classes) > 10)
+        raise UsageError(f"the network does not know the class {unknown[0]!r}; {knows}{was}")
+    return np.array([place_of[name] for name in store.classes], np.int64)
 
 
 class _Gallery:

@@ -1,7 +1,7 @@
 """How wrong a classifier is: top-k errors, their intervals, confusion, calibration.
 
-Everything is counted from probabilities and labels, batch by batch, so that memory grows with the number of
-classes and never with the number of pictures:
+Everything is counted from probabilities and labels, batch by batch, so that memory is linear in the number of
+classes and does not grow with the number of pictures:
 
     tally = Tally(classes)
     for probabilities, labels in batches:
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.errors import UsageError
-from alexnet.records import Bin, Calibration, ClassErrors, Evaluation, Quarantined
+from alexnet.records import Bin, Calibration, ClassErrors, Confused, Evaluation, Quarantined
 
 Probabilities = NDArray[np.floating[Any]]
 """(N, C), in [0, 1]."""
@@ -31,6 +31,12 @@ BINS = 15
 Z95 = 1.959963984540054
 EXCESS = 1e-3
 """How far rounding may lift a probability above 1."""
+
+SQUARE = 256
+"""Classes of the largest confusion matrix that is kept whole; of more, the most frequent mistakes are."""
+
+PAIRS = 1 << 20
+"""Pairs of classes that are counted apart, 16 bytes each: all, of up to 1,024 classes."""
 
 
 def topk_errors(probabilities: Probabilities, labels: Labels, k: int) -> Array:
@@ -61,14 +67,50 @@ def interval(error: float, n: int) -> tuple[float, float]:
     return min(error, max(0.0, centre - half)), max(error, min(1.0, centre + half))
 
 
-def confusion_matrix(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
-    """Returns how often each class (row) was taken for each class (column), (C, C).
+class Confusion:
+    """Counts how often each class was taken for each class.
+
+    Of more than 1,024 classes with more than `PAIRS` different mistakes, the rarest are dropped, and the counts of
+    those that come back are too low.
 
     Differs: a tie goes whole to the first of the tied classes, while `topk_errors` divides it among them.
     """
-    classes = probabilities.shape[1]
-    cells = labels.astype(np.int64) * classes + probabilities.argmax(axis=1)
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._pairs, self._counts = np.zeros(0, np.int64), np.zeros(0, np.int64)  # sorted; truth * classes + guess
+        self._waiting: list[NDArray[np.int64]] = []
+
+    def add(self, labels: Labels, guesses: Labels) -> None:
+        """Counts one batch."""
+        self._waiting.append(labels.astype(np.int64) * self._classes + guesses)
+        if sum(map(len, self._waiting)) >= max(PAIRS // 16, len(self._pairs)):
+            self._merge()
+
+    def matrix(self) -> NDArray[np.int64]:
+        """Returns the counts (C, C), row truth, column guess."""
+        self._merge()
+        cells = np.zeros(self._classes**2, np.int64)
+        cells[self._pairs] = self._counts
+        return cells.reshape(self._classes, self._classes)
+
+    def mistakes(self, most: int) -> tuple[Confused, ...]:
+        """Returns the most frequent mistakes, that first, and of equally frequent ones those of the first classes."""
+        self._merge()
+        truths, guesses = np.divmod(self._pairs, self._classes)
+        wrong = np.flatnonzero(truths != guesses)
+        first = wrong[np.argsort(-self._counts[wrong], kind="stable")[:most]]
+        rows = zip(truths[first].tolist(), guesses[first].tolist(), self._counts[first].tolist(), strict=True)
+        return tuple(Confused(truth=truth, guess=guess, n=n) for truth, guess, n in rows)
+
+    def _merge(self) -> None:
+        pairs, where = np.unique(np.concatenate([self._pairs, *self._waiting]), return_inverse=True)
+        weights = np.concatenate([self._counts, np.ones(len(where) - len(self._counts), np.int64)])
+        counts = np.bincount(where, weights, minlength=len(pairs)).astype(np.int64)
+        if len(pairs) > PAIRS:
+            frequent = np.sort(np.argpartition(counts, len(counts) - PAIRS // 2)[-PAIRS // 2 :])
+            pairs, counts = pairs[frequent], counts[frequent]
+        self._pairs, self._counts, self._waiting = pairs, counts, []
 
 
 def calibration(sums: Array) -> Calibration:
@@ -99,7 +141,8 @@ class Tally:
             raise UsageError("an evaluation needs at least one class, got none")
         self.classes = tuple(classes)
         size = len(self.classes)
-        self._confusion = np.zeros((size, size), dtype=np.int64)
+        self._confusion, self._ties = Confusion(size), 0
+        self._counts = np.zeros(size, dtype=np.int64)
         self._errors = np.zeros((2, size), dtype=np.float64)
         self._bins = np.zeros((3, BINS), dtype=np.float64)
         self._loss = 0.0
@@ -107,7 +150,7 @@ class Tally:
     @property
     def n(self) -> int:
         """Number of pictures counted so far."""
-        return int(self._confusion.sum())
+        return int(self._counts.sum())
 
     def add(self, probabilities: Probabilities, labels: Labels) -> None:
         """Counts one batch, which may be empty.
@@ -118,8 +161,10 @@ class Tally:
         """
         probabilities, labels = np.asarray(probabilities), np.asarray(labels)
         _check(probabilities, labels, len(self.classes))
-        errors = [topk_errors(probabilities, labels, k) for k in (1, TOP)]
-        self._confusion += confusion_matrix(probabilities, labels)
+        errors = np.stack([topk_errors(probabilities, labels, k) for k in (1, TOP)])
+        self._confusion.add(labels, probabilities.argmax(axis=1))
+        self._ties += int(((errors > 0) & (errors < 1)).any(axis=0).sum())
+        self._counts += np.bincount(labels, minlength=len(self.classes))
         self._errors += [np.bincount(labels, e, minlength=len(self.classes)) for e in errors]
         self._loss -= float(np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).sum())
         self._bins += _binned(probabilities.max(axis=1).astype(np.float64), 1.0 - errors[0])
@@ -131,6 +176,8 @@ class Tally:
         models: int,
         split: str,
         seconds: float,
+        trained_on: int | None = None,
+        left_out: int = 0,
         is_split_drawn: bool = False,
         quarantined: tuple[Quarantined, ...] = (),
     ) -> Evaluation:
@@ -139,8 +186,7 @@ class Tally:
         With five classes or fewer, five guesses name every class: `top5_error` is then 0 by definition.
         A class without pictures is listed with `n` 0 and errors of 0.
 
-        Each picture was averaged over `views` and `models`. `is_split_drawn` says that the split was held out of
-        the training pictures; `quarantined` are its pictures that were left out.
+        Each picture was averaged over `views` and `models`. The other arguments are fields of `Evaluation`.
 
         Raises:
             UsageError: No picture was counted.
@@ -148,6 +194,8 @@ class Tally:
         if not self.n:
             raise UsageError(f"nothing to evaluate: split {split!r} gave no picture")
         top1, top5 = (min(1.0, float(total) / self.n) for total in self._errors.sum(axis=1))
+        has_pictures, is_square = self._counts > 0, len(self.classes) <= SQUARE
+        by_class = self._errors[0, has_pictures] / self._counts[has_pictures]
         return Evaluation(
             top1_error=top1,
             top5_error=top5,
@@ -158,21 +206,25 @@ class Tally:
             top1_interval=interval(top1, self.n),
             top5_interval=interval(top5, self.n),
             classes=self.classes,
-            confusion=tuple(map(tuple, self._confusion.tolist())),
+            confusion=tuple(map(tuple, self._confusion.matrix().tolist())) if is_square else (),
+            confused=() if is_square else self._confusion.mistakes(len(self.classes)),
             per_class=self._per_class(),
             calibration=calibration(self._bins),
             seconds=seconds,
             loss=self._loss / self.n,
+            balanced_error=min(1.0, float(by_class.mean())),
+            ties=self._ties,
+            trained_on=trained_on,
+            left_out=left_out,
             is_split_drawn=is_split_drawn,
             quarantined=quarantined,
         )
 
     def _per_class(self) -> tuple[ClassErrors, ...]:
-        counts = self._confusion.sum(axis=1)
-        fractions = np.minimum(self._errors / np.maximum(counts, 1), 1.0).T.tolist()
+        fractions = np.minimum(self._errors / np.maximum(self._counts, 1), 1.0).T.tolist()
         return tuple(
             ClassErrors(name=name, n=int(n), top1_error=top1, top5_error=top5)
-            for name, n, (top1, top5) in zip(self.classes, counts, fractions, strict=True)
+            for name, n, (top1, top5) in zip(self.classes, self._counts, fractions, strict=True)
         )
 
 

@@ -208,6 +208,8 @@ def _measured(evaluation: Evaluation) -> list[Figure]:
     figures = [Figure("Top-1 error", evaluation.top1_error, evaluation.top1_interval, evaluation.naive_error)]
     if len(evaluation.classes) > TOP:
         figures.append(Figure("Top-5 error", evaluation.top5_error, evaluation.top5_interval))
+    if evaluation.is_uneven and evaluation.balanced_error is not None:
+        figures.append(Figure("Balanced error", evaluation.balanced_error))
     return figures
 
 

@@ -75,7 +75,7 @@ def mixed_up(evaluation: Evaluation | None) -> Markup:
     if evaluation is None:
         return Markup()
     names, rows = evaluation.classes, evaluation.confusion
-    mistakes = heat_map(names, rows) if len(names) <= LARGEST else confused_pairs(names, rows)
+    mistakes = heat_map(names, rows) if rows and len(names) <= LARGEST else confused_pairs(evaluation)
     return Markup('<div class="pair">{}{}</div>').format(mistakes, class_errors(evaluation.per_class))
 
 
@@ -85,12 +85,11 @@ def heat_map(names: Sequence[str], rows: Matrix) -> Markup:
     return draw("confusion.html", names=names, rows=rows, is_roomy=is_roomy, short=short_labels(names, HEADING))
 
 
-def confused_pairs(names: Sequence[str], rows: Matrix) -> Markup:
+def confused_pairs(evaluation: Evaluation) -> Markup:
     """Draws the most frequent mistakes as bars."""
-    wrong = [(n, i, j) for i, row in enumerate(rows) for j, n in enumerate(row) if i != j and n]
-    pairs = sorted(wrong, key=lambda pair: -pair[0])[:PAIRS]
-    totals, short = [sum(row) for row in rows], short_labels(names, LABEL)
-    return draw("pairs.html", names=names, pairs=pairs, totals=totals, short=short)
+    pairs = evaluation.mistakes[:PAIRS]
+    short = short_labels(evaluation.classes, LABEL)
+    return draw("pairs.html", classes=evaluation.per_class, pairs=pairs, short=short)
 
 
 def class_errors(per_class: Sequence[ClassErrors]) -> Markup:

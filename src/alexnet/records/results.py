@@ -1,5 +1,6 @@
 """What is measured of a network: its errors, its guesses, and what it lost on the way into another runtime."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -37,6 +38,14 @@ class Calibration(Record, frozen=True, kw_only=True):
     bins: tuple[Bin, ...]
 
 
+class Confused(Record, frozen=True, kw_only=True):
+    """How many pictures of one class were taken for another; the classes are positions in `Evaluation.classes`."""
+
+    truth: Count
+    guess: Count
+    n: Count
+
+
 class Evaluation(Record, frozen=True, kw_only=True):
     """Errors of one network, or of several averaged, over `n` pictures: `evaluation.json` of a run folder."""
 
@@ -50,18 +59,40 @@ class Evaluation(Record, frozen=True, kw_only=True):
     top1_interval: tuple[Fraction, Fraction]  # 95 %, as the next
     top5_interval: tuple[Fraction, Fraction]
     classes: tuple[str, ...]
-    confusion: tuple[tuple[Count, ...], ...]  # (C, C); row truth, column guess
+    confusion: tuple[tuple[Count, ...], ...]  # (C, C); row truth, column guess; () of more than 256 classes
+    confused: tuple[Confused, ...] = ()  # of more than 256 classes: the most frequent mistakes, that first
     per_class: tuple[ClassErrors, ...]
     calibration: Calibration
     seconds: Finite
     loss: Finite | None = None  # the mean, nats
+    balanced_error: Fraction | None = None  # the mean of the classes' top-1 errors; those without pictures do not count
+    ties: Count = 0  # pictures whose class shares a probability with others across the border of top-1 or top-5
+    trained_on: Count | None = None  # pictures of the split that the network was trained on; None: not known
+    left_out: Count = 0  # those of them that were not measured; they are not in `n`
     is_split_drawn: bool = False  # whether `val` was held out of `train`: the source has no split of its own
     quarantined: tuple[Quarantined, ...] = ()  # pictures of the split that the store left out
     weight_bytes: int | None = None  # of all weights in these numbers
 
     def __post_init__(self) -> None:
-        if any(len(row) != len(self.classes) for row in (self.confusion, *self.confusion)):
+        classes = len(self.classes)
+        if self.confusion and any(len(row) != classes for row in (self.confusion, *self.confusion)):
             raise ValueError("its confusion matrix does not fit its classes")
+        if any(max(pair.truth, pair.guess) >= classes for pair in self.confused):
+            raise ValueError("its confused classes are none of its classes")
+
+    @property
+    def mistakes(self) -> Sequence[Confused]:
+        """Which class was taken for which, the most frequent mistake first; of many classes not every one."""
+        if not self.confusion:
+            return self.confused
+        cells = ((i, j, n) for i, row in enumerate(self.confusion) for j, n in enumerate(row) if i != j and n)
+        return [Confused(truth=i, guess=j, n=n) for i, j, n in sorted(cells, key=lambda cell: -cell[2])]
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether the largest class has half as many pictures again as the smallest, those without any aside."""
+        counts = [each.n for each in self.per_class if each.n]
+        return bool(counts) and max(counts) > 1.5 * min(counts)
 
     @property
     def in_words(self) -> str:

@@ -93,6 +93,7 @@ def begin(
     description = describe(settings, model, store, source)
     if team.is_first:
         run.create(description)
+        run.keep_pictures(store)
     with run.alone(team):
         yield Training(settings, store, run, description, model, {}, BEGINNING, observer or Observer(), team)
 
