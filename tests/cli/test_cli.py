@@ -22,6 +22,7 @@ from alexnet.cli import show
 from alexnet.commands import measuring
 from alexnet.commands import training as training_command
 from alexnet.data.manifest import read_manifest
+from alexnet.commands.results import Measured
 from alexnet.data.open import from_anywhere
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
@@ -201,7 +202,8 @@ def test_errors_by_class_are_in_words():
     names = ("n02012849", "n01440764", "n03126707")
     tally = Tally(names)
     tally.add(np.eye(3, dtype=np.float32), np.arange(3))
-    text = show.TEXTS["evaluate"](tally.evaluation(views=1, models=1, split="val", seconds=1.0))
+    evaluation = tally.evaluation(views=1, models=1, split="val", seconds=1.0)
+    text = show.TEXTS["evaluate"](Measured(**structs.asdict(evaluation)))
     assert "  n02012849 crane       0.0% of 1\n  tench, Tinca tinca    0.0% of 1\n" in text
 
 

@@ -56,10 +56,9 @@ def evaluate(
 ) -> Measured | Precisions:
     """Measures top-1 and top-5 error of one run, or of several averaged.
 
-    Pictures that a network was trained on are known by the bytes of their files, in whatever data, and left out unless
-    `train` is among the splits that are named. The result of a single run on its own data goes into the run folder and
-    its report, that on another split than the usual one into a file of its own. For several kinds of numbers there is a
-    result each.
+    Pictures that a network was trained on are known by their bytes, and left out unless `train` is named. The result of
+    a single run on its own data goes into the run folder and its report, that on another split than the usual one into
+    a file of its own. For several kinds of numbers there is a result each.
 
     Raises:
         UsageError: There is no such split, or the networks do not fit each other or the data.
@@ -86,7 +85,7 @@ def evaluate(
             # Processes that measured different weights or pictures would average nonsense.
             team.compare({"weights": str([each.header.crc32 for each in networks]), "data": store.content_hash})
             observer.began("evaluating")
-            headers, usual = [network.header for network in networks], default_split(store)
+            usual, headers = default_split(store), [each.header for each in networks]
             trained_on = overlap(zip(map(Path, runs), headers, strict=True), store, split or usual)
             measured, examples = measure(networks, store, split or usual, views, observer, team, trained_on, includes)
             size = sum(weight_bytes(each.model) for each in networks)

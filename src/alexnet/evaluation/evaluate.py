@@ -57,10 +57,8 @@ def evaluate(
     """Measures the errors of a network, or of several whose probabilities are averaged as the paper averages its CNNs.
 
     Every picture of the split (`val`, `test`, or several joined by `+`) is counted exactly once, at 1 view or 10. A
-    team divides the pictures; each process gets the whole result.
-
-    `trained_on` has a mask, (N,), for each split, of the pictures that a network was trained on; None where that is not
-    known. They are left out, except with `include_training`, or where no others would be left.
+    team divides the pictures; each process gets the whole result. The pictures that a network was trained on, by the
+    masks of each split, are left out unless `include_training`, or unless no others would be left.
 
     Raises:
         UsageError: There is no such split, a network does not know a class of the data, networks of different classes
@@ -69,16 +67,16 @@ def evaluate(
     start, observer = time.monotonic(), observer or Observer()
     parts, translations = splits_of(store, split), _translate(classifiers, store)
     tally, gallery = Tally(classifiers[0].classes), _Gallery(classifiers[0].classes)
-    count, trained, done = sum(map(len, parts.values())), sum(int(m.sum()) for m in (trained_on or {}).values()), 0
-    left_out = 0 if include_training or trained == count else trained
-    total = count - left_out
+    done, count = 0, sum(map(len, parts.values()))
+    trained = None if trained_on is None else sum(int(mask.sum()) for mask in trained_on.values())
+    total = count if include_training or trained == count else count - (trained or 0)
     chosen = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
 
     def probabilities(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(np.mean([classifier.probabilities(pictures, views) for classifier in classifiers], 0))
 
     for name, part in parts.items():
-        measured = np.flatnonzero(~trained_on[name]) if trained_on and left_out else None
+        measured = np.flatnonzero(~trained_on[name]) if trained_on and total < count else None
         for places, answers in over(part, store.size, probabilities, team, measured):
             labels = translations[part.labels[places]]
             tally.add(answers, labels)
@@ -91,8 +89,8 @@ def evaluate(
         models=len(classifiers),
         split=split,
         seconds=time.monotonic() - start,
-        trained_on=None if trained_on is None else trained,
-        left_out=left_out,
+        trained_on=trained,
+        left_out=count - total,
         is_split_drawn=store.is_split_drawn,
         quarantined=tuple(bad for bad in store.quarantine if bad.split in split.split("+")),
     )
