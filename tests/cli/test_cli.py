@@ -21,8 +21,8 @@ from alexnet import commands, config
 from alexnet.cli import show
 from alexnet.commands import measuring
 from alexnet.commands import training as training_command
-from alexnet.data.manifest import read_manifest
 from alexnet.commands.results import Measured
+from alexnet.data.manifest import read_manifest
 from alexnet.data.open import from_anywhere
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError

@@ -6,7 +6,7 @@ from contextlib import suppress
 from glob import glob
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from msgspec import structs
 
@@ -56,9 +56,8 @@ def evaluate(
 ) -> Measured | Precisions:
     """Measures top-1 and top-5 error of one run, or of several averaged.
 
-    Pictures that a network was trained on are known by their bytes, and left out unless `train` is named. The result of
-    a single run on its own data goes into the run folder and its report, that on another split than the usual one into
-    a file of its own. For several kinds of numbers there is a result each.
+    The result of a single run on its own data goes into the run folder and its report, that on another split than the
+    usual one into a file of its own. For several kinds of numbers there is a result each.
 
     Raises:
         UsageError: There is no such split, or the networks do not fit each other or the data.
@@ -85,14 +84,13 @@ def evaluate(
             # Processes that measured different weights or pictures would average nonsense.
             team.compare({"weights": str([each.header.crc32 for each in networks]), "data": store.content_hash})
             observer.began("evaluating")
-            usual, headers = default_split(store), [each.header for each in networks]
+            usual, headers = default_split(store), (each.header for each in networks)
             trained_on = overlap(zip(map(Path, runs), headers, strict=True), store, split or usual)
             measured, examples = measure(networks, store, split or usual, views, observer, team, trained_on, includes)
             size = sum(weight_bytes(each.model) for each in networks)
             measured = structs.replace(measured, precision=numbers, weight_bytes=size)
-            is_kept = not results and team.is_first and len(runs) == 1 and _is_own(data, headers[0])
-            kept = _kept(Path(runs[0]), measured, examples, usual) if is_kept else _Kept()
-            results.append(Measured(**structs.asdict(measured), **kept._asdict()))
+            is_kept = not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header)
+            results.append(_kept(Path(runs[0]) if is_kept else None, measured, examples, usual))
     return results[0] if len(results) == 1 else Precisions(precisions=tuple(results))
 
 
@@ -273,24 +271,19 @@ def _is_own(data: Place | None, header: Header) -> bool:
     return data is None or (is_remote(data) and str(data) == recorded)
 
 
-class _Kept(NamedTuple):
-    file: str | None = None  # that holds a result
-    problem: str | None = None  # why there is none
-
-
-def _kept(folder: Path, measured: Evaluation, examples: Examples, usual: str) -> _Kept:
-    """Puts a result into a run folder and its report."""
+def _kept(run: Path | None, measured: Evaluation, examples: Examples, usual: str) -> Measured:
+    """Puts a result into a run folder and its report, if there is one; returns it with its file, or with the problem."""
     from alexnet.pages.report import write_report
     from alexnet.run import Run
 
-    if not folder.is_dir():  # a weight file alone
-        return _Kept()
-    try:
-        file = Run(folder).put(measured, examples, usual)
-        write_report(folder)
-    except (AlexNetError, OSError) as error:
-        return _Kept(problem=f"{error}; the run keeps what it had")
-    return _Kept(str(file))
+    file = problem = None
+    if run is not None and run.is_dir():  # else a weight file alone
+        try:
+            file = str(Run(run).put(measured, examples, usual))
+            write_report(run)
+        except (AlexNetError, OSError) as error:
+            file, problem = None, f"{error}; the run keeps what it had"
+    return Measured(file=file, problem=problem, **structs.asdict(measured))
 
 
 def _matching(path: Path) -> list[Path]:

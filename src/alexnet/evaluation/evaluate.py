@@ -56,9 +56,8 @@ def evaluate(
 ) -> tuple[Evaluation, Examples]:
     """Measures the errors of a network, or of several whose probabilities are averaged as the paper averages its CNNs.
 
-    Every picture of the split (`val`, `test`, or several joined by `+`) is counted exactly once, at 1 view or 10. A
-    team divides the pictures; each process gets the whole result. The pictures that a network was trained on, by the
-    masks of each split, are left out unless `include_training`, or unless no others would be left.
+    Every picture of the split (`val`, `test`, or several joined by `+`) counts once, at 1 view or 10, but those of the
+    masks `trained_on` only with `include_training` or where no others are left. A team divides the pictures.
 
     Raises:
         UsageError: There is no such split, a network does not know a class of the data, networks of different classes
