@@ -118,7 +118,9 @@ def test_a_run_of_version_0_1_has_the_quarter_that_it_had(answer, alexnet, make_
         description = runs.describe(*arguments)
         return structs.replace(description, data=structs.replace(description.data, draw="names"))
 
-    monkeypatch.setattr("alexnet.data.open.open_source", lambda spec, draw, observer: open_source(spec, draw="names"))
+    monkeypatch.setattr(
+        "alexnet.data.open.open_source", lambda spec, **rest: open_source(spec, **(rest | {"draw": "names"}))
+    )
     monkeypatch.setattr("alexnet.training.loop.describe", describe)
     answer("train", "modern", "--data", folder, "--out", tmp_path / "run", *TOY)
     monkeypatch.undo()

@@ -73,10 +73,9 @@ def evaluate(
     from alexnet.meeting import assemble
 
     machine.keep_memory()
-    observer, runs = observer or Display(), several(runs)
+    observer, runs, store = observer or Display(), several(runs), None
     includes = include_training or "train" in (split or "").split("+")
     results: list[Measured] = []
-    store: Store | None = None
     with assemble(None, timeout) as team:
         for numbers in [precision] if isinstance(precision, str) else precision:
             networks = [load(run, numbers=numbers) for run in runs]
@@ -84,11 +83,11 @@ def evaluate(
             # Processes that measured different weights or pictures would average nonsense.
             team.compare({"weights": str([each.header.crc32 for each in networks]), "data": store.content_hash})
             observer.began("evaluating")
-            usual, headers = default_split(store), (each.header for each in networks)
-            trained_on = overlap(zip(map(Path, runs), headers, strict=True), store, split or usual)
+            usual, models = default_split(store), (each.model for each in networks)
+            headers = ((Path(run), each.header) for run, each in zip(runs, networks, strict=True))
+            trained_on = overlap(headers, store, split or usual)
             measured, examples = measure(networks, store, split or usual, views, observer, team, trained_on, includes)
-            size = sum(weight_bytes(each.model) for each in networks)
-            measured = structs.replace(measured, precision=numbers, weight_bytes=size)
+            measured = structs.replace(measured, precision=numbers, weight_bytes=sum(map(weight_bytes, models)))
             is_kept = not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header)
             results.append(_kept(Path(runs[0]) if is_kept else None, measured, examples, usual))
     return results[0] if len(results) == 1 else Precisions(precisions=tuple(results))
@@ -272,7 +271,7 @@ def _is_own(data: Place | None, header: Header) -> bool:
 
 
 def _kept(run: Path | None, measured: Evaluation, examples: Examples, usual: str) -> Measured:
-    """Puts a result into a run folder and its report, if there is one; returns it with its file, or with the problem."""
+    """Puts a result into a run folder, if there is one, and its report; returns it with its file or the problem."""
     from alexnet.pages.report import write_report
     from alexnet.run import Run
 
