@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from alexnet.config import CIFAR_19PCT, MODERN, Train
+from alexnet.config import CIFAR_19PCT, FINETUNE, MODERN, Train
 
 ONLY_AT_THE_END = 1e6
 """Epochs between evaluations: nothing may be chosen by the pictures that the answer is measured on."""
@@ -69,4 +69,20 @@ RACE_BUDGETS = {
         "about an hour on one core with CIFAR-10: all pictures, one seed", replace(_FOUR_LAYERS, epochs=40), seeds=1
     ),
     "full": Budget("hours: all pictures, three seeds", replace(_FOUR_LAYERS, epochs=80), seeds=3),
+}
+
+# The rates of the arms from scratch are among what these change.
+_TUNED = replace(FINETUNE, smallest_crop=1.0, colour="source", evaluate_every=ONLY_AT_THE_END)
+
+TRANSFER_BUDGETS = {
+    "quick": Budget(
+        "minutes: a few hundred pictures and a short training, so it is weak evidence",
+        replace(_TUNED, epochs=3),
+        seeds=1,
+        pictures=1500,
+    ),
+    "standard": Budget(
+        "an hour with 3,000 pictures: three seeds of ten arms", replace(_TUNED, epochs=8), seeds=3, pictures=10_000
+    ),
+    "full": Budget("hours: all pictures, 30 epochs, three seeds", replace(_TUNED, epochs=30), seeds=3),
 }

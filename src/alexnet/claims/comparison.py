@@ -139,31 +139,15 @@ class Comparison(Experiment):
     def measure(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> Compared:
         """Tests the runs on all pictures that were not trained on, and compares them."""
         better, worse = self.sides(runs, laboratory)
-        truth, papers = laboratory.labels, self.papers(len(worse))
-        differences = {}
+        papers, differences = self.papers(len(worse)), {}
         for name in better[0].errors:
-            ours, theirs = (np.stack([each.errors[name] for each in side]) for side in (better, worse))
+            ours, theirs = (stacked(side, name) for side in (better, worse))
             differences[name] = self.difference(theirs, ours, papers.get(name, POINT))
-        rows, naive = [each.row for each in (*better, *worse)], naive_error(truth)
-        if all(interval(row.top1_error, len(truth))[1] < naive for row in rows):
-            answer = [words.difference(name, value, name in papers) for name, value in differences.items()]
-        else:
-            answer = [words.unlearned(max(row.top1_error for row in rows), naive)]
-            differences = {name: structs.replace(value, verdict=NOT_SEEN) for name, value in differences.items()}
-        first = runs[0].description
-        return Compared(
-            verdict=differences["top1"].verdict,
-            answer=tuple(answer),
-            cost=Cost(sum(run.description.seconds or 0.0 for run in runs), sum(run.images for run in runs)),
-            versions=first.versions,
-            machine=first.machine,
-            rows=tuple(rows),
-            differences=differences,
-        )
+        return answered(runs, [*better, *worse], differences, papers, laboratory)
 
     def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns what is compared, the side that the claim praises first."""
-        first, second = (_centres([run for run in runs if run.arm == arm], laboratory) for arm in self.arms)
+        first, second = (centres([run for run in runs if run.arm == arm], laboratory) for arm in self.arms)
         return first, second
 
     def difference(self, worse: Floats, better: Floats, size: float) -> Difference:
@@ -194,14 +178,46 @@ class Ensemble(Comparison):
     def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns the answers of the average, then those of its members."""
         average = np.mean([laboratory.answers(run, 1) for run in runs], 0)
-        return [_test(f"{len(runs)} averaged", None, average, laboratory)], _centres(runs, laboratory)
+        return [_test(f"{len(runs)} averaged", None, average, laboratory)], centres(runs, laboratory)
 
     def difference(self, worse: Floats, better: Floats, size: float) -> Difference:
         """Compares the average with the mean of its members; the one difference belongs to no seed."""
         return structs.replace(compare(worse.mean(0, keepdims=True), better, size), each=())
 
 
-def _centres(runs: Sequence["Trained"], laboratory: "Laboratory") -> list[Tested]:
+def answered(
+    runs: Sequence["Trained"],
+    tested: Sequence[Tested],
+    differences: dict[str, Difference],
+    papers: Mapping[str, float],
+    laboratory: "Laboratory",
+) -> Compared:
+    """Returns the outcome of differences, the first of which decides; `papers` has those of which the paper speaks."""
+    truth, rows = laboratory.labels, [each.row for each in tested]
+    naive = naive_error(truth)
+    if all(interval(row.top1_error, len(truth))[1] < naive for row in rows):
+        answer = [words.difference(name, value, name in papers) for name, value in differences.items()]
+    else:
+        answer = [words.unlearned(max(row.top1_error for row in rows), naive)]
+        differences = {name: structs.replace(value, verdict=NOT_SEEN) for name, value in differences.items()}
+    first = runs[0].description
+    return Compared(
+        verdict=next(iter(differences.values())).verdict,
+        answer=tuple(answer),
+        cost=Cost(sum(run.description.seconds or 0.0 for run in runs), sum(run.images for run in runs)),
+        versions=first.versions,
+        machine=first.machine,
+        rows=tuple(rows),
+        differences=differences,
+    )
+
+
+def stacked(side: Sequence[Tested], name: str) -> Floats:
+    """Returns the `top1` or `top5` errors of the networks of a side: (networks, pictures)."""
+    return np.stack([each.errors[name] for each in side])
+
+
+def centres(runs: Sequence["Trained"], laboratory: "Laboratory") -> list[Tested]:
     """Tests each network on the centre of each picture."""
     return [_test(run.arm, run.seed, laboratory.answers(run, 1), laboratory, run) for run in runs]
 

@@ -27,6 +27,7 @@ from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import over
 from alexnet.evaluation.metrics import topk_errors
 from alexnet.files import replacing, write
+from alexnet.foreign.trained import Trained as Origin
 from alexnet.observer import Observer
 from alexnet.records import Description, Fraction
 from alexnet.run import Run
@@ -53,11 +54,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Laboratory:
-    """What all runs of an experiment have in common; the folder `out` holds all experiments."""
+    """What all runs of an experiment have in common; the folder `out` holds all experiments.
+
+    Arms that fit their head first start from the network `origin`.
+    """
 
     store: Store
     out: Path
     observer: Observer
+    origin: Origin | None = None
 
     def run(self, arm: str, settings: Train) -> Run:
         """Returns the run folder of an arm, of which settings, data and numbers each have their own.
@@ -68,6 +73,7 @@ class Laboratory:
         numbers, runs, start = str(machine.dtype(settings.precision)), self.out / "runs", f"{arm}-{settings.seed}-"
         defaults = config.to_json(Train())
         own = {name: value for name, value in sorted(config.to_json(settings).items()) if value != defaults[name]}
+        own |= {"origin": self.origin.sha256} if self.origin and settings.head_first else {}
         run = Run(runs / f"{start}{self._hash(own, numbers)}")
         if run.folder.exists():
             return run
@@ -89,8 +95,9 @@ class Laboratory:
         Raises:
             Stopped: The observer asked to stop.
         """
-        run = self.run(arm, settings)
-        with begin(settings, self.store, self.store.location, run, self.observer, goes_on=True) as training:
+        run, source = self.run(arm, settings), self.store.location
+        origin = self.origin if settings.head_first else None
+        with begin(settings, self.store, source, run, self.observer, goes_on=True, trained=origin) as training:
             is_complete = training.run(until)
         if not is_complete and self.observer.should_stop():
             raise Stopped

@@ -13,6 +13,9 @@ from alexnet.claims.comparison import Comparison, Ensemble, Views
 from alexnet.claims.count import Count
 from alexnet.claims.experiment import Conditions, Experiment, Outcome
 from alexnet.claims.race import Race
+from alexnet.claims.transfer import Transfer
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,26 @@ CLAIMS = {
         "about 2 points of top-1 error for any of the middle layers",
         "none that names the layer",
         Comparison({"whole": {}, "without-conv4": {"without": "conv4"}}, top1=0.02),
+    ),
+    "transfer": Claim(
+        "A network that starts from trained weights errs less than one that starts from scratch.",
+        "paper section 6, networks pre-trained on the Fall 2011 release (CNN*); Yosinski et al. 2014",
+        "1.7 and 1.6 points, though with a sixth convolution (table 2); 2.1 points where conv5 to fc7 are tuned "
+        "(Yosinski et al. 2014, half of ImageNet)",
+        "net 146, pre-trained on 2011 and tuned, 38.99 / 16.62 %, net 145 40.66 / 18.21 % (2012 validation)",
+        Transfer(
+            {
+                "fine-tuned": {},
+                "from-scratch": {
+                    **{"head_first": False, "body_rate": 1.0, "bias_rate": 1.0},
+                    **{"initialisation": "measured", "learning_rate": 0.02},
+                },
+                "frozen": {"epochs": 0.0},
+                **{f"freeze-{layer}": {"freeze": layer} for layer in LAYERS},
+            },
+            top1=0.017,
+            top5=0.016,
+        ),
     ),
     "parameters": Claim(
         "62.3 million parameters and 1.1 billion multiply-adds; the convolutions have 6 % of the parameters and 95 % "

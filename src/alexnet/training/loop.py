@@ -211,7 +211,7 @@ class Training:
             TeamError: A process of the team ended or hangs.
         """
         with self._opened(), closing(self.feed.batches(range(self.progress.step, self.total))) as batches:
-            if self.settings.head_first and self.progress.best_loss is None:
+            if self.settings.head_first and self.progress.best_loss is None and not self.is_measured_at_the_end:
                 self.observer.notice(f"frozen features: {self.evaluate().in_words}")
                 self.save()
             for images, labels in batches:
@@ -259,6 +259,11 @@ class Training:
             self.observer.notice(self.watch.diagnosis(step, dead_units(self.model, images, self.step.dtype)))
         if slow := self.pace.follow(batch, seconds):
             self.observer.notice(slow)
+
+    @property
+    def is_measured_at_the_end(self) -> bool:
+        """Whether a training of one step or more is evaluated after its last step alone, and so chooses nothing."""
+        return 0 < self.total < self.steps_per_epoch * self.settings.evaluate_every
 
     def is_evaluation_due(self) -> bool:
         """Returns whether the last step crossed a multiple of `evaluate_every` epochs, or was the last of all."""
