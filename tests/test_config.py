@@ -5,9 +5,10 @@ from dataclasses import fields, replace
 
 import pytest
 
-from alexnet import config
-from alexnet.config import MODERN, PAPER, RECIPES, Train
+from alexnet import config, recipes
+from alexnet.config import PAPER, Train
 from alexnet.errors import UsageError
+from alexnet.recipes import MODERN, RECIPES
 
 
 def override(train, texts):
@@ -16,7 +17,7 @@ def override(train, texts):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_survives_json(name):
-    train = config.recipe(name)
+    train = recipes.recipe(name)
     assert train.recipe == name
     assert config.from_json(json.loads(json.dumps(config.to_json(train)))) == train
 
@@ -124,7 +125,7 @@ def test_an_override_that_cannot_be_read_is_refused(assignment):
 
 def test_an_unknown_recipe_is_answered_with_the_recipes():
     with pytest.raises(UsageError, match="no recipe 'papier'; perhaps 'paper'"):
-        config.recipe("papier")
+        recipes.recipe("papier")
 
 
 def test_settings_import_no_torch(toy_program):

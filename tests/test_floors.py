@@ -10,7 +10,7 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 
 FLOORS = [
-    {"config", "seeds", "files", "errors", "records", "observer", "web", "pickles", "__init__"},
+    {"config", "recipes", "seeds", "files", "errors", "records", "observer", "web", "pickles", "__init__"},
     {"native", "machine", "team", "meeting", "progress"},
     {"models", "data"},
     {"weights"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet import config
+from alexnet import recipes
 from alexnet.cli import main
 from alexnet.run import Run
 
@@ -42,8 +42,8 @@ def home(make_folder, tmp_path_factory):
     (home / "holiday.jpg").write_bytes((home / "pictures" / "red" / "000.jpg").read_bytes())
     small = {"variant": "toy", "input_size": 67, "batch_size": 4, "epochs": 2, "precision": "float32"}
     with pytest.MonkeyPatch.context() as patch:
-        for name, recipe in config.RECIPES.items():
-            patch.setitem(config.RECIPES, name, replace(recipe, **small))
+        for name, recipe in recipes.RECIPES.items():
+            patch.setitem(recipes.RECIPES, name, replace(recipe, **small))
         patch.chdir(home)
         patch.setenv("HOME", str(home))
         for line in COMMANDS:

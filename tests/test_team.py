@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from torch.distributed import HashStore
 
-from alexnet import config
+from alexnet import config, recipes
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
 from alexnet.errors import UsageError
 from alexnet.meeting import _agree_on_word, assemble
 from alexnet.team import ALONE, Group, Team
 
-SETTINGS = replace(config.MODERN, variant="toy", input_size=67, precision="float32", batch_size=4, steps=8)
+SETTINGS = replace(recipes.MODERN, variant="toy", input_size=67, precision="float32", batch_size=4, steps=8)
 HERE = re.escape(platform.node())
 
 TROUBLE = {

@@ -8,7 +8,7 @@ import torch
 from alexnet import benches, machine
 from alexnet.benches import data, layers, predict, train
 from alexnet.benches.findings import Figures, Layer, Limit
-from alexnet.cli import show
+from alexnet.cli import show_speed
 from alexnet.errors import UsageError
 from alexnet.models.create import create
 from alexnet.models.summary import summarise
@@ -59,7 +59,7 @@ def test_all_gives_rows_limits_layers_and_facts(answers, tiny, notices, monkeypa
     columns = ["forward_ms", "backward_ms", "flop", "bytes", "operations_ms", "bytes_ms"]
     assert list(written["layers"][0]) == ["name", *columns]
     assert any(line.startswith("left out: OpenVINO float32") for line in notices.lines)
-    shown = show.bench(result)
+    shown = show_speed.bench(result)
     assert "conv1" in shown
     assert "x plain PyTorch" in shown
 

@@ -12,7 +12,7 @@ from alexnet.benches.contest import Failed
 from alexnet.benches.doctor import Stage
 from alexnet.benches.findings import Figures
 from alexnet.benches.proposal import Proposal, propose
-from alexnet.cli import show
+from alexnet.cli import show_speed
 from alexnet.data.open import open_data
 from alexnet.errors import DataError, UsageError
 from alexnet.records import to_json
@@ -45,7 +45,7 @@ def test_the_findings_name_what_bounds_training(store):
     assert findings.rates["training"] < 100
     assert any("step" in sentence for sentence in findings.advice)
     assert not any("packs" in sentence for sentence in findings.advice)
-    shown = show.doctor(findings)
+    shown = show_speed.doctor(findings)
     assert "training is bound by: step" in shown
     assert findings.machine.cpu in shown
 
@@ -59,7 +59,7 @@ def test_the_time_of_a_training_follows_from_the_rates(store, pictures, monkeypa
         each = 0.0101 + (0 if kept else 0.001 + 1 / findings.rates["disk"])
         assert findings.pictures == len(store.splits["train"])
         assert findings.epoch_s == pytest.approx(each * findings.pictures)
-        assert f"training on these {findings.pictures} pictures\n  an epoch about" in show.doctor(findings)
+        assert f"training on these {findings.pictures} pictures\n  an epoch about" in show_speed.doctor(findings)
     assert doctor.examine(None, "toy", size=SIZE).epoch_s is None
 
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_measured_is_said(monkeypatch, store, notices):
     findings = doctor.examine(str(store.directory), "toy", observer=notices, size=SIZE)
     assert "not measured: training steps: no memory" in notices.lines
     assert findings.bound_by == "unknown"
-    assert show.doctor(findings)
+    assert show_speed.doctor(findings)
 
 
 def test_loading_is_measured_in_images_a_second(store):

@@ -17,7 +17,7 @@ import world
 from fuzz import TOY, rows
 from world import Tally
 
-from alexnet import config
+from alexnet import recipes
 from alexnet.evaluation.classifier import load
 from alexnet.models.variants import VARIANTS
 from alexnet.records import Evaluation
@@ -135,7 +135,7 @@ def _interrupt(folder: Path) -> None:
     from alexnet.data.store import Store
     from alexnet.training.loop import begin
 
-    toy = replace(config.MODERN, variant="toy", input_size=67, precision="float32")
+    toy = replace(recipes.MODERN, variant="toy", input_size=67, precision="float32")
     settings = replace(toy, steps=20, batch_size=8, evaluate_every=1.0)
     steps: list[None] = []
     with begin(settings, Store(folder / "store"), "store", Run(folder / "half")) as training:

@@ -17,7 +17,7 @@ from damage import unsealed
 from msgspec import structs
 from safetensors.torch import load_file
 
-from alexnet import commands, config
+from alexnet import commands, recipes
 from alexnet.cli import show
 from alexnet.commands import measuring
 from alexnet.commands import training as training_command
@@ -600,16 +600,20 @@ def test_a_diverging_run_names_the_remedy(alexnet, pictures, tmp_path):
 # commands that take long, cut short
 
 
-def test_the_demo_trains_compares_and_goes_on(alexnet, make_folder, tmp_path, monkeypatch):
-    small = {"variant": "toy", "input_size": 67, "batch_size": 4, "epochs": 2, "precision": "float32"}
-    monkeypatch.setitem(config.RECIPES, "demo", replace(config.RECIPES["demo"], **small))
+def test_the_demo_fine_tunes_compares_and_goes_on(alexnet, run, make_folder, tmp_path, monkeypatch):
+    small = {"batch_size": 4, "epochs": 2, "precision": "float32"}
+    monkeypatch.setattr("alexnet.weights.box.find", lambda name: run / "model.safetensors")
+    monkeypatch.setattr("alexnet.training.transfer.FEW", 0)
+    monkeypatch.setitem(recipes.RECIPES, "demo", replace(recipes.RECIPES["demo"], **small))
     folder = make_folder(tmp_path / "cells", {"red": 8, "blue": 4})
     monkeypatch.setattr("alexnet.data.sources.open_solar_cells", lambda seed: open_source(folder, seed=seed))
     code, out, err = alexnet("demo", "--out", tmp_path / "demo")
     assert code == 0, err
     assert "always the larger class" in out
     assert "33.3%" in out
-    assert "SVM on hand-made features (Deitsch et al. 2019)    17.6%" in out
+    for row in ("from scratch, 24 epochs", "frozen features of tiny-imagenet", "fine-tuned "):
+        assert f"\n  {row}" in out
+    assert "SVM on hand-made features (Deitsch et al. 2019)        17.6%" in out
     before = (tmp_path / "demo" / "model.safetensors").read_bytes()
     assert alexnet("demo", "--out", tmp_path / "demo")[0] == 0
     assert (tmp_path / "demo" / "model.safetensors").read_bytes() == before

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet import native
-from alexnet.config import MODERN, PAPER
+from alexnet.config import PAPER
 from alexnet.data.augment import CROP, Draws, augment, augment_tensor, centre, colour_shifts, draw
 from alexnet.errors import UsageError
+from alexnet.recipes import MODERN
 
 COVARIANCE = np.array([[0.07, 0.05, 0.04], [0.05, 0.06, 0.05], [0.04, 0.05, 0.08]])
 

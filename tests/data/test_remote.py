@@ -16,7 +16,7 @@ import pytest
 from damage import unsealed
 from faulty import Faulty
 
-from alexnet.config import MODERN, to_json
+from alexnet.config import to_json
 from alexnet.data import commit, remote
 from alexnet.data.open import open_data
 from alexnet.data.pack import pack
@@ -24,6 +24,7 @@ from alexnet.data.pictures import Pictures
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
+from alexnet.recipes import MODERN
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import alexnet
-from alexnet import cli, config
+from alexnet import cli, config, recipes
 from alexnet.compress.compress import Plan, compress
 from alexnet.data.listing import Listing
 from alexnet.data.sources import open_source
@@ -120,7 +120,7 @@ def pack_stores():
 
 
 def train_finished():
-    settings = replace(config.CIFAR_80SEC, batch_size=6, steps=8, learning_rate=0.01, precision="float32")
+    settings = replace(recipes.CIFAR_80SEC, batch_size=6, steps=8, learning_rate=0.01, precision="float32")
     settings = replace(settings, divide_pixels_by=16.0)
     assert loop.train(settings, open_data("small"), "small", Path("finished"))
     for name in ("model", "last"):

@@ -10,7 +10,7 @@ from begun import resume
 from begun import train as begin
 from safetensors.torch import load_file
 
-from alexnet import config
+from alexnet import recipes
 from alexnet.cli import main
 from alexnet.data.pack import pack
 from alexnet.data.sources import open_source
@@ -29,7 +29,7 @@ def store(pictures, tmp_path_factory):
 
 def short(name):
     """A recipe cut down to 8 steps of 4 pictures."""
-    return replace(config.recipe(name), batch_size=4, steps=8, precision="float32", evaluate_every=0.9)
+    return replace(recipes.recipe(name), batch_size=4, steps=8, precision="float32", evaluate_every=0.9)
 
 
 # the published schedules
@@ -37,7 +37,7 @@ def short(name):
 
 @pytest.mark.parametrize("name", CIFAR)
 def test_each_network_has_the_recipe_of_its_name(name):
-    train = config.recipe(name)
+    train = recipes.recipe(name)
     assert (train.variant, train.batch_size, train.momentum, train.weight_decay) == (name, 128, 0.9, 0.004)
     assert (train.dropout, train.colour, train.divide_pixels_by, train.label_smoothing) == (0, "none", 1, 0)
     assert train.crops == train.flips == (name in ("cifar-13pct", "cifar-11pct"))
@@ -56,14 +56,14 @@ PHASES = {
 @pytest.mark.parametrize("name", PHASES)
 @pytest.mark.parametrize("per_epoch", [1, 390])
 def test_the_rate_falls_at_the_published_epochs(name, per_epoch):
-    train, total = config.recipe(name), sum(PHASES[name]) * per_epoch
+    train, total = recipes.recipe(name), sum(PHASES[name]) * per_epoch
     assert train.epochs == sum(PHASES[name])
     rates = [learning_rate(train, step, total, []) for step in range(total)]
     assert rates == [0.001 / 10**drop for drop, epochs in enumerate(PHASES[name]) for _ in range(epochs * per_epoch)]
 
 
 def test_a_shorter_run_scales_the_schedule():
-    train = replace(config.recipe("cifar-18pct"), epochs=14)
+    train = replace(recipes.recipe("cifar-18pct"), epochs=14)
     rates = [learning_rate(train, step, 140, []) for step in range(140)]
     assert [rates.count(rate) for rate in (0.001, 0.001 / 10, 0.001 / 100)] == [120, 10, 10]
 
@@ -74,7 +74,7 @@ def test_a_shorter_run_scales_the_schedule():
 @pytest.mark.parametrize("follows", [False, True])
 def test_each_layer_decays_by_its_own_and_biases_keep_their_rate(follows):
     """v <- 0.9 v - decay rate w - rate g; w <- w + v, with the rates of weights falling in the middle."""
-    train = replace(config.recipe("cifar-18pct"), bias_follows=follows)
+    train = replace(recipes.recipe("cifar-18pct"), bias_follows=follows)
     step, velocity = Step(create("cifar-18pct", input_size=8, initialisation="he"), train, torch.float32), {}
     decay = {"conv1": 0.004, "conv2": 0.004, "conv3": 0.004, "fc4": 1.0}
     for number, rate in enumerate((0.001, 0.001, 0.0001, 0.0001)):
@@ -91,7 +91,7 @@ def test_each_layer_decays_by_its_own_and_biases_keep_their_rate(follows):
 
 
 def test_lars_trains_layers_of_different_decay():
-    train = replace(config.recipe("cifar-18pct"), optimiser="lars", trust=0.02)
+    train = replace(recipes.recipe("cifar-18pct"), optimiser="lars", trust=0.02)
     step = Step(create("cifar-18pct", input_size=8, initialisation="he"), train, torch.float32)
     weight = step.model.fc4.weight.detach().clone()
     step(torch.randn(8, 3, 8, 8), torch.arange(8), 0, 0.5)
@@ -139,7 +139,7 @@ def test_every_command_takes_such_a_run(pictures, tmp_path, capsys):
 
 
 def test_lars_steps_layers_of_several_decays():
-    train = replace(config.recipe("cifar-18pct"), optimiser="lars", weight_decay=0.004)
+    train = replace(recipes.recipe("cifar-18pct"), optimiser="lars", weight_decay=0.004)
     step = Step(create("cifar-18pct"), train, torch.float32)
     before = {name: p.detach().clone() for name, p in step.parameters.items()}
     step(torch.randn(4, 3, 32, 32), torch.arange(4), 0, 0.1)

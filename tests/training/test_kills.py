@@ -13,10 +13,10 @@ import pytest
 from damage import unsealed
 from safetensors.torch import load_file
 
-from alexnet import config
+from alexnet import config, recipes
 
 SETTINGS = replace(
-    config.MODERN, variant="toy", input_size=67, precision="float32", batch_size=8, steps=20, evaluate_every=1
+    recipes.MODERN, variant="toy", input_size=67, precision="float32", batch_size=8, steps=20, evaluate_every=1
 )
 FLAGS = ["--variant", "toy", "--input-size", "67", "--precision", "float32", "--steps", "20"]
 FLAGS += ["--set", "batch_size=8", "--set", "evaluate_every=1"]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from alexnet.config import RECIPES
 from alexnet.models.create import create
+from alexnet.recipes import RECIPES
 from alexnet.training.step import Lars, Step
 
 TRAIN = replace(

@@ -8,14 +8,14 @@ from damage import unsealed
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from alexnet import config
+from alexnet import config, recipes
 from alexnet.models.create import create
 from alexnet.team import Group, Team
 from alexnet.training.parallel import Part
 from alexnet.weights import checkpoint
 
 SETTINGS = replace(
-    config.MODERN, variant="toy", input_size=67, precision="float32", batch_size=8, steps=20, evaluate_every=4
+    recipes.MODERN, variant="toy", input_size=67, precision="float32", batch_size=8, steps=20, evaluate_every=4
 )
 LARS = replace(SETTINGS, optimiser="lars", learning_rate=0.1, trust=0.02)
 TEAMS = {

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from alexnet.config import PAPER, RECIPES
+from alexnet.config import PAPER
+from alexnet.recipes import RECIPES
 from alexnet.training.schedule import learning_rate, one_cycle, plateaus, polynomial
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from alexnet.config import MODERN
+from alexnet.recipes import MODERN
 from alexnet.training.plan import make_model
 from alexnet.training.start import fit_to_pictures
 

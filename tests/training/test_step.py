@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from alexnet import native
-from alexnet.config import MODERN, PAPER
+from alexnet.config import PAPER
 from alexnet.models.create import create
+from alexnet.recipes import MODERN
 from alexnet.training.step import Step, dead_units
 
 BASE = replace(PAPER, variant="toy", input_size=67, initialisation="he", batch_size=8, weight_decay=0.01)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet import config
+from alexnet import config, recipes
 from alexnet.errors import DataError, TrainingError, UsageError
 from alexnet.foreign.trained import open_trained
 from alexnet.models.create import build
@@ -44,7 +44,7 @@ def trained(run):
 
 @pytest.fixture
 def tuning(trained):
-    return take_over(config.change(config.FINETUNE, CHANGES), CHANGES, trained)
+    return take_over(config.change(recipes.FINETUNE, CHANGES), CHANGES, trained)
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_classes_that_the_source_knows_keep_their_rows(tuning, trained):
 
 def test_another_input_size_interpolates_fc6(trained):
     changes = {**CHANGES, "input_size": 99}
-    settings = take_over(config.change(config.FINETUNE, changes), changes, trained)
+    settings = take_over(config.change(recipes.FINETUNE, changes), changes, trained)
     assert (settings.input_size, settings.stored_size) == (99, 112)
     planted = plant(settings, trained, ("a", "b"))
     before, after = trained.weights.model.fc6.weight, planted.model.fc6.weight
@@ -195,7 +195,7 @@ def test_another_input_size_interpolates_fc6(trained):
 
 def test_another_dropout_keeps_what_the_network_answers(trained):
     changes = {**CHANGES, "dropout": 0.2}
-    settings = take_over(config.change(config.FINETUNE, changes), changes, trained)
+    settings = take_over(config.change(recipes.FINETUNE, changes), changes, trained)
     model = plant(replace(settings, head_first=False), trained, trained.weights.header.classes).model.eval()
     images = torch.randn(2, 3, 67, 67, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -240,12 +240,12 @@ def test_a_loss_above_guessing_is_met_by_a_tenth_of_the_rate_once(tune, tuning, 
 )
 def test_what_contradicts_the_source_is_refused(trained, changes, message):
     with pytest.raises(UsageError, match=message):
-        take_over(config.change(config.FINETUNE, changes), changes, trained)
+        take_over(config.change(recipes.FINETUNE, changes), changes, trained)
 
 
 def test_an_input_too_small_for_the_layers_is_refused(trained, store, tmp_path):
     changes = {"input_size": 40}
-    settings = take_over(config.change(config.FINETUNE, changes), changes, trained)
+    settings = take_over(config.change(recipes.FINETUNE, changes), changes, trained)
     with (
         pytest.raises(UsageError, match="40 pixels are too few"),
         begin(settings, store, "colours", Run(tmp_path / "run"), trained=trained),
@@ -254,7 +254,7 @@ def test_an_input_too_small_for_the_layers_is_refused(trained, store, tmp_path):
 
 
 def test_frozen_layers_and_heads_need_a_trained_network(store, tmp_path):
-    for settings in (replace(config.MODERN, freeze="conv3"), config.FINETUNE):
+    for settings in (replace(recipes.MODERN, freeze="conv3"), recipes.FINETUNE):
         with pytest.raises(UsageError, match="name one by `from_`"), begin(settings, store, "x", Run(tmp_path / "run")):
             pass
 
@@ -270,4 +270,4 @@ def test_a_class_without_training_pictures_is_refused(tuning, store, monkeypatch
 
 def test_settings_of_transfer_change_nothing_where_nobody_sets_them():
     assert (config.PAPER.head_first, config.PAPER.body_rate, config.PAPER.freeze) == (False, 1.0, "none")
-    assert [name for name, recipe in config.RECIPES.items() if recipe.head_first] == ["finetune"]
+    assert [name for name, recipe in recipes.RECIPES.items() if recipe.head_first] == ["demo", "finetune"]

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alexnet.config import MODERN, PAPER
+from alexnet.config import PAPER
 from alexnet.errors import TrainingError
+from alexnet.recipes import MODERN
 from alexnet.seeds import generator
 from alexnet.training.schedule import highest, learning_rate
 from alexnet.training.watch import Pace, Watch

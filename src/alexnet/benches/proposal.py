@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from alexnet.config import MODERN, TINY_IMAGENET
 from alexnet.models.variants import input_for_pictures, inputs, stored_size
+from alexnet.recipes import MODERN, TINY_IMAGENET
 
 SMALL = 128
 """The recipe for small pictures serves up to this shorter side, pixels."""

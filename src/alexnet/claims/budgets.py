@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from alexnet.config import CIFAR_19PCT, FINETUNE, MODERN, Train
+from alexnet.config import Train
+from alexnet.recipes import CIFAR_19PCT, FINETUNE, MODERN
 
 ONLY_AT_THE_END = 1e6
 """Epochs between evaluations: nothing may be chosen by the pictures that the answer is measured on."""

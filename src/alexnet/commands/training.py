@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import structs
 
-from alexnet import config
+from alexnet import config, recipes
 from alexnet.commands import arguments, work
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.results import Packed, Trained, doubtful, left_out
@@ -66,13 +66,13 @@ def pack(
         UsageError: There is no such source, or the folder holds something else.
         DataError: The source cannot serve, or the disk is full.
     """
-    observer = observer or Display()
-    if verify:
-        return _verified(source, store, observer)
     from alexnet.data import pack as packing
     from alexnet.data.heldout import understanding
     from alexnet.data.sources import open_source
 
+    observer = observer or Display()
+    if verify:
+        return _verified(source, store, observer)
     pictures = open_source(source, seed=seed, selection=work.selection(exclude, labels), observer=observer)
     if dry_run:
         return understanding(pictures)
@@ -83,19 +83,7 @@ def pack(
     len(pictures.splits["train"])  # holds pictures out, which may take as long as reading them all
     size, progress = size or _size_for(pictures, Path(store)), observer.advanced
     observer.began("packing")
-    packed = packing.pack(pictures, store, size=size, on_bad_image=on_bad_image, progress=progress, retry=True)
-    return Packed(
-        store=str(packed.directory),
-        classes=packed.classes,
-        counts={name: len(split) for name, split in packed.splits.items()},
-        ignored=packed.ignored,
-        layout=packed.layout,
-        notes=packed.notes,
-        left_out=packed.left_out,
-        quarantine=tuple(packed.quarantine),
-        doubtful=packed.doubtful,
-        hash=packed.content_hash,
-    )
+    return _packed(packing.pack(pictures, store, size=size, on_bad_image=on_bad_image, progress=progress, retry=True))
 
 
 def _verified(packed: Place, other: Place | None, observer: Observer) -> "Verified":
@@ -109,7 +97,7 @@ def _verified(packed: Place, other: Place | None, observer: Observer) -> "Verifi
 
 @documented
 def train(
-    recipe: Annotated[str, About("RECIPE", f"settings to start from: {', '.join(config.RECIPES)}")] | None = None,
+    recipe: Annotated[str, About("RECIPE", f"settings to start from: {', '.join(recipes.RECIPES)}")] | None = None,
     *,
     data: arguments.TrainingData | None = None,
     out: arguments.NewRun | None = None,
@@ -166,7 +154,9 @@ def demo(
     out: Annotated[Place, About("RUN", "run folder to make or continue")] = "runs/demo",
     observer: arguments.Watcher = None,
 ) -> Trained:
-    """Trains on photographs of solar cells, or continues such a run, and compares with published results.
+    """Fine-tunes the network in the package on photographs of solar cells, and compares with published results.
+
+    A run that is there is continued.
 
     Raises:
         DataError: The photographs are not installed, or the disk is full.
@@ -176,6 +166,21 @@ def demo(
     if Run(out).exists:
         return train(resume=out, observer=observer)
     return train("demo", data="solar-cells", out=out, observer=observer)
+
+
+def _packed(packed: "Store") -> Packed:
+    return Packed(
+        store=str(packed.directory),
+        classes=packed.classes,
+        counts={name: len(split) for name, split in packed.splits.items()},
+        ignored=packed.ignored,
+        layout=packed.layout,
+        notes=packed.notes,
+        left_out=packed.left_out,
+        quarantine=tuple(packed.quarantine),
+        doubtful=packed.doubtful,
+        hash=packed.content_hash,
+    )
 
 
 def _size_for(pictures: "Source", store: Path) -> int:

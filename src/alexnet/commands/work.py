@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from alexnet import config
+from alexnet import config, recipes
 from alexnet.commands.arguments import Place
-from alexnet.config import FINETUNE, Train, Value
+from alexnet.config import Train, Value
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
+from alexnet.recipes import FINETUNE
 from alexnet.records import EVERYTHING, Dataset, Draw, Selection, Square
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def new(
         raise UsageError("`epochs` and `steps` are two ways to say how long a training is: give one of them")
     if recipe is None and from_ is None:
         raise UsageError("train needs a RECIPE, for instance modern")
-    settings = FINETUNE if recipe is None else config.change(config.recipe(recipe), changes)
-    if recipe == FINETUNE.recipe:
+    settings = FINETUNE if recipe is None else config.change(recipes.recipe(recipe), changes)
+    if recipe is not None and settings.head_first:
         from_ = from_ or TINY_IMAGENET
     if from_ is not None:
         return _tuned(None if recipe is None else settings, data, out, from_, changes, selection)

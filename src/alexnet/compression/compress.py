@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from msgspec import structs
 
-from alexnet import config, machine, records
+from alexnet import config, machine, recipes, records
 from alexnet.compression import prune, share, table
 from alexnet.compression.table import Table
 from alexnet.config import Train
@@ -184,7 +184,7 @@ def _retrain(stage: Stage, weights: Path, header: Header, costs: Table, observer
 
 def _gentler(header: Header) -> Train:
     """Returns the settings of the training, or else the modern ones, with a lower rate that rises and falls once."""
-    modern = replace(config.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
+    modern = replace(recipes.MODERN, divide_pixels_by=header.preprocessing.divide_pixels_by)
     trained, at_the_end = header.settings or modern, config.RANGES["evaluate_every"][1]
     trained = replace(trained, learning_rate=RATE * trained.learning_rate, evaluate_every=at_the_end)
     trained = replace(trained, head_first=False, body_rate=1.0, freeze="none")

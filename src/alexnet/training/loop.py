@@ -211,7 +211,8 @@ class Training:
             TeamError: A process of the team ended or hangs.
         """
         with self._opened(), closing(self.feed.batches(range(self.progress.step, self.total))) as batches:
-            if self.settings.head_first and self.progress.best_loss is None and not self.is_measured_at_the_end:
+            is_choosing = not self.total or self.steps_per_epoch * self.settings.evaluate_every <= self.total
+            if self.settings.head_first and self.progress.best_loss is None and is_choosing:
                 self.observer.notice(f"frozen features: {self.evaluate().in_words}")
                 self.save()
             for images, labels in batches:
@@ -260,11 +261,6 @@ class Training:
         if slow := self.pace.follow(batch, seconds):
             self.observer.notice(slow)
 
-    @property
-    def is_measured_at_the_end(self) -> bool:
-        """Whether a training of one step or more is evaluated after its last step alone, and so chooses nothing."""
-        return 0 < self.total < self.steps_per_epoch * self.settings.evaluate_every
-
     def is_evaluation_due(self) -> bool:
         """Returns whether the last step crossed a multiple of `evaluate_every` epochs, or was the last of all."""
         done, every = self.progress.step, self.steps_per_epoch * self.settings.evaluate_every
@@ -280,16 +276,14 @@ class Training:
         The loss decides, not the error: on a small split the error of one evaluation is mostly luck.
         """
         measured = self.measure()
-        step, top1, top5, loss = self.progress.step, measured.top1_error, measured.top5_error, measured.loss or 0.0
+        loss = measured.loss or 0.0
         if self.progress.best_loss is None or loss < self.progress.best_loss:
             self.progress = structs.replace(self.progress, best_loss=loss)
-            metrics = Metrics(
-                top1_error=top1, top5_error=top5, loss=loss, n=measured.n, views=measured.views, split=measured.split
-            )
+            metrics = Metrics(**{name: getattr(measured, name) for name in Metrics.__struct_fields__})
             weights = self.step.part.whole(self.model.state_dict())
             if self.saver:
-                self.saver.save(structs.replace(self.header, metrics=metrics, step=step), weights)
-        self.progress = structs.replace(self.progress, history=(*self.progress.history, top1))
+                self.saver.save(structs.replace(self.header, metrics=metrics, step=self.progress.step), weights)
+        self.progress = structs.replace(self.progress, history=(*self.progress.history, measured.top1_error))
         self.lap()
         return measured
 
@@ -307,12 +301,12 @@ class Training:
         except UsageError as error:  # its probabilities are no numbers, though its weights are
             raise self.watch.diverged(str(error)) from error
         measured = self.team.tell(measured)
-        step, top1, top5, loss = self.progress.step, measured.top1_error, measured.top5_error, measured.loss or 0.0
-        epoch = step / self.steps_per_epoch
+        step, epoch = self.progress.step, self.progress.step / self.steps_per_epoch
         self.observer.evaluated(epoch, measured)
         if self.journal:
-            errors = {"val_top1_error": top1, "val_top5_error": top5, "val_loss": loss}
-            self.journal.write(ValidationRow(step=step, epoch=epoch, **errors, is_look=is_look))
+            errors = {"val_top1_error": measured.top1_error, "val_top5_error": measured.top5_error}
+            loss = measured.loss or 0.0
+            self.journal.write(ValidationRow(step=step, epoch=epoch, **errors, val_loss=loss, is_look=is_look))
         self.lap()
         self.looked_at, self.look_s = self.clock, self.clock - started
         return measured
