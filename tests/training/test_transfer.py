@@ -1,5 +1,6 @@
 """A training that starts from a trained network."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from alexnet.foreign.trained import open_trained
 from alexnet.models.create import build
 from alexnet.observer import Observer
 from alexnet.run import Run
-from alexnet.training.head import fit
+from alexnet.team import ALONE
+from alexnet.training.head import _features, fit
 from alexnet.training.loop import begin, resume
 from alexnet.training.start import begin_slower
 from alexnet.training.transfer import check_classes, freeze, frozen, matches, plant, take_over
@@ -219,14 +221,25 @@ def test_a_loss_above_guessing_is_met_by_a_tenth_of_the_rate_once(tune, tuning, 
     with pytest.raises(TrainingError):
         tune(wild, tmp_path / "run")
     run = Run(tmp_path / "run")
+    assert run.description().is_guarded
     assert begin_slower(run) == 100
     description = run.description()
+    assert not description.is_guarded
     assert description.settings.learning_rate == 100
     assert description.ancestor.is_slowed
     assert description.ancestor.layers[-1].rate == 100
     with resume(store, run) as training:
         assert training.progress.step == 0
+        assert training.watch.ceiling == math.inf  # a loss above guessing ends it no more
     assert begin_slower(run) is None
+
+
+@pytest.mark.parametrize(("flips", "turns", "views"), [(False, False, 1), (True, False, 2), (True, True, 8)])
+def test_a_head_is_fitted_to_pictures_as_training_shows_them(trained, tuning, store, flips, turns, views):
+    settings, model = replace(tuning, flips=flips, turns=turns), trained.weights.model
+    features, _ = _features(settings, store, model, Observer(), ALONE)
+    assert features.shape[:2] == (18, views)
+    assert len(features[0].unique(dim=0)) == views
 
 
 @pytest.mark.parametrize(

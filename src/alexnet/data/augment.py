@@ -20,6 +20,7 @@ from alexnet.seeds import generator
 Floats = NDArray[np.float32]
 
 MIRROR, UPSIDE_DOWN, TRANSPOSE = 1, 2, 4  # flags of a turn, in the order in which they are carried out
+ALL_TURNS = 8  # the ways in which a square can lie
 CROP = np.dtype([("top", "f4"), ("left", "f4"), ("side", "f4"), ("turn", "i4")])
 
 
@@ -51,7 +52,7 @@ def draw(train: Train, covariance: NDArray[np.float64], step: int, stored: int, 
         crops["side"] = sides
         crops["top"], crops["left"] = np.floor(dice.uniform(size=(2, count)) * (np.floor(stored - crops["side"]) + 1))
     if train.turns:
-        crops["turn"] = dice.integers(0, 8, count)
+        crops["turn"] = dice.integers(0, ALL_TURNS, count)
     elif train.flips:
         crops["turn"] = dice.integers(0, 2, count) * MIRROR
     shifts, division = colour_shifts(train, covariance, dice.standard_normal((count, 3)))

@@ -101,6 +101,11 @@ class Description(Record, frozen=True, kw_only=True, omit_defaults=True):
             config.from_json(self.train)  # refuses what are no settings
 
     @property
+    def is_guarded(self) -> bool:
+        """Whether a loss above that of guessing sets the training back: it started from a trained network, and once."""
+        return self.ancestor is not None and not self.ancestor.is_slowed
+
+    @property
     def settings(self) -> Train | None:
         """The settings of the training."""
         return None if self.train is None else config.from_json(self.train)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from alexnet import machine
 from alexnet.config import Train
-from alexnet.data.augment import MIRROR, Draws, augment, centre
+from alexnet.data.augment import ALL_TURNS, MIRROR, Draws, augment, centre
 from alexnet.data.store import Store
 from alexnet.evaluation.evaluate import over
 from alexnet.models.network import Network
@@ -34,9 +34,9 @@ def fit_head(
 ) -> None:
     """Fits the last layer to the features of the training pictures, in place; the other layers stay as they are.
 
-    The features are those of the centre and, where pictures are mirrored, of its mirror image, without dropout. The
-    weights decay towards those that the layer begins with, so that rows taken over by name count as prior knowledge.
-    A fifth of the pictures, held out, chooses the decay.
+    The features are those of the centre, without dropout; where training mirrors or turns pictures, also those of its
+    mirror image or of all its turns. The weights decay towards those that the layer begins with, so that rows taken
+    over by name count as prior knowledge. A fifth of the pictures, held out, chooses the decay.
 
     Source: multinomial logistic regression by L-BFGS; the decay towards given weights is ours.
     """
@@ -110,7 +110,8 @@ def _features(settings: Train, store: Store, model: Network, observer: Observer,
     split, size, dtype = store.splits["train"], model.input_size, machine.dtype(settings.precision)
     device = machine.device()
     model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean, turns = torch.from_numpy(store.mean_image).to(device), [0, MIRROR] if settings.flips else [0]
+    mean = torch.from_numpy(store.mean_image).to(device)
+    turns = range(ALL_TURNS) if settings.turns else [0, MIRROR] if settings.flips else [0]
     gain = np.float32(1 / settings.divide_pixels_by)
 
     def function(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -194,7 +194,7 @@ class Training:
         count = len(self.feed.split)
         self.steps_per_epoch, self.total = count / settings.batch_size, plan.total_steps(settings, count)
         counts = np.bincount(self.feed.split.labels).tolist()
-        self.watch, self.pace = Watch(settings, counts, is_tuning=description.ancestor is not None), Pace()
+        self.watch, self.pace = Watch(settings, counts, is_tuning=description.is_guarded), Pace()
         self.journal: Journal | None = None
         self.saver: Saver | None = None
         self.clock = self.saved_at = self.looked_at = time.monotonic()
