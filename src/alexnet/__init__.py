@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # `typing` takes long to import, and meanwhile Ctrl-C sho
 if TYPE_CHECKING:
     from alexnet.commands import (
         bench,
+        cache,
         claim,
         compress,
         convert,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from alexnet.models.create import create as create_model
 
 _COMMANDS = (
-    *("bench", "claim", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
+    *("bench", "cache", "claim", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
     *("features", "pack", "predict", "report", "summary", "train"),
 )
 _PLACES = {
@@ -41,8 +42,8 @@ _PLACES = {
 }
 
 __all__ = [  # the names that are looked up below
-    "AlexNet", "Classifier", "__version__", "bench", "claim", "compress", "convert", "create_model", "demo", "doctor",
-    "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "summary", "train",
+    "AlexNet", "Classifier", "__version__", "bench", "cache", "claim", "compress", "convert", "create_model", "demo",
+    "doctor", "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "summary", "train",
 ]  # fmt: skip
 
 
