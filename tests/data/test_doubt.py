@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from damage import unsealed
 from pictures import encoded, photograph
 
 from alexnet.commands.results import doubtful
@@ -76,7 +77,7 @@ def test_a_store_names_the_pictures_that_may_show_nothing_and_holds_them(packed)
 
 def test_a_store_of_before_doubts_nothing(packed):
     path = packed.directory / "dataset.json"
-    manifest = json.loads(path.read_text())
+    manifest = unsealed(path.read_text())
     del manifest["doubtful"]
     path.write_text(json.dumps(manifest))
     assert Store(packed.directory).doubtful == ()
