@@ -103,6 +103,8 @@ class Train(Design):
             CIFAR's networks has (`models.variants.Cifar.decays`).
         bias_decay: Whether biases decay too.
         label_smoothing: Fraction of the target that is spread over all classes.
+        class_weights: `balanced` weighs the loss of a picture so that all classes count alike (`training.loss`);
+            `none` weighs all pictures alike.
         reduction: Numbers in which gradients travel between processes: `float32` or `bf16`.
         precision: `auto` takes bf16 where the processor has instructions for it, else float32.
         evaluate_every: Epochs between evaluations on the validation split.
@@ -140,6 +142,7 @@ class Train(Design):
     weight_decay: float = _within(0, 10, default=5e-4)
     bias_decay: bool = False
     label_smoothing: float = _within(0, 0.99, default=0.0)
+    class_weights: Literal["none", "balanced"] = "none"
     reduction: Literal["float32", "bf16"] = "float32"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     evaluate_every: float = _within(1e-3, 1e6, default=1)

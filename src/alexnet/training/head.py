@@ -1,5 +1,8 @@
 """The head first: features of all training pictures once, and a last layer that is fitted to them in seconds."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +18,7 @@ from alexnet.models.network import Network
 from alexnet.observer import Observer
 from alexnet.seeds import generator
 from alexnet.team import ALONE, Team
+from alexnet.training.loss import class_weights, cross_entropy
 
 MOST = 20_000
 """Training pictures that the head is fitted to at most, evenly spread."""
@@ -28,6 +32,9 @@ USUAL = 1e-3
 HELD_OUT = 0.2
 UPDATES = 30
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""The mean loss, in nats, by features (N, V, D), labels (N,), and weights and biases (C, D + 1)."""
+
 
 def fit_head(
     settings: Train, store: Store, model: Network, observer: Observer | None = None, team: Team = ALONE
@@ -36,7 +43,8 @@ def fit_head(
 
     The features are those of the centre, without dropout; where training mirrors or turns pictures, also those of its
     mirror image or of all its turns. The weights decay towards those that the layer begins with, so that rows taken
-    over by name count as prior knowledge. A fifth of the pictures, held out, chooses the decay.
+    over by name count as prior knowledge. A fifth of the pictures, held out, chooses the decay. Balanced
+    classes count as they do in training.
 
     Source: multinomial logistic regression by L-BFGS; the decay towards given weights is ours.
     """
@@ -45,13 +53,13 @@ def fit_head(
     features, labels = _features(settings, store, model, observer, team)
     weight, bias = (model.get_parameter(f"{model.order[-1]}.{kind}") for kind in ("weight", "bias"))
     start = torch.cat([weight.detach().cpu(), bias.detach().cpu()[:, None]], 1)
-    fitted = fit(features, labels, start, settings.seed)
+    fitted = fit(features, labels, start, settings.seed, class_weights(settings, store))
     with torch.no_grad():
         weight.copy_(fitted[:, :-1])
         bias.copy_(fitted[:, -1])
 
 
-def fit(features: Tensor, labels: Tensor, start: Tensor, seed: int) -> Tensor:
+def fit(features: Tensor, labels: Tensor, start: Tensor, seed: int, class_weights: Tensor | None = None) -> Tensor:
     """Returns the weights and biases, (C, D + 1), that tell the classes apart by their features.
 
     Args:
@@ -59,50 +67,52 @@ def fit(features: Tensor, labels: Tensor, start: Tensor, seed: int) -> Tensor:
         labels: (N,) int64.
         start: (C, D + 1) weights and biases to begin with, towards which they decay.
         seed: Seed of the pictures that are held out to choose the decay.
+        class_weights: (C,) weight of each class in the loss; None weighs all pictures alike.
     """
+    loss = partial(_loss, class_weights)
     scale = features.square().mean().sqrt().clamp(min=1e-12)
     scaled, prior = features / scale, start.clone()
     prior[:, :-1] *= scale
     decay, weights = USUAL, prior
     if len(labels) >= 5 * len(start):
-        decay, weights = _chosen(scaled[:, :1], labels, prior, seed)
-    fitted = _solve(scaled, labels, prior, decay, weights)
+        decay, weights = _chosen(loss, scaled[:, :1], labels, prior, seed)
+    fitted = _solve(loss, scaled, labels, prior, decay, weights)
     fitted[:, :-1] /= scale
     return fitted
 
 
-def _chosen(features: Tensor, labels: Tensor, prior: Tensor, seed: int) -> tuple[float, Tensor]:
+def _chosen(loss: Loss, features: Tensor, labels: Tensor, prior: Tensor, seed: int) -> tuple[float, Tensor]:
     """Returns the decay with the lowest loss on a fifth of the pictures, which is held out, and its weights."""
     mixed = torch.from_numpy(generator(seed, "head").permutation(len(labels)))
     held, others = mixed.tensor_split([int(HELD_OUT * len(labels))])
     weights, tried = prior, []
     for decay in DECAYS:
-        weights = _solve(features[others], labels[others], prior, decay, weights)
-        tried.append((float(_loss(features[held], labels[held], weights)), decay, weights))
+        weights = _solve(loss, features[others], labels[others], prior, decay, weights)
+        tried.append((float(loss(features[held], labels[held], weights)), decay, weights))
     _, decay, weights = min(tried, key=lambda each: each[0])
     return decay, weights
 
 
-def _solve(features: Tensor, labels: Tensor, prior: Tensor, decay: float, start: Tensor) -> Tensor:
+def _solve(loss: Loss, features: Tensor, labels: Tensor, prior: Tensor, decay: float, start: Tensor) -> Tensor:
     """Minimises the mean loss and half of `decay` times the squared distance from the prior; biases are free."""
     weights = start.clone().requires_grad_()
     solver = torch.optim.LBFGS([weights], max_iter=UPDATES, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         solver.zero_grad()
-        loss = _loss(features, labels, weights)
-        loss = loss + 0.5 * decay * (weights - prior)[:, :-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        total = loss(features, labels, weights)
+        total = total + 0.5 * decay * (weights - prior)[:, :-1].square().sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
 
     solver.step(closure)  # type: ignore[no-untyped-call]
     return weights.detach()
 
 
-def _loss(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def _loss(class_weights: Tensor | None, features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     views = features.shape[1]
     scores = F.linear(features.flatten(0, 1), weights[:, :-1], weights[:, -1])
-    return F.cross_entropy(scores, labels.repeat_interleave(views))
+    return cross_entropy(scores, labels.repeat_interleave(views), class_weights)
 
 
 def _features(settings: Train, store: Store, model: Network, observer: Observer, team: Team) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,7 @@ from alexnet.run import Run, describe
 from alexnet.team import ALONE, Team
 from alexnet.training import plan
 from alexnet.training.journal import Journal, Saver
+from alexnet.training.loss import class_weights
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
 from alexnet.training.start import fit_to_pictures, take_root, with_head
@@ -185,20 +186,19 @@ class Training:
             self.observer = Observer()
         self.header = Header.of(description, self.model.design)
         dtype, device = machine.dtype(settings.precision), machine.device()
-        # The network is whole here, and cut by `Part`.
         for_pictures = plan.left_for_pictures(self.model, settings.batch_size // team.images.count, dtype)
         self.model.to(device)
-        self.step = Step(self.model, settings, dtype, Part(self.model, team, settings.reduction))
+        part = Part(self.model, team, settings.reduction)  # cuts the network, which is whole until here
+        self.step = Step(self.model, settings, dtype, part, class_weights(settings, self.store))
         self.step.restore(momentum, self.progress.rate)
         self.feed = Feed(settings, self.store, self.model.input_size, dtype, device, for_pictures, team)
         count = len(self.feed.split)
         self.steps_per_epoch, self.total = count / settings.batch_size, plan.total_steps(settings, count)
-        counts = np.bincount(self.feed.split.labels).tolist()
-        self.watch, self.pace = Watch(settings, counts, is_tuning=description.is_guarded), Pace()
+        self.watch = Watch(settings, np.bincount(self.feed.split.labels).tolist(), description.is_guarded)
         self.journal: Journal | None = None
         self.saver: Saver | None = None
         self.clock = self.saved_at = self.looked_at = time.monotonic()
-        self.look_s = 0.0  # how long the last evaluation took
+        self.pace, self.look_s = Pace(), 0.0  # how long the last evaluation took
 
     def run(self, until: Callable[[], bool] = lambda: False) -> bool:
         """Makes the steps that are left, and returns whether the run is complete.

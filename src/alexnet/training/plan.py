@@ -14,6 +14,7 @@ from alexnet.models.network import Network
 from alexnet.models.summary import summarise
 from alexnet.models.variants import input_for_store, stored_size
 from alexnet.team import Team
+from alexnet.training.loss import class_weights
 
 KEPT = 1.5
 """Bytes that a step keeps for an image, over the bytes of all its layers' outputs; measured 1.2 to 1.3 on the CPU."""
@@ -55,7 +56,7 @@ def check_fit(settings: Train, store: Store, model: Network, team: Team) -> None
 
     Raises:
         UsageError: Pictures are smaller than the input, or the batch fits neither the memory nor the number of
-            processes.
+            processes, or classes are to be balanced of which one has no training pictures.
         DataError: There is nothing to train on, or nothing to test on.
     """
     if "train" not in store.splits or not len(store.splits["train"]):
@@ -73,6 +74,7 @@ def check_fit(settings: Train, store: Store, model: Network, team: Team) -> None
         raise UsageError(f"a batch of {batch} cannot be shared evenly by {count} processes: take `batch_size={even}`")
     check_memory(model, batch, machine.dtype(settings.precision), count)
     watched(store)
+    class_weights(settings, store)
 
 
 def check_length(settings: Train, store: Store) -> None:

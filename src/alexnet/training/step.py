@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from alexnet.config import Train
 from alexnet.models.network import Network
 from alexnet.seeds import fold
+from alexnet.training.loss import cross_entropy
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import highest
 
@@ -22,16 +22,23 @@ class Step:
 
     The model is put into training mode and channels-last layout in place. Activations and products are computed in
     `dtype`; weights, gradients and momentum are float32. `part` is what this process has of a network that several hold
-    together.
+    together. With `class_weights`, (C,) with a mean over all pictures of 1, the loss of a picture counts by its class.
 
     Source: paper section 5. v <- momentum v - decay rate w - rate g; w <- w + v: the rate is inside v, so momentum
     keeps the old rate for a while after a change (as in Caffe).
     Differs: a schedule that changes the rate at every step, and ends at 0, has it outside v, as PyTorch does.
     """
 
-    def __init__(self, model: Network, train: Train, dtype: torch.dtype, part: Part | None = None) -> None:
+    def __init__(
+        self,
+        model: Network,
+        train: Train,
+        dtype: torch.dtype,
+        part: Part | None = None,
+        class_weights: Tensor | None = None,
+    ) -> None:
         self.model, self.train, self.dtype = model, train, dtype
-        self.part = part or Part(model)
+        self.part, self.class_weights = part or Part(model), class_weights
         model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         groups = self._groups()
@@ -61,7 +68,7 @@ class Step:
             layer.seed = fold(self.train.seed, "dropout", number, index)
         with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.train.label_smoothing)
+        loss = cross_entropy(logits.float(), labels, self.class_weights, self.train.label_smoothing)
         self._measured = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).float().mean()])
         self.optimiser.zero_grad()
         return loss / self.part.team.data.count

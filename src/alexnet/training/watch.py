@@ -40,6 +40,8 @@ class Watch:
 
     def __init__(self, train: Train, counts: Sequence[int], is_tuning: bool = False) -> None:
         even = train.label_smoothing / len(counts)
+        if train.class_weights == "balanced":
+            counts = [1] * len(counts)
         targets = [even + (1 - train.label_smoothing) * count / sum(counts) for count in counts if count]
         self.train, self.chance = train, -sum(target * math.log(target) for target in targets)
         self.ceiling = math.log(len(counts)) if is_tuning else math.inf
