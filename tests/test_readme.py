@@ -52,8 +52,9 @@ def home(make_folder, tmp_path_factory):
 
 
 def test_the_commands_train_and_report(home):
-    assert COMMANDS[0].startswith("alexnet train")
-    assert (home / "runs/mine/report.html").is_file()
+    assert [command.split()[1] for command in COMMANDS[:2]] == ["predict", "train"]
+    for run in ("mine", "scratch"):
+        assert (home / "runs" / run / "report.html").is_file()
 
 
 def test_the_python_runs_as_it_stands(home):

@@ -30,7 +30,7 @@ def test_the_list_names_every_claim_its_place_and_its_figure(alexnet):
         assert f"{name}: {row.statement}\n  {row.where}\n  paper: {row.paper}\n" in out
     assert set(json.loads(alexnet("claim", "--list", "--json")[1])["claims"]) == {
         *("relu", "lrn", "overlap", "augmentation", "colour", "dropout", "towers", "ensemble", "views", "depth"),
-        "parameters",
+        *("parameters", "transfer"),
     }
 
 

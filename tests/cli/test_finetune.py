@@ -7,7 +7,7 @@ import pytest
 from alexnet.run import Run
 from alexnet.weights import checkpoint
 
-FEW = ["--steps", "4", "--precision", "float32", "--set", "batch_size=4"]
+FEW = ["--steps", "5", "--precision", "float32", "--set", "batch_size=4"]
 
 
 @pytest.fixture(scope="module")
