@@ -1,13 +1,16 @@
 """A run folder: the room that it needs, and where its data were found last."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
 import pytest
+from damage import unsealed
 from msgspec import structs
 
-from alexnet.errors import DataError
+from alexnet.errors import CheckpointError, DataError
 from alexnet.run import Run
+from alexnet.training.loop import resume
 from alexnet.weights import checkpoint
 
 
@@ -37,3 +40,53 @@ def test_weights_are_told_where_the_same_data_lie_now_and_no_other(run, tmp_path
     assert copy.located(header).data == structs.replace(header.data, source="/elsewhere")
     others = structs.replace(header, data=structs.replace(header.data, hash="other"))
     assert copy.located(others) == others
+
+
+@pytest.fixture
+def stopped(run, tmp_path):
+    return Run(shutil.copytree(run, tmp_path / "stopped"))
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("train", "learning_rate", 0.5),
+        ("train", "seed", 7),
+        ("train", "dropout", 0.1),
+        ("preprocessing", "divide_pixels_by", 255.0),
+        ("preprocessing", "square", "warp"),
+        ("data", "counts", {"train": 17, "val": 9}),
+    ],
+)
+def test_a_run_whose_config_a_hand_has_changed_is_not_resumed(stopped, store, section, name, value):
+    """Without the seal, as whoever changes it on purpose leaves it out."""
+    fields = unsealed(stopped.config.read_text())
+    fields[section][name] = value
+    stopped.config.write_text(json.dumps(fields))
+    with (
+        pytest.raises(CheckpointError, match=r" is .* in .*config\.json, and .* in last\.safetensors: a run keeps"),
+        resume(store, stopped),
+    ):
+        pass
+
+
+def test_a_class_renamed_in_the_config_is_refused(stopped, store):
+    fields = unsealed(stopped.config.read_text())
+    stopped.config.write_text(json.dumps(fields | {"classes": ["blue", "green", "rot"]}))
+    with pytest.raises(CheckpointError, match=r"a run keeps its settings|classes"), resume(store, stopped):
+        pass
+
+
+def test_a_config_that_is_the_runs_own_without_its_seal_resumes(stopped, store):
+    stopped.config.write_text(json.dumps(unsealed(stopped.config.read_text())))
+    with resume(store, stopped) as training:
+        assert training.run()
+
+
+def test_a_changed_config_with_its_old_seal_is_refused(stopped, store):
+    stopped.config.write_text(stopped.config.read_text().replace('"seed": 0', '"seed": 1'))
+    with (
+        pytest.raises(CheckpointError, match=r"config\.json is incomplete or damaged \(its seal does not match"),
+        resume(store, stopped),
+    ):
+        pass

@@ -100,3 +100,18 @@ def test_labels_come_from_a_table_when_packing_and_measuring(alexnet, run, make_
     told = json.loads(out)
     assert (told["n"], told["split"]) == (4, "test")
     assert {row["name"]: row["n"] for row in told["per_class"]} == {"blue": 2, "green": 0, "red": 2}
+
+
+def test_a_store_is_verified_and_a_flipped_bit_named_with_its_picture(alexnet, store, tmp_path):
+    copy = shutil.copytree(store.directory, tmp_path / "store")
+    code, out, err = alexnet("pack", "--verify", copy)
+    assert (code, out.splitlines()[-1], err) == (0, "everything is as it was packed", "")
+    place, shard = store.splits["val"]._index[5], copy / "val-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[place["offset"] + place["length"] // 2] ^= 1
+    shard.write_bytes(content)
+    code, out, err = alexnet("pack", "--verify", copy)
+    assert code == 2
+    assert out.splitlines()[1:] == ["val-000000.tar is damaged", f"  {store.splits['val'].name(5)}"]
+    assert "files of" in err
+    assert err.count("\n") == 1

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from damage import unsealed
 from msgspec import structs
 
 import alexnet
 from alexnet.compression import table
 from alexnet.compression.compress import Plan, compress
 from alexnet.compression.prune import KEPT, weights_of
+from alexnet.compression.table import Table
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.observer import Observer
@@ -131,6 +133,27 @@ def test_a_damaged_work_folder_is_one_line(run, store, begun, tmp_path, name, te
     assert str(work / name) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"), [("table.json", ('"n": 9', '"n": 8')), ("request.json", ('"keep": 0.', '"keep": 0.0'))]
+)
+def test_a_work_folder_that_a_hand_has_changed_is_one_line(run, store, begun, tmp_path, name, change):
+    file = shutil.copytree(begun, tmp_path / "toy.compressed.work") / name
+    text = file.read_text()
+    assert change[0] in text
+    file.write_text(text.replace(*change))
+    with pytest.raises(CheckpointError, match=r"its seal does not match, .*: delete .* to begin anew$"):
+        compress(run / "model.safetensors", store, tmp_path / "toy.compressed", PLAN)
+
+
+def test_the_table_of_a_work_folder_of_version_0_1_is_read(run, store, begun, tmp_path):
+    work = shutil.copytree(begun, tmp_path / "work")
+    rows = unsealed((work / "table.json").read_text())["rows"]
+    assert [row["step"] for row in rows] == ["trained", "pruned"]
+    (work / "table.json").write_text(json.dumps(rows))
+    model = checkpoint.load(run / "model.safetensors").model
+    assert [row.step for row in Table(work, store, "val", model).rows] == ["trained", "pruned"]
+
+
 @pytest.fixture(scope="module")
 def begun(run, store, tmp_path_factory):
     """A work folder after one step of the first training."""
@@ -143,7 +166,7 @@ def begun(run, store, tmp_path_factory):
 def test_a_finished_file_with_a_damaged_table_is_one_line(result, run, store, tmp_path, table):
     data = result[1].read_bytes()
     end = 12 + int.from_bytes(data[8:12], "little")
-    header = json.loads(data[12:end])
+    header = unsealed(data[12:end])
     header["compression"]["table"] = table
     text = json.dumps(header).encode()
     (tmp_path / "toy.compressed").write_bytes(data[:8] + len(text).to_bytes(4, "little") + text + data[end:])
@@ -211,7 +234,7 @@ def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, t
 def test_the_command_takes_pictures_as_the_network_does(run, tmp_path, monkeypatch, alexnet):
     trained, asked = checkpoint.load(run / "model.safetensors"), []
 
-    def open_data(source, *, size, square, on_bad_image, observer):
+    def open_data(source, *, size, square, on_bad_image, **rest):
         asked.append((source, on_bad_image, size, square))
         raise UsageError("that is all")
 

@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -7,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 import pytest
 import simplejpeg
-from damage import unsealed
+from damage import harm, unsealed
 
 from alexnet.data import commit
 from alexnet.data.manifest import is_store
@@ -240,6 +241,23 @@ def test_a_flipped_bit_in_a_shard_is_found_by_verify_and_named_by_read(source, t
     assert [(file.file, file.pictures) for file in verified.damaged] == [("train-000001.tar", ("train/cat/0004.jpg",))]
     with pytest.raises(DataError, match=r"'train/cat/0004.jpg' in .*train-000001.tar is not as it was packed: pack"):
         Store(tmp_path / "store").splits["train"].read(4)
+
+
+def test_a_damaged_part_of_an_interrupted_packing_is_packed_anew(source, tmp_path):
+    def stop(done, total):
+        if done == total:
+            raise KeyboardInterrupt
+
+    def again():
+        shutil.rmtree(tmp_path / "again", ignore_errors=True)
+        packed = pack(source, shutil.copytree(tmp_path / "store", tmp_path / "again"), size=16)
+        return {file.name: file.read_bytes() for file in packed.directory.iterdir()}
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(source, tmp_path / "store", size=16, progress=stop)
+    parts = sorted((tmp_path / "store/.pack").glob("*.npz"))
+    assert len(parts) >= 3
+    assert harm(parts[0], again, flips=16) == {"same": 25}
 
 
 def test_a_shard_that_shrinks_after_opening_is_named(source, tmp_path):

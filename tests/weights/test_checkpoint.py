@@ -89,6 +89,20 @@ def test_two_saves_of_the_same_are_the_same_bytes(path, tmp_path):
     assert (tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("new_name", ["momentum.conv1.weights", "impetus.conv1.weight"])
+def test_a_renamed_momentum_is_one_line(tmp_path, new_name):
+    model, path = make(), tmp_path / "a.safetensors"
+    momentum = {name: torch.randn_like(p) for name, p in model.named_parameters()}
+    checkpoint.save(path, model, MEAN, HEADER, momentum)
+
+    def rename(tensors, header):
+        tensors[new_name] = tensors.pop("momentum.conv1.weight")
+        return header | {"crc32": checkpoint.checksum(tensors)}
+
+    rewrite(path, rename)
+    refused(path, rf"does not hold a .*: .*{new_name.removeprefix('momentum.')} should be absent")
+
+
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.999])
 def test_one_flipped_bit_in_a_tensor_is_noticed(path, place):
     data = bytearray(path.read_bytes())

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 from damage import unsealed
 from msgspec import structs
 
+from alexnet.errors import CheckpointError
+from alexnet.evaluation.classifier import load
 from alexnet.records import Dataset
 from alexnet.weights import checkpoint, manifest
 
@@ -44,3 +47,21 @@ def test_names_that_are_no_text_are_written(run, tmp_path):
     with manifest.renewed(tmp_path / "model.safetensors"):
         checkpoint.save(tmp_path / "model.safetensors", loaded.model, loaded.mean, header)
     assert read(tmp_path)["data"] == {"source": "pictures-\udcff", "name": "größer"}
+
+
+@pytest.mark.parametrize("entry", ["sha256", "bytes"])
+def test_weights_that_are_not_those_of_the_manifest_are_refused(run, tmp_path, entry):
+    folder = shutil.copytree(run, tmp_path / "run")
+    load(folder)
+    told = read(folder)
+    told["weights"][entry] = {"sha256": "0" * 64, "bytes": 1}[entry]
+    (folder / "manifest.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match=r"has not the length and SHA-256 that its manifest\.json says"):
+        load(folder)
+
+
+def test_the_manifest_of_another_file_or_program_says_nothing(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    for text in ("{}", json.dumps({"weights": {"file": "other.bin", "bytes": 1, "sha256": "0"}})):
+        (folder / "manifest.json").write_text(text)
+        assert load(folder).header.variant == "toy"

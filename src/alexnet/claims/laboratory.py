@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
+from zlib import crc32
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,13 +23,14 @@ from alexnet.claims import forecast
 from alexnet.claims.curve import Curve
 from alexnet.config import Train, Value
 from alexnet.data.store import Store
+from alexnet.errors import DataError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import over
 from alexnet.evaluation.metrics import topk_errors
-from alexnet.files import replacing, write
+from alexnet.files import write
 from alexnet.foreign.trained import Trained as Origin
 from alexnet.observer import Observer
-from alexnet.records import Description, Fraction
+from alexnet.records import Description, Fraction, Record, read, sealed
 from alexnet.run import Run
 from alexnet.training.loop import begin
 from alexnet.training.plan import total_steps
@@ -39,6 +40,10 @@ MOST_TRAINING_PICTURES = 5000  # that a trained network is tested on
 
 class Stopped(Exception):
     """The observer asked to stop; everything so far is saved."""
+
+
+class _TrainingError(Record, frozen=True):
+    top1_error: Fraction
 
 
 @dataclass(frozen=True)
@@ -141,8 +146,9 @@ class Laboratory:
         answers = _read_answers(path, (len(self.labels), len(self.store.classes)))
         if answers is None:
             answers = self._ask(trained, self._tested, views)
-            with replacing(path) as file:
-                np.save(file, answers)
+            content = io.BytesIO()
+            np.save(content, answers)
+            write(path, content.getvalue() + _checksum(content.getvalue()))
         return answers
 
     def training_error(self, trained: Trained) -> float:
@@ -152,13 +158,13 @@ class Laboratory:
         """
         path = trained.folder / "training-error.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Fraction)
-        except (FileNotFoundError, msgspec.DecodeError):
+            return read(_TrainingError, path.read_bytes(), path, DataError, "").top1_error
+        except (FileNotFoundError, DataError):
             labels = self.store.splits["train"].labels
             count = min(MOST_TRAINING_PICTURES, len(labels))
             chosen = np.unique(np.linspace(0, len(labels) - 1, count).astype(np.int64))
             error = float(topk_errors(self._ask(trained, ["train"], 1, chosen), labels[chosen], 1).mean())
-            write(path, json.dumps(error))
+            write(path, sealed(_TrainingError(top1_error=error)))
             return error
 
     @property
@@ -181,11 +187,20 @@ class Laboratory:
 
 
 def _read_answers(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Returns the probabilities that a .npy file holds; None if there is none, or it is damaged or of other data."""
+    """Returns the probabilities that a .npy file holds; None if there is none, or it is damaged or of other data.
+
+    A checksum follows the array, except in a file of version 0.1.
+    """
     expected = io.BytesIO()  # numpy's own parser of headers fails in many ways
     np.lib.format.write_array_header_1_0(expected, {"descr": "<f4", "fortran_order": False, "shape": shape})
     header, data = expected.getvalue(), path.read_bytes() if path.is_file() else b""
-    if not data.startswith(header) or len(data) != len(header) + 4 * shape[0] * shape[1]:
+    length = len(header) + 4 * shape[0] * shape[1]
+    array, checksum = data[:length], data[length:]
+    if not array.startswith(header) or len(array) != length or checksum not in (b"", _checksum(array)):
         return None
-    answers = np.frombuffer(data, np.float32, offset=len(header)).reshape(shape)
+    answers = np.frombuffer(array, np.float32, offset=len(header)).reshape(shape)
     return answers if bool(np.isfinite(answers).all()) else None
+
+
+def _checksum(array: bytes) -> bytes:
+    return crc32(array).to_bytes(4, "little")

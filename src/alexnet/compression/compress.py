@@ -140,7 +140,7 @@ def _claim(work: Path, request: CompressionRequest) -> None:
     """Makes sure that the work folder is new, or was begun by an equal request."""
     note = work / REQUEST
     if not (work / table.NAME).exists():  # nothing worth keeping yet
-        write(note, request.to_json())
+        write(note, records.sealed(request))
     text = note.read_bytes() if note.exists() else b""
     if records.read(CompressionRequest, text, note, CheckpointError, f"delete {work} to begin anew") != request:
         raise UsageError(f"{work} was begun with other weights, data or settings; delete it or choose another place")

@@ -13,10 +13,14 @@ from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.files import write
 from alexnet.models.network import Network
-from alexnet.records import CompressionStep
+from alexnet.records import CompressionStep, Record
 from alexnet.weights import sparse
 
 NAME = "table.json"
+
+
+class _Rows(Record, frozen=True):
+    rows: tuple[CompressionStep, ...]
 
 
 class Table:
@@ -31,9 +35,7 @@ class Table:
     def __init__(self, folder: Path, store: Store, split: str, model: Network) -> None:
         self.folder, self.store, self.split = folder, store, split
         self.float32_bytes = 4 * sum(parameter.numel() for parameter in model.parameters())
-        path, remedy = folder / NAME, f"delete {folder} to begin anew"
-        text = path.read_bytes() if path.exists() else b"[]"
-        self.rows = records.read(tuple[CompressionStep, ...], text, path, CheckpointError, remedy)
+        self.rows = _read(folder / NAME, f"delete {folder} to begin anew")
 
     def measure(self, step: str, weights: Path, size: int) -> None:
         """Measures a weight file of `size` bytes and adds a row, unless the step has one already."""
@@ -49,7 +51,14 @@ class Table:
             n=errors.n,
         )
         self.rows = (*self.rows, row)
-        write(self.folder / NAME, records.to_json(self.rows))
+        write(self.folder / NAME, records.sealed(_Rows(rows=self.rows)))
+
+
+def _read(path: Path, remedy: str) -> tuple[CompressionStep, ...]:
+    text = path.read_bytes() if path.exists() else b"[]"
+    if text.startswith(b"["):  # without a seal, as version 0.1 wrote them
+        return records.read(tuple[CompressionStep, ...], text, path, CheckpointError, remedy)
+    return records.read(_Rows, text, path, CheckpointError, remedy).rows
 
 
 def pruned_bytes(model: Network) -> int:
