@@ -25,8 +25,8 @@ def test_a_table_stands_before_the_training_and_the_stages_behind_it(alexnet, pi
     assert code == 0
     lines = err.splitlines()
     head = next(place for place, line in enumerate(lines) if line.startswith("layer  from"))
-    assert lines[head + 1].split() == ["conv1", "toy", "2,912", "0.001"]
-    assert " ".join(lines[head + 8].split()) == "fc8 3 of 3 classes by name, the others new 99 0.01"
+    assert lines[head + 1].split() == ["conv1", "toy", "2,912", "4e-05"]
+    assert " ".join(lines[head + 8].split()) == "fc8 3 of 3 classes by name, the others new 99 0.002"
     assert next(place for place, line in enumerate(lines) if line.startswith("frozen features: top-1 error")) > head
     assert "fine-tuning gained" in out
     assert "paired" in out

@@ -95,7 +95,7 @@ def test_a_run_names_its_ancestor_by_name_and_hash(tune, tuning, trained, run, t
     assert (ancestor.name, ancestor.sha256) == (run.name, trained.sha256)
     assert ancestor.classes == {"blue": "blue", "green": "green", "red": "red"}
     rates = {layer.layer: layer.rate for layer in ancestor.layers}
-    assert rates == {**dict.fromkeys(list(rates)[:-1], 0.001), "fc8": 0.01}
+    assert rates == {**dict.fromkeys(list(rates)[:-1], 0.00004), "fc8": 0.002}
 
 
 @pytest.mark.parametrize("after", [1, 2, 4])
@@ -158,8 +158,8 @@ def test_the_body_learns_at_its_own_rate_and_biases_at_theirs(tune, tuning, stor
         groups = training.step.optimiser.param_groups
         rates = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
         named = {name: rates[id(p)] for name, p in training.step.parameters.items()}
-    assert named["conv1.weight"] == named["fc7.weight"] == (pytest.approx(0.001), 5e-4)
-    assert named["conv1.bias"] == (pytest.approx(0.002), 0)
+    assert named["conv1.weight"] == named["fc7.weight"] == (pytest.approx(0.0002), 5e-4)
+    assert named["conv1.bias"] == (pytest.approx(0.0004), 0)
     assert (named["fc8.weight"], named["fc8.bias"]) == ((0.01, 5e-4), (0.02, 0))
 
 
