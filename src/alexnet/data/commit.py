@@ -7,6 +7,7 @@ from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -114,7 +115,8 @@ class Part:
         remedy = "run it again"
         try:
             with path.open("rb") as file, np.load(file) as saved:
-                arrays = [saved[name] for name in _ARRAYS]
+                old = {} if "crc32" in saved else _of_version_0_1(path, saved["index"])
+                arrays = [old[name] if name in old else saved[name] for name in _ARRAYS]
         except Exception as error:  # zipfile, zlib and numpy each raise errors of their own on damaged data
             raise DataError(f"{path} is damaged ({error}): {remedy}") from error
         sums, products, index, checksums, names, digests, rest = arrays
@@ -126,6 +128,13 @@ class Part:
         account = read(_Account, rest.tobytes(), path, DataError, remedy)
         its_own = account.bad, account.file, account.doubtful
         return cls(sums, products, index, checksums, names, digests, *its_own)
+
+
+def _of_version_0_1(part: Path, index: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any]]:
+    """Returns what a part lacks that version 0.1 wrote; what its pictures were known by stays unknown."""
+    shard = (part.parent.parent / part.stem).read_bytes()
+    jpegs = (shard[row["offset"] : row["offset"] + row["length"]] for row in index)
+    return {"crc32": np.array([crc32(jpeg) for jpeg in jpegs], np.uint32), "digests": np.zeros(index.size, np.uint64)}
 
 
 def commit(job: Job) -> None:
