@@ -22,7 +22,7 @@ def folder(run, store, tmp_path_factory):
     shutil.copytree(run, folder / "run")
     classifier = load(run, numbers="float32")
     evaluation, examples = evaluate([classifier], store, default_split(store))
-    Run(folder / "run").put(evaluation, examples)
+    Run(folder / "run").put(evaluation, examples, evaluation.split)
     loaded = checkpoint.load(Run(run).best)
     for weights in loaded.model.parameters():
         if weights.dim() > 1:
