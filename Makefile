@@ -1,5 +1,5 @@
 # make setup   a virtual environment in .venv with every extra
-# make demo    train on 1,968 photographs of solar cells, test on 656, write the report; minutes on two cores
+# make demo    fine-tune on 1,968 photographs of solar cells, test on 656, write the report; minutes on two cores
 # make box     train the network that comes with the package anew; hours (TINY=tiny-imagenet.tar)
 # make test    lint, types and tests
 # make bench   speed beside other implementations
