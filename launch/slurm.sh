@@ -16,7 +16,7 @@
 #
 #   sbatch --nodes=2 launch/slurm.sh large-batch --data s3://bucket/imagenet --out /share/runs/a
 set -euo pipefail
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p) # reads all: scontrol must not meet a closed pipe
 export NODES=$SLURM_JOB_NUM_NODES HEAD=$head:$((20000 + SLURM_JOB_ID % 20000)) JOB=$SLURM_JOB_ID
 exec srun --kill-on-bad-exit=1 --cpus-per-task "${SLURM_CPUS_PER_TASK:-1}" \
     "${SLURM_SUBMIT_DIR:-.}/launch/several-nodes.sh" "$@"

@@ -39,7 +39,7 @@ def test_several_nodes_meet_at_the_head(start):
 
 
 def test_slurm_starts_the_same_line_on_every_node(start, tmp_path):
-    for name, body in {"scontrol": "echo n7; echo n8", "srun": 'shift 3; exec "$@"'}.items():
+    for name, body in {"scontrol": "echo n7; seq 100000", "srun": 'shift 3; exec "$@"'}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     job = {"SLURM_JOB_NODELIST": "n[7-8]", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "41", "SLURM_CPUS_PER_TASK": "8"}
