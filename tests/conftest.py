@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from alexnet import config
 from alexnet.models.variants import VARIANTS, Variant
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `damage`
+
+# Under nohup, and in the background of some shells, signals are ignored, by the children of tests too.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine two threads wait for each other: 100 times slower
 
