@@ -49,9 +49,7 @@ class Run:
         self.metrics = self.folder / "metrics.jsonl"  # losses and errors as the training went, a JSON object a line
         self.best = self.folder / "model.safetensors"  # the weights of the lowest loss on the validation split
         self.last = self.folder / "last.safetensors"  # the newest weights with all that resuming needs
-        self.planted = (
-            self.folder / "planted.safetensors"
-        )  # a network that took over a trained one, before any training
+        self.planted = self.folder / "planted.safetensors"  # what was taken over from a trained network, untrained
         self.frozen = self.folder / "frozen.safetensors"  # the same with a head that was fitted to frozen features
         self.gain_file = self.folder / "gain.json"  # what fine-tuning gained over frozen features
         self.report = self.folder / "report.html"
