@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from alexnet.claims.budgets import TRANSFER_BUDGETS, Budget
@@ -13,6 +14,7 @@ from alexnet.weights.box import TINY_IMAGENET
 
 if TYPE_CHECKING:  # it imports torch, which a list of the claims does not wait for
     from alexnet.claims.laboratory import Laboratory, Trained
+    from alexnet.foreign.trained import Trained as Origin
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,9 @@ class Transfer(Comparison):
 
     def settings(self, arm: str, train: Train) -> Train:
         """Returns the settings of an arm, as far as the trained network leaves them open."""
-        from alexnet.foreign.trained import open_trained
         from alexnet.training.transfer import take_over
 
-        return take_over(super().settings(arm, train), {}, open_trained(self.origin))
+        return take_over(super().settings(arm, train), {}, _opened(self.origin))
 
     def check(self, budget: Budget) -> None:
         """Refuses what can have no answer; see `Experiment.check`."""
@@ -43,9 +44,7 @@ class Transfer(Comparison):
 
     def conduct(self, budget: Budget, laboratory: "Laboratory") -> Outcome:
         """Trains the arms, tests them, and compares; see `Experiment.conduct`."""
-        from alexnet.foreign.trained import open_trained
-
-        return super().conduct(budget, replace(laboratory, origin=open_trained(self.origin)))
+        return super().conduct(budget, replace(laboratory, origin=_opened(self.origin)))
 
     def measure(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> Compared:
         """Tests the runs on all pictures that were not trained on, and compares the first arm with each other one."""
@@ -60,3 +59,11 @@ class Transfer(Comparison):
                 differences[key] = compare(stacked(tested[arm], name), stacked(tested[first], name), size)
         of_papers = {f"{first} against {others[0]}: {name}": size for name, size in papers.items()}
         return answered(runs, [each for side in tested.values() for each in side], differences, of_papers, laboratory)
+
+
+@cache
+def _opened(origin: str) -> "Origin":
+    """Opens a trained network, once for all arms and seeds."""
+    from alexnet.foreign.trained import open_trained
+
+    return open_trained(origin)

@@ -51,9 +51,11 @@ def _summary(table: "Summary") -> str:
     return "\n".join(lines)
 
 
-def _packed(store: results.Packed | Understanding) -> str:
+def _packed(store: "results.Packed | Understanding | Verified") -> str:
     if isinstance(store, Understanding):
         return "\n".join(store.lines())
+    if not isinstance(store, results.Packed):
+        return _verified(store)
     counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
     lines = [f"{store.store}: {len(store.classes)} classes; {counts}", *left_out_lines(store.left_out, most=0)]
     return "\n".join([*lines, *results.left_out(store.quarantine), *results.doubtful(store.doubtful)])
@@ -299,7 +301,7 @@ def _block() -> str:
 TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its name returns
     "demo": _demonstrated,
     "summary": _summary,
-    "pack": lambda result: _verified(result) if hasattr(result, "damaged") else _packed(result),
+    "pack": _packed,
     "train": _trained,
     "evaluate": _evaluated,
     "predict": lambda result: "",  # every picture is shown as soon as it is named

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from msgspec import structs
 
-from alexnet.commands import arguments
+from alexnet.commands import arguments, work
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.results import Claimed, Claims, Measured, Precisions, Predictions, Written
 from alexnet.config import Value
@@ -238,13 +238,13 @@ def own_data(
     Of new data without splits that are only measured on, all pictures are in "test".
     """
     from alexnet.data.open import is_new, open_data, present_source
-    from alexnet.records import EVERYTHING, Selection
+    from alexnet.records import EVERYTHING
 
     trained_with = network.header.data
     selection = trained_with.selection if trained_with else EVERYTHING
     is_other = data is not None and is_measured and (labels is not None or is_new(data, trained_with))
     if is_other:
-        selection = Selection(labels=None if labels is None else str(Path(labels).expanduser().absolute()))
+        selection = work.selection((), labels)
     return open_data(
         present_source(trained_with) if data is None else data,
         size=len(network.mean),
