@@ -18,8 +18,8 @@ FLOORS = [
     {"evaluation", "foreign"},
     {"exports"},
     {"training", "pages", "benches"},
-    {"compression", "explaining"},
-    {"claims"},
+    {"compression", "explaining", "searching"},
+    {"claims", "auditing", "serving"},
     {"commands"},
     {"cli", "__main__"},
 ]
