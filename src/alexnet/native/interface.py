@@ -5,12 +5,16 @@
 
 import ctypes
 import functools
-import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Callable
 from ctypes import c_double, c_int, c_int64, c_void_p
+from pathlib import Path
 from typing import NamedTuple
+
+FILE = Path(__file__).parents[1] / ("_native.pyd" if sys.platform == "win32" else "_native.so")
+"""The library, which `setup.py` builds; no module of Python, so one file serves every Python."""
 
 Kernel = Callable[..., int | None]
 """A compiled function; it takes its arguments by name."""
@@ -63,11 +67,10 @@ def library() -> Kernels | None:
     """Loads the kernels once; returns None, after a single warning, where they are missing or do not load."""
     if os.environ.get("ALEXNET_NATIVE") == "0":
         return None
-    spec = importlib.util.find_spec("alexnet._native")
     try:
-        if spec is None or spec.origin is None:
+        if not FILE.exists():
             raise FileNotFoundError("they were not built")
-        return Kernels(*(_bind(prototype, ctypes.CDLL(spec.origin)) for prototype in (LRN, AUGMENT, DOT8)))
+        return Kernels(*(_bind(prototype, ctypes.CDLL(str(FILE))) for prototype in (LRN, AUGMENT, DOT8)))
     except (OSError, AttributeError) as reason:  # AttributeError: the library is of a version without that kernel
         logging.getLogger(__name__).warning(
             "the compiled kernels are out of use (%s): training is slower. "
