@@ -19,7 +19,7 @@ FLOORS = [
     {"exports"},
     {"training", "pages", "benches"},
     {"compression", "explaining", "searching"},
-    {"claims", "auditing", "serving"},
+    {"claims", "auditing", "serving", "lecture"},
     {"commands"},
     {"cli", "__main__"},
 ]
