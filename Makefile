@@ -3,7 +3,7 @@
 # make box     train the network that comes with the package anew; hours (TINY=tiny-imagenet.tar)
 # make test    lint, types and tests
 # make bench   speed beside other implementations
-# make release  an sdist and a wheel in dist/, checked; publishes and signs nothing
+# make release   a source archive, a wheel and a man page in dist/, checked; publishes and signs nothing
 # make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 HOURS=2
 
 PYTHON ?= python3
@@ -51,7 +51,7 @@ campaign: setup $(VENV)/fuzz
 $(VENV)/fuzz:
 	-$(PIP) install --target $@ atheris
 
-release: $(VENV)/release
+release: setup $(VENV)/release
 	rm -rf build dist
 	ALEXNET_RELEASE=1 $(VENV)/release/bin/python -m build --outdir dist .
 	test $$(uname) != Linux || PATH=$(VENV)/release/bin:$$PATH $(VENV)/release/bin/auditwheel repair \
@@ -60,6 +60,8 @@ release: $(VENV)/release
 	$(VENV)/release/bin/twine check --strict dist/*
 	$(VENV)/release/bin/check-wheel-contents dist/*.whl
 	$(VENV)/release/bin/python scripts/check_wheel.py dist/*.whl
+	$(VENV)/bin/argparse-manpage --module alexnet.cli.parser --function parser --project-name alexnet \
+	    --author "the maintainers of alexnet" --output dist/alexnet.1
 
 $(VENV)/release: constraints.txt
 	$(PYTHON) -m venv $@

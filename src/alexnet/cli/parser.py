@@ -26,6 +26,8 @@ examples:
       --data ~/pictures --out runs/two --parallel towers
 """
 
+COMPLETION = "print the script by which a shell completes the words of this command"
+
 Option = dict[str, Any]
 """Keyword arguments of `ArgumentParser.add_argument`, which has no type of its own for them."""
 
@@ -51,6 +53,17 @@ class Gathered(argparse.Action):
         setattr(namespace, self.dest, (*getattr(namespace, self.dest), values))
 
 
+class PrintCompletion(argparse.Action):
+    """Prints the script by which a shell completes the command's words."""
+
+    def __call__(self, _: object, namespace: object, values: object, option: object = None) -> NoReturn:
+        """Prints the script, and exits."""
+        from alexnet.cli.completion import script
+
+        print(script(parser(), str(values)))
+        raise SystemExit(0)
+
+
 def parser() -> argparse.ArgumentParser:
     """Describes every command."""
     root = Parser(
@@ -60,6 +73,14 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"alexnet {__version__}")
+    root.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=("bash", "zsh", "fish"),
+        metavar="bash|zsh|fish",
+        help=COMPLETION,
+        default=argparse.SUPPRESS,
+    )
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, function in COMMANDS.items():
         text = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0]

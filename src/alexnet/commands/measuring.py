@@ -141,7 +141,7 @@ def report(run: Annotated[Place, About("RUN", "run folder")]) -> Written:
 
 @documented
 def claim(
-    name: Annotated[str, About("NAME", "which claim; see `list`")] | None = None,
+    name: Annotated[str, About("CLAIM", "which claim; see `list`")] | None = None,
     *,
     list: Annotated[bool, About(None, "list the claims: where they are made, what was measured")] = False,
     data: arguments.TrainingData = "solar-cells",

@@ -81,7 +81,7 @@ def convert(
 @documented
 def weights(
     action: Annotated[Literal["list", "get"], About(None, "list them, or get one")],
-    name: Annotated[str, About("NAME", "which to fetch")] | None = None,
+    name: Annotated[str, About("WEIGHTS", "which to fetch")] | None = None,
     *,
     file: Annotated[Place, About("FILE", "take this file, fetched by other means, and check it")] | None = None,
     out: Annotated[Place, About("DIR", "folder to keep it in; $ALEXNET_CACHE/weights by default")] | None = None,
