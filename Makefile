@@ -2,6 +2,7 @@
 # make demo    fine-tune on 1,968 photographs of solar cells, test on 656, write the report; minutes on two cores
 # make box     train the network that comes with the package anew; hours (TINY=tiny-imagenet.tar)
 # make test    lint, types and tests
+# make docs    the documentation as a site, in build/docs/index.html
 # make bench   speed beside other implementations
 # make release   a source archive, a wheel and a man page in dist/, checked; publishes and signs nothing
 # make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 HOURS=2
@@ -17,7 +18,7 @@ HOURS ?= 1
 CAMPAIGN ?= runs/campaign
 TINY ?= ../shared/data/tiny-imagenet.tar
 
-.PHONY: setup box demo test bench campaign release clean
+.PHONY: setup box demo test docs bench campaign release clean
 
 setup: $(VENV)/.ready
 
@@ -41,6 +42,11 @@ test: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
+
+docs: setup
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	$(VENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	@echo build/docs/index.html
 
 bench: setup
 	$(VENV)/bin/alexnet bench all

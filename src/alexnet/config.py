@@ -99,6 +99,7 @@ class Train(Design):
         freeze: The last of the layers that keep their weights; `none` trains all.
         optimiser: `sgd` with momentum (paper), or `lars`, which scales the rate of each layer.
         trust: How far `lars` moves a layer in a step, over the norm of its weights, at a rate of 1.
+        momentum: Fraction of a step's update that the next step makes again.
         weight_decay: Decay of weights. The update multiplies it by the learning rate, and by the factor that a layer of
             CIFAR's networks has (`models.variants.Cifar.decays`).
         bias_decay: Whether biases decay too.
