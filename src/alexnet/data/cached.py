@@ -4,6 +4,7 @@ CACHE/NAME-SIZE-HASH    a packed store
 remote/HASH       index and shards of a store at an address
 scans, digests    names of the files in large folders; what their pictures are known by
 weights           public weights
+features/HASH     what an audit computed of every picture of a store
 """
 
 import shutil
@@ -11,20 +12,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from alexnet.data import kept
 from alexnet.data.commit import WORK
 from alexnet.data.manifest import MANIFEST, is_store, read_manifest
 from alexnet.errors import DataError, UsageError
 from alexnet.files import alone_in, cache, plain_errors
-from alexnet.records import Cached
+from alexnet.records import Cached, CachedKind
 
-_IN_FOLDERS: dict[str, Literal["remote", "scan", "digests", "weights"]] = {
+_IN_FOLDERS: dict[str, CachedKind] = {
     "remote": "remote",
     kept.FOLDER: "scan",
     "digests": "digests",
     "weights": "weights",
+    "features": "features",
 }
 _IN_USE = "is in use by another program"
 
@@ -88,7 +89,7 @@ def _ordinary(folder: Path) -> Iterable[Path]:
     return [path for path in folder.iterdir() if not path.is_symlink()] if folder.is_dir() else []
 
 
-def _entry(root: Path, path: Path, kind: Literal["store", "remote", "scan", "digests", "weights"]) -> Cached:
+def _entry(root: Path, path: Path, kind: CachedKind) -> Cached:
     files = [path, *path.rglob("*")] if path.is_dir() else [path]
     manifest, source = path / MANIFEST, None
     used = (manifest if manifest.is_file() else path).stat().st_mtime

@@ -6,6 +6,7 @@ fractions in [0, 1].
 
 # Rooms import `records` and say `records.Header`, so the package has the names of all files.
 from alexnet.records.cached import *  # noqa: F403
+from alexnet.records.duplicates import *  # noqa: F403
 from alexnet.records.explanations import *  # noqa: F403
 from alexnet.records.header import *  # noqa: F403
 from alexnet.records.record import *  # noqa: F403

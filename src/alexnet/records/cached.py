@@ -6,15 +6,17 @@ from msgspec import Meta
 
 from alexnet.records.record import Record
 
+CachedKind = Literal["store", "remote", "scan", "digests", "weights", "features"]
+
 
 class Cached(Record, frozen=True, kw_only=True):
-    """A file or folder of the cache: a packed store, what remote stores have sent, a scan, digests, public weights."""
+    """Something in the cache: a packed store, what remote stores have sent, scans, digests, weights, features."""
 
     name: str  # its path in the cache
-    kind: Literal["store", "remote", "scan", "digests", "weights"]
+    kind: CachedKind
     bytes: Annotated[int, Meta(ge=0)]
     source: str | None  # what it was made from, where it says so
-    last_used: str  # when, as ISO 8601 in UTC; of digests and weights, when they were written
+    last_used: str  # when, as ISO 8601 in UTC; of digests, weights and features, when they were written
 
 
 class CacheContent(Record, frozen=True, kw_only=True):
