@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         bench,
         cache,
         claim,
+        compare,
         compress,
         convert,
         demo,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from alexnet.models.create import create as create_model
 
 _COMMANDS = (
-    *("bench", "cache", "claim", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
+    *("bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
     *("features", "pack", "predict", "report", "summary", "train"),
 )
 _PLACES = {
@@ -42,8 +43,9 @@ _PLACES = {
 }
 
 __all__ = [  # the names that are looked up below
-    "AlexNet", "Classifier", "__version__", "bench", "cache", "claim", "compress", "convert", "create_model", "demo",
-    "doctor", "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "summary", "train",
+    "AlexNet", "Classifier", "__version__", "bench", "cache", "claim", "compare", "compress", "convert", "create_model",
+    "demo", "doctor", "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "summary",
+    "train",
 ]  # fmt: skip
 
 

@@ -49,6 +49,16 @@ def test_another_split_goes_into_a_file_of_its_own(alexnet, answer, copy):
     assert measured(copy, "evaluation-train+val.json")["n"] == 27
 
 
+def test_a_run_measured_on_its_own_data_by_their_name_keeps_the_result(answer, copy, pictures, make_folder, tmp_path):
+    moved = shutil.copytree(pictures, tmp_path / "moved")
+    for place in (pictures, moved):
+        (copy / "evaluation.json").unlink(missing_ok=True)
+        assert answer("evaluate", copy, "--data", place, *FLOAT32)["file"] == str(copy / "evaluation.json")
+        assert measured(copy)["n"] == 9
+    other = make_folder(tmp_path / "other", {"val/red": 2, "val/blue": 2, "train/red": 3, "train/blue": 3})
+    assert answer("evaluate", copy, "--data", other, *FLOAT32)["file"] is None
+
+
 def test_the_result_says_that_training_had_none_of_the_pictures(alexnet, copy):
     code, out, _ = alexnet("evaluate", copy, *FLOAT32)
     assert code == 0

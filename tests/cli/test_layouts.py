@@ -115,3 +115,10 @@ def test_a_store_is_verified_and_a_flipped_bit_named_with_its_picture(alexnet, s
     assert out.splitlines()[1:] == ["val-000000.tar is damaged", f"  {store.splits['val'].name(5)}"]
     assert "files of" in err
     assert err.count("\n") == 1
+
+
+def test_a_training_says_once_what_was_left_out(alexnet, data, tmp_path):
+    for run in ("first", "second"):  # of which the first packs
+        code, _, err = alexnet("train", "paper", "--data", data, "--out", tmp_path / run, *TOY, "--steps", "1")
+        assert code == 0, err
+        assert err.count("left out") == 1

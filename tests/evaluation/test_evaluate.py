@@ -202,3 +202,30 @@ def test_quarantined_pictures_of_the_split_are_named_not_replaced(classifier, ma
     summary, _ = measure([classifier], pack(open_source(folder), tmp_path / "store", size=76), "val")
     assert summary["n"] == 4
     assert [entry["name"] for entry in summary["quarantined"]] == ["val/red/001.jpg"]
+
+
+def test_the_error_of_every_picture_is_kept_in_order(classifier, store):
+    evaluation, examples = evaluate([classifier], store)
+    split = store.splits["val"]
+    wrong = opinions(classifier, split).argmax(1) != split.labels
+    assert list(examples.errors) == [240 * each for each in wrong.tolist()]
+    assert sum(examples.errors) / 240 / len(split) == evaluation.top1_error
+
+
+def test_pictures_are_known_again_at_another_size_and_others_are_not(run, classifier, store, pictures, tmp_path):
+    from alexnet.data.pack import pack
+    from alexnet.data.sources import open_source
+
+    small = pack(open_source(pictures), tmp_path / "small", size=70)
+
+    class Blind:
+        classes, stored_size, square = classifier.classes, 70, "centre"
+
+        def probabilities(self, pictures, views=1):
+            return np.full((len(pictures), 3), 1 / 3, np.float32)
+
+    known = evaluate([classifier], store)[0].pictures
+    assert known is not None
+    assert evaluate([Blind()], small)[0].pictures == known
+    assert evaluate([classifier], store, "train")[0].pictures != known
+    assert list(evaluate([Blind()], small)[1].errors) == [160] * 9  # two thirds: a tie of three

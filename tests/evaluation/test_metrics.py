@@ -9,8 +9,17 @@ import pytest
 
 from alexnet.errors import UsageError
 from alexnet.evaluation import metrics
-from alexnet.evaluation.metrics import Confusion, Tally, _binned, calibration, interval, topk_errors
-from alexnet.records import Calibration
+from alexnet.evaluation.metrics import (
+    Confusion,
+    Tally,
+    _binned,
+    balanced_interval,
+    calibration,
+    interval,
+    sure_from,
+    topk_errors,
+)
+from alexnet.records import Bin, Calibration, ClassErrors
 
 NAMES = [f"class {i}" for i in range(7)]
 HOW = {"views": 1, "models": 1, "split": "val", "seconds": 2.0}
@@ -137,6 +146,34 @@ def test_the_balanced_error_is_the_mean_of_the_classes_with_pictures():
     assert found["balanced_error"] == pytest.approx(0.25)  # of 0 and a half; c has no pictures
 
 
+def test_the_interval_of_the_balanced_error_is_that_of_independent_classes():
+    classes = [
+        ClassErrors(name=str(i), n=n, top1_error=e, top5_error=0.0)
+        for i, (n, e) in enumerate([(50, 0.2), (200, 0.4), (0, 0.0)])
+    ]
+    (a, b), (c, d) = interval(0.2, 50), interval(0.4, 200)
+    half = math.hypot(b - a, d - c) / 4
+    assert balanced_interval(classes) == pytest.approx((0.3 - half, 0.3 + half))
+    assert half == pytest.approx(0.0640, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bins", "classes", "limit"),
+    [
+        ([(0.3, 0.2, 10), (0.6, 0.5, 10), (0.9, 0.9, 10)], 2, 0.7875),  # 75 % lies 5/8 of the way from 50 to 90
+        ([(0.3, 0.2, 10), (0.6, 0.5, 10), (0.9, 0.9, 10)], 200, 0.601875),
+        ([(0.2, 0.0, 10), (0.5, 0.8, 10), (0.6, 0.4, 30), (0.9, 0.9, 10)], 1000, 0.575),  # 0.8 and 0.4 pool to 0.5
+        ([(0.6, 0.9, 10)], 2, 0.0),
+        ([(0.6, 0.3, 10)], 2, 1.0),
+        ([], 2, 0.0),
+        ([(1.0, 1.0, 10)], 1, 0.0),
+    ],
+)
+def test_a_network_knows_from_where_it_is_right_halfway_between_chance_and_always(bins, classes, limit):
+    diagram = Calibration(ece=0.0, bins=tuple(Bin(confidence=c, accuracy=a, n=n) for c, a, n in bins))
+    assert sure_from(diagram, classes) == pytest.approx(limit, abs=2e-3)
+
+
 def test_ties_are_counted():
     probabilities = np.array([[0.5, 0.5, 0.0], [0.2, 0.4, 0.4], [0.0, 0.0, 1.0]])
     found = summarise(probabilities, np.array([0, 0, 2]), ["a", "b", "c"])
@@ -203,7 +240,7 @@ def test_the_summary_is_the_object_of_the_contract():
     assert list(found) == [
         "precision", "top1_error", "top5_error", "n", "views", "models", "split", "top1_interval", "top5_interval",
         "classes", "confusion", "confused", "per_class", "calibration", "seconds", "loss", "balanced_error", "ties",
-        "trained_on", "left_out", "is_split_drawn", "quarantined", "weight_bytes",
+        "trained_on", "left_out", "is_split_drawn", "quarantined", "weight_bytes", "pictures",
     ]  # fmt: skip
     assert (found["views"], found["models"], found["split"]) == (10, 5, "test")
     assert json.loads(json.dumps(found, allow_nan=False)) == found

@@ -57,6 +57,25 @@ def test_a_line_passes_through_its_points():
     assert y1 == pytest.approx(198 - 188 / 1.06, abs=0.1)
 
 
+def test_the_axis_takes_the_range_that_the_lines_have():
+    svg = ElementTree.fromstring(chart([(0, 0.90), (10, 0.86)])).find("svg")
+    heights = [float(pair.split()[1]) for pair in svg.find("path").get("d")[1:].split("L")]
+    assert heights == pytest.approx([10 + 188 * 0.06 / 1.12, 198 - 188 * 0.06 / 1.12], abs=0.1)
+
+
+def test_words_stand_above_the_drawing_and_never_on_a_line():
+    figure = ElementTree.fromstring(chart([(0, 0.9), (9, 0.5)], rule=(0.8, "level"), mark=(9, 0.5, "kept")))
+    legend = [(item.get("class"), item.text) for item in figure.find("figcaption/ul")]
+    assert legend == [("key blue", "a <b>"), ("key level", "level"), ("key best", "kept")]
+    assert {text.get("class").split()[0] for text in figure.iter("text")} == {"tick", "axis"}
+
+
+def test_a_level_far_away_does_not_flatten_the_lines():
+    figure = ElementTree.fromstring(chart([(0, 0.6), (9, 0.5)], rule=(5.3, "far")))
+    assert "far" not in [item.text for item in figure.find("figcaption/ul")]
+    assert not [line for line in figure.iter("line") if line.get("class") == "rule"]
+
+
 def test_ticks_are_round_and_inside():
     assert Scale(0, 1.06, 0, 1).ticks() == pytest.approx([0, 0.5, 1.0])
     assert Scale(0, 300, 0, 1).ticks(6) == pytest.approx([0, 50, 100, 150, 200, 250, 300])

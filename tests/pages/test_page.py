@@ -239,6 +239,49 @@ def test_the_headline_says_what_was_measured(run):
         assert fact in page.text
 
 
+def test_the_headline_says_which_split_chose_the_weights_and_which_tests_them(run):
+    assert "lowest loss on val; the pictures they are tested on had no part in that choice." in outline(run).text
+    found = unsealed((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps({**found, "split": "val"}))
+    assert (
+        "lowest loss on val and are tested on it too, so the error may be a little too low. "
+        "Those of the split test had no part in it." in outline(run).text
+    )
+
+
+def test_a_picture_on_which_it_is_unsure_says_that_it_does_not_know(run):
+    found = unsealed((run / "evaluation.json").read_text())
+    # Right 30 % of the time at 0.4, 80 % at 0.8: 55 %, halfway between a tenth and always, is reached at 0.6.
+    bins = [{"confidence": 0.4, "accuracy": 0.3, "n": 31}, {"confidence": 0.8, "accuracy": 0.8, "n": 93}]
+    found["calibration"] = {"ece": 0.1, "bins": bins}
+    (run / "evaluation.json").write_text(json.dumps(found))
+    shown = unsealed((run / "examples.json").read_text())
+    for example, sure in zip(shown["sample"], (0.59, 0.61, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9), strict=True):
+        example["top"][0][1] = sure
+    (run / "examples.json").write_text(json.dumps({"sample": shown["sample"], "mistakes": []}))
+    text = outline(run).text
+    assert text.count("does not know") == 1 + 1  # the picture, and the section on calibration
+    assert "Less than 60\u202f% sure, it does not know: below that fewer than 55\u202f% of its guesses" in text
+    assert "leaves out 25\u202f% of them; of the others it names 20.0\u202f% wrongly" in text
+
+
+def test_a_tuned_run_shows_both_stages_and_what_tuning_gained(run):
+    gain = {
+        **{"frozen_error": 0.2, "frozen_interval": [0.17, 0.24], "tuned_error": 0.17, "tuned_interval": [0.14, 0.21]},
+        **{"gain": 0.03, "gain_interval": [0.012, 0.048], "n": 620, "split": "val"},
+    }
+    (run / "gain.json").write_text(json.dumps(gain))
+    config = unsealed((run / "config.json").read_text())
+    layers = [{"layer": "conv1", "origin": "tiny-imagenet", "parameters": 34_944, "rate": 0.0}]
+    config["ancestor"] = {"name": "tiny-imagenet", "sha256": "ab12", "layers": layers}
+    (run / "config.json").write_text(json.dumps(config))
+    text = " ".join(outline(run).text.split())
+    assert "frozen features20.0 % 17.0 % – 24.0 %" in text
+    assert "fine-tuned17.0 % 14.0 % – 21.0 %" in text
+    assert "gained 3.0 points over frozen features; the 95 % interval, picture by picture, is 1.2 to 4.8." in text
+    assert "conv1tiny-imagenet34,944frozen" in text
+
+
 def test_the_headline_compares_with_the_largest_class(tmp_path):
     page = outline(run := fabricate(tmp_path))
     counts = [row["n"] for row in json.loads((run / "evaluation.json").read_text())["per_class"]]
@@ -385,7 +428,7 @@ def test_a_look_between_evaluations_is_never_the_best(run):
         file.write(json.dumps({**row, "is_look": True}) + "\n")
     page = write_report(run).read_text(encoding="utf-8")
     assert ">1.2<" not in page
-    assert "best 1.2" not in page
+    assert "kept: 1.2" not in page
 
 
 def test_a_run_of_one_line_has_a_page(run):

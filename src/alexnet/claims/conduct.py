@@ -13,6 +13,7 @@ from alexnet.data.open import open_data
 from alexnet.errors import DataError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.observer import Observer
+from alexnet.records import sealed
 
 FEW_PICTURES = 2
 ANSWER, PAGE = "claim.json", "claim.html"
@@ -39,7 +40,7 @@ def conduct(request: Request, observer: Observer | None = None) -> ClaimResult:
     result, folder = ClaimResult(request.name, claim, conditions, outcome, written), request.out / request.name
     with plain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write(folder / ANSWER, result.to_json() + "\n")
+    write(folder / ANSWER, sealed(result.fields()) + "\n")
     write(folder / PAGE, claim_page(result).render())
     return result
 

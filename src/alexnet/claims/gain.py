@@ -12,7 +12,7 @@ from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import over
 from alexnet.evaluation.metrics import interval
 from alexnet.files import write
-from alexnet.records import Gain
+from alexnet.records import Gain, sealed
 from alexnet.run import Run
 
 LOOKED_FOR = 0.01
@@ -38,7 +38,7 @@ def measure_gain(run: Run, settings: Train, store: Store, split: str) -> Gain | 
         n=n,
         split=split,
     )
-    write(run.gain_file, gain.to_json() + "\n")
+    write(run.gain_file, sealed(gain) + "\n")
     return gain
 
 

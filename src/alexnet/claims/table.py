@@ -39,12 +39,16 @@ class ClaimResult:
     outcome: Outcome
     written: str
 
-    def to_json(self) -> str:
+    def fields(self) -> dict[str, object]:
         """Returns the contents of `claim.json`, in which the parts of the result have no level of their own."""
-        parts = {"claim": self.name, **listed(self.claim), "kind": self.claim.experiment.kind}
+        parts: dict[str, object] = {"claim": self.name, **listed(self.claim), "kind": self.claim.experiment.kind}
         for part in filter(None, (self.conditions, self.outcome)):
             parts |= msgspec.to_builtins(part)
-        return json.dumps(parts | {"written": self.written}, indent=1)
+        return parts | {"written": self.written}
+
+    def to_json(self) -> str:
+        """Returns the fields as JSON."""
+        return json.dumps(self.fields(), indent=1)
 
 
 CLAIMS = {

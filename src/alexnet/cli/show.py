@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from alexnet.cli.show_runs import compared
 from alexnet.cli.show_speed import bench, doctor
 from alexnet.commands import results
 from alexnet.data.labels import short_labels
@@ -308,6 +309,7 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "features": _extracted,
     "explain": _explained,
     "compress": _compressed,
+    "compare": compared,
     "report": lambda page: str(page.report),
     "convert": _converted,
     "export": _exported,

@@ -8,20 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 from alexnet.commands.caching import cache
+from alexnet.commands.comparing import compare, report
 from alexnet.commands.looking import explain, features
-from alexnet.commands.measuring import bench, claim, doctor, evaluate, predict, report
+from alexnet.commands.measuring import bench, claim, doctor, evaluate, predict
 from alexnet.commands.networks import compress, convert, export, summary, weights
 from alexnet.commands.training import demo, pack, train
 
 __all__ = [
-    "COMMANDS", "bench", "cache", "claim", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export",
-    "features", "pack", "predict", "report", "summary", "train", "weights",
+    "COMMANDS", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain",
+    "export", "features", "pack", "predict", "report", "summary", "train", "weights",
 ]  # fmt: skip
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # each returns a record of its own
     function.__name__: function
     for function in (
         *(demo, summary, pack, train, evaluate, predict, features, explain, compress),
-        *(report, convert, export, weights, claim, bench, doctor, cache),
+        *(report, compare, convert, export, weights, claim, bench, doctor, cache),
     )
 }

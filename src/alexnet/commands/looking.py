@@ -13,7 +13,7 @@ from alexnet.commands.measuring import Numbers, own_data, pictures_of, several
 from alexnet.commands.results import Explained, Extracted
 from alexnet.files import check_new, plain_errors, write
 from alexnet.progress import Display
-from alexnet.records import Prediction
+from alexnet.records import Prediction, sealed
 
 Method = Literal["occlusion", "gradcam", "gradient"]
 
@@ -122,5 +122,5 @@ def explain(
     page = folder / "index.html"
     write(page, explanation_page(str(run), drawn).render())
     result = Explained(run=str(run), page=str(page), explanations=tuple(explanations), unread=unread)
-    write(folder / "explanations.json", result.to_json() + "\n")
+    write(folder / "explanations.json", sealed(result) + "\n")
     return result

@@ -1,4 +1,4 @@
-"""The commands that measure, or show what networks do: evaluate, predict, report, claim, bench and doctor."""
+"""The commands that measure, or show what networks do: evaluate, predict, claim, bench and doctor."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from msgspec import structs
 
 from alexnet.commands import arguments, work
 from alexnet.commands.arguments import About, Place, documented
-from alexnet.commands.results import Claimed, Claims, Measured, Precisions, Predictions, Written
+from alexnet.commands.results import Claimed, Claims, Measured, Precisions, Predictions
 from alexnet.config import Value
 from alexnet.errors import AlexNetError, UsageError
 from alexnet.observer import Observer
@@ -88,7 +88,7 @@ def evaluate(
             trained_on = overlap(headers, store, split or usual)
             measured, examples = measure(networks, store, split or usual, views, observer, team, trained_on, includes)
             measured = structs.replace(measured, precision=numbers, weight_bytes=sum(map(weight_bytes, models)))
-            is_kept = not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header)
+            is_kept = not results and team.is_first and len(runs) == 1 and _is_own(data, networks[0].header, store)
             results.append(_kept(Path(runs[0]) if is_kept else None, measured, examples, usual))
     return results[0] if len(results) == 1 else Precisions(precisions=tuple(results))
 
@@ -124,19 +124,6 @@ def predict(
             answers.append(answer)
             observer.predicted(answer)
     return Predictions(run=str(run), views=views, images=tuple(answers))
-
-
-@documented
-def report(run: Annotated[Place, About("RUN", "run folder")]) -> Written:
-    """Writes a run's report: one HTML page that needs nothing else.
-
-    Raises:
-        UsageError: The folder does not exist, or cannot be written.
-        CheckpointError: The folder is no run.
-    """
-    from alexnet.pages.report import write_report
-
-    return Written(report=str(write_report(Path(run))))
 
 
 @documented
@@ -262,12 +249,9 @@ def several(values: Sequence[Item] | Item) -> list[Item]:
     return [*values] if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
-def _is_own(data: Place | None, header: Header) -> bool:
-    """Whether a run is measured on its own data: none are named, or those at the address that the run names."""
-    from alexnet.data.remote import is_remote
-
-    recorded = header.data.source if header.data else None
-    return data is None or (is_remote(data) and str(data) == recorded)
+def _is_own(data: Place | None, header: Header, store: "Store") -> bool:
+    """Whether a run is measured on its own data: none are named, or the very same, wherever they lie."""
+    return data is None or (header.data is not None and header.data.hash == store.content_hash)
 
 
 def _kept(run: Path | None, measured: Evaluation, examples: Examples, usual: str) -> Measured:

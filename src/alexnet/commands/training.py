@@ -217,9 +217,8 @@ def _pictures(job: Job, on_bad_image: arguments.OnBadImage, observer: Observer, 
         observer=observer,
     )
     if team.is_first:
-        for line in (*left_out(store.quarantine), *doubtful(store.doubtful)):
-            observer.notice(f"alexnet: {line}")
-        for line in (*store.notes, *left_out_lines(store.left_out, most=0)):
+        understood = () if store.is_announced else (*store.notes, *left_out_lines(store.left_out, most=0))
+        for line in (*left_out(store.quarantine), *doubtful(store.doubtful), *understood):
             observer.notice(f"alexnet: {line}")
     return store
 

@@ -81,11 +81,12 @@ def open_data(
 def _packed(pictures: Source, size: int, on_bad_image: OnBadImage, observer: Observer) -> Store:
     """Packs a source into the cache, or finds it there; says first what it was understood to be."""
     place = cache_directory(pictures, size)
-    if not is_store(place):
+    if is_new := not is_store(place):
         for line in understanding(pictures).lines():
             observer.notice(f"alexnet: {line}")
         observer.began("packing")
     store = pack(pictures, place, size=size, on_bad_image=on_bad_image, progress=observer.advanced)
+    store.is_announced = is_new
     with suppress(OSError):
         os.utime(place / MANIFEST)  # its last use
     return store

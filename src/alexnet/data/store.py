@@ -85,6 +85,7 @@ class Store:
         shards = shards or Shards(self.directory)
         self.location = shards.location
         self.splits = {name: self._split(name, shards) for name in manifest.splits}
+        self.is_announced = False  # whether a person has just been told what the source was understood to be
 
     def with_mean(self, mean_image: npt.NDArray[np.float32]) -> Self:
         """Returns the same store with another mean image, (size, size, 3) in 0..255: that of a trained network."""

@@ -3,23 +3,27 @@
 import heapq
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from itertools import count
 from typing import Protocol
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from alexnet.data.open import check_square
 from alexnet.data.pictures import Pictures, prefetch
 from alexnet.data.store import Split, Store
 from alexnet.errors import UsageError
-from alexnet.evaluation.metrics import Tally
+from alexnet.evaluation.metrics import Tally, topk_errors
 from alexnet.observer import Observer
 from alexnet.records import Evaluation, Example, Examples, Square
 from alexnet.team import ALONE, Team
 
 BATCH = 128
 SHOWN = 8
+WHOLE = 240
+"""Parts of an error of 1, as `Examples.errors` counts them: ties of up to six classes divide it evenly."""
 
 Indices = NDArray[np.int64]
 Answers = NDArray[np.float32]
@@ -79,8 +83,7 @@ def evaluate(
         for places, answers in over(part, store.size, probabilities, team, measured):
             labels = translations[part.labels[places]]
             tally.add(answers, labels)
-            for row, place in enumerate(places):
-                gallery.look(part, int(place), answers[row], int(labels[row]), done + row in chosen)
+            gallery.add(part, places, answers, labels, {place - done for place in chosen})
             done += len(places)
             observer.advanced(done, total)
     evaluation = tally.evaluation(
@@ -93,7 +96,7 @@ def evaluate(
         is_split_drawn=store.is_split_drawn,
         quarantined=tuple(bad for bad in store.quarantine if bad.split in split.split("+")),
     )
-    return evaluation, gallery.examples()
+    return structs.replace(evaluation, pictures=gallery.pictures()), gallery.examples()
 
 
 def over(
@@ -170,13 +173,22 @@ def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
 
 
 class _Gallery:
-    """Keeps a few pictures spread over the split, and the most confident mistakes."""
+    """Keeps a few pictures spread over the split, the most confident mistakes, and the error of every picture."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes
         self.sample: list[Example] = []
         self.mistakes: list[tuple[float, int, Example]] = []  # a heap; a number decides between equal confidences
         self.order = count()
+        self.errors = bytearray()  # of every picture, in 240ths
+        self.known_by: list[NDArray[np.uint64]] = []  # what the pictures are known by, batch by batch
+
+    def add(self, split: Split, places: Indices, answers: Answers, labels: Indices, chosen: set[int]) -> None:
+        """Keeps what is to be kept of a batch; its rows `chosen` are for the sample."""
+        self.errors += (topk_errors(answers, labels, 1) * WHOLE).round().astype(np.uint8).tobytes()
+        self.known_by.append(split.digests[places])
+        for row, place in enumerate(places):
+            self.look(split, int(place), answers[row], int(labels[row]), row in chosen)
 
     def look(self, split: Split, place: int, probabilities: NDArray[np.float32], label: int, is_chosen: bool) -> None:
         """Keeps the picture if it was chosen for the sample, or is one of the worst mistakes so far."""
@@ -192,10 +204,16 @@ class _Gallery:
             keep = heapq.heappush if len(self.mistakes) < SHOWN else heapq.heapreplace
             keep(self.mistakes, (confidence, next(self.order), example))
 
+    def pictures(self) -> str | None:
+        """Returns a checksum of what all pictures are known by, in order; None where that is not known."""
+        digests = np.concatenate(self.known_by)
+        return blake2b(digests.astype("<u8").tobytes(), digest_size=16).hexdigest() if digests.all() else None
+
     def examples(self) -> Examples:
         """Returns what was kept, the most confident mistake first."""
         worst_first = sorted(self.mistakes, key=lambda mistake: -mistake[0])
-        return Examples(sample=tuple(self.sample), mistakes=tuple(example for _, _, example in worst_first))
+        mistakes = tuple(example for _, _, example in worst_first)
+        return Examples(sample=tuple(self.sample), mistakes=mistakes, errors=bytes(self.errors))
 
     def _example(self, split: Split, place: int, probabilities: NDArray[np.float32], label: int) -> Example:
         top = probabilities.argsort()[::-1][:5]

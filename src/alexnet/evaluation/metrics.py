@@ -67,6 +67,38 @@ def interval(error: float, n: int) -> tuple[float, float]:
     return min(error, max(0.0, centre - half)), max(error, min(1.0, centre + half))
 
 
+def balanced_interval(per_class: Sequence[ClassErrors]) -> tuple[float, float]:
+    """Returns the lower and upper end, in [0, 1], of the 95 % interval of the mean of the classes' top-1 errors.
+
+    At least one class has pictures. The variance of each class's error is that of its Wilson interval.
+    """
+    tested = [each for each in per_class if each.n]
+    mean = sum(each.top1_error for each in tested) / len(tested)
+    half = sum((high - low) ** 2 for low, high in (interval(each.top1_error, each.n) for each in tested)) ** 0.5 / 2
+    return max(0.0, mean - half / len(tested)), min(1.0, mean + half / len(tested))
+
+
+def sure_from(calibration: Calibration, classes: int) -> float:
+    """Returns the confidence from which on a network is taken to know what is on a picture, in [0, 1].
+
+    From there on its guesses are right at least halfway between chance and always: (1 + 1/C) / 2 of the time, three
+    times of four among two classes and every other time among many. It is read off the reliability diagram, made to
+    rise by pooling bins that fall, linearly between them: 0 where every bin is right that often, 1 where none is.
+
+    The bound is ours; pooling: Ayer et al., An empirical distribution function for sampling with incomplete information
+    (1955).
+    """
+    pools: list[Array] = []
+    for each in calibration.bins:
+        pools.append(np.array([each.n, each.n * each.confidence, each.n * each.accuracy]))
+        while len(pools) > 1 and pools[-2][2] * pools[-1][0] >= pools[-1][2] * pools[-2][0]:
+            pools[-2:] = [pools[-2] + pools[-1]]
+    if not pools or classes < 2:
+        return 0.0
+    n, confidence, right = np.array(pools).T
+    return float(np.interp((1 + 1 / classes) / 2, right / n, confidence / n, left=0.0, right=1.0))
+
+
 class Confusion:
     """Counts how often each class was taken for each class.
 

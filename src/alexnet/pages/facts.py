@@ -11,12 +11,12 @@ from markupsafe import Markup
 from msgspec import structs, to_builtins
 
 from alexnet.errors import CheckpointError, UsageError
-from alexnet.evaluation.metrics import TOP
+from alexnet.evaluation.metrics import TOP, balanced_interval
 from alexnet.pages import kernels
 from alexnet.pages.kernels import Kernels
 from alexnet.pages.markup import THIN, compact, duration, setting, whole
 from alexnet.pages.page import draw
-from alexnet.records import Dataset, Description, Evaluation, Examples, Gain, StepRow, ValidationRow, in_words
+from alexnet.records import Dataset, Description, Evaluation, Examples, Gain, StepRow, ValidationRow
 from alexnet.run import Rows, Run
 from alexnet.weights.strange import refuse_strange
 
@@ -102,10 +102,11 @@ def read(folder: Path) -> Contents:
 def headline(run: Contents) -> Markup:
     """Draws the errors in large letters, or a sentence that says that there are none."""
     if run.evaluation and run.evaluation.n:
-        return draw("headline.html", figures=_measured(run.evaluation), evaluation=run.evaluation)
+        figures = _measured(run.evaluation)
+        return draw("headline.html", figures=figures, evaluation=run.evaluation, choice=_choice(run))
     best = min((row.val_top1_error for row in run.rows.validations if not row.is_look), default=None)
     figures = [] if best is None else [Figure("Best top-1 error in validation", best)]
-    return draw("headline.html", figures=figures, evaluation=None)
+    return draw("headline.html", figures=figures, evaluation=None, choice=_choice(run))
 
 
 def standing(run: Contents) -> str:
@@ -142,40 +143,13 @@ def settings(description: Description) -> list[Table]:
     names = "recipe", "variant", "input_size", "parameters", "licence"
     groups = {
         "Network": {name: value for name in names if (value := getattr(description, name)) is not None},
-        "Training": description.train,
+        "Training": {name: value for name, value in (description.train or {}).items() if name not in names},
         "Preprocessing": description.preprocessing,
         "Data": description.data and structs.replace(description.data, quarantine=()),
         "Conversion": description.converted,
         "Machine": description.machine,
     }
     return [Table(caption, _flat(to_builtins(group))) for caption, group in groups.items() if group]
-
-
-def origins(run: Contents) -> list[Table]:
-    """Returns what a training took over from a trained network, and what its two stages reached."""
-    ancestor = run.description.ancestor if run.description else None
-    if ancestor is None:
-        return []
-    rows = [
-        (layer.layer, f"{layer.origin}; {whole(layer.parameters)} parameters; " + _rate(layer.rate))
-        for layer in ancestor.layers
-    ]
-    slowed = [("diverged", "begun again at a tenth of its rates")] if ancestor.is_slowed else []
-    tables = [Table("Layers, and where they came from", [*rows, *slowed, ("SHA-256", ancestor.sha256)])]
-    if gain := run.gain:
-        low, high = (f"{100 * end:.1f}" for end in gain.gain_interval)
-        stages = [
-            ("frozen features", in_words(gain.frozen_error, gain.frozen_interval)),
-            ("fine-tuned", in_words(gain.tuned_error, gain.tuned_interval)),
-            ("gained", f"{100 * gain.gain:.1f} points (95 % interval, paired: {low} to {high})"),
-            ("measured on", f"{whole(gain.n)} pictures of {gain.split}, centre view"),
-        ]
-        tables.insert(0, Table("Two stages", stages))
-    return tables
-
-
-def _rate(rate: float) -> str:
-    return f"rate {rate:g}" if rate else "frozen"
 
 
 def timings(run: Contents) -> list[Table]:
@@ -197,11 +171,29 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str
     """Returns the leaves of nested objects, with dotted names."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             pairs += _flat(value, f"{prefix}{key}.")
         else:
             pairs.append((f"{prefix}{key}", setting(value)))
     return pairs
+
+
+def _choice(run: Contents) -> str:
+    """Returns a sentence on the split that chose the weights, and whether they are tested on another; "" of no choice.
+
+    It is `val`, or `test` where there is no `val`, as in `training.plan.watched`.
+    """
+    splits = run.description.data.counts if run.description and run.description.data else {}
+    chosen = next((name for name in ("val", "test") if name in splits), None)
+    if chosen is None or not run.rows.validations:
+        return ""
+    words = f"The weights are those of the lowest loss on {chosen}"
+    if run.evaluation is None:
+        return f"{words}."
+    if chosen not in run.evaluation.split.split("+"):
+        return f"{words}; the pictures they are tested on had no part in that choice."
+    others = " Those of the split test had no part in it." if {"val", "test"} <= splits.keys() else ""
+    return f"{words} and are tested on it too, so the error may be a little too low.{others}"
 
 
 def _measured(evaluation: Evaluation) -> list[Figure]:
@@ -209,7 +201,9 @@ def _measured(evaluation: Evaluation) -> list[Figure]:
     if len(evaluation.classes) > TOP:
         figures.append(Figure("Top-5 error", evaluation.top5_error, evaluation.top5_interval))
     if evaluation.is_uneven and evaluation.balanced_error is not None:
-        figures.append(Figure("Balanced error", evaluation.balanced_error))
+        present = sum(each.n > 0 for each in evaluation.per_class)
+        interval, naive = balanced_interval(evaluation.per_class), 1 - 1 / present
+        figures.append(Figure("Balanced error", evaluation.balanced_error, interval, naive))
     return figures
 
 

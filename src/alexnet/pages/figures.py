@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 340, 240
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 42
 SIDE = 380
 MOST_DOTS = 60
+HUES = ("blue", "warm", "green", "violet", "rose", "gold", "teal", "gray")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Line:
 
     label: str  # its name in the legend; "" leaves it out there
     points: Points  # (x, y) by rising x
-    hue: str  # a class of the style sheet: `blue`, `warm`, `violet` or `green`
+    hue: str  # one of `HUES`, a class of the style sheet
     faint: bool = False  # whether it is drawn thin, without values on hover, and may leave the frame
     dots: bool = False  # whether its points are marked, up to 60 of them
 
@@ -85,13 +86,14 @@ def line_chart(
         x_label: The name of the x axis.
         form: How y values read.
         log: Whether y is logarithmic; all values must then be positive.
-        rule: A dashed level (y, text).
+        rule: A dashed level (y, text); left out where it lies so far off that it would flatten the lines.
         mark: A ringed point (x, y, text).
     """
     lines = [line for line in lines if line.points]
     if not lines:
         return Markup()
     x, y = _scales(lines, log, rule)
+    rule = rule if rule and y.low <= rule[0] <= y.high else None
     shown = [line for line in lines if not line.faint]
     ends = [f"{line.label or 'from'} {form(line.points[0][1])} to {form(line.points[-1][1])}" for line in shown]
     return draw(
@@ -122,15 +124,22 @@ def reliability(bins: Sequence[Bin]) -> Markup:
 
 
 def _scales(lines: Sequence[Line], log: bool, rule: tuple[float, str] | None) -> tuple[Scale, Scale]:
-    steady = [line for line in lines if not line.faint] or lines
     xs = [x for line in lines for x, _ in line.points]
-    ys = [y for line in steady for _, y in line.points] + ([rule[0]] if rule else [])
+    ys = [y for line in lines if not line.faint for _, y in line.points]
+    for line in (line for line in lines if line.faint):  # the middle half; single spikes may leave the frame
+        heights = sorted(y for _, y in line.points)
+        ys += heights[len(heights) // 4 : len(heights) - len(heights) // 4]
+    low, high = min(ys), max(ys)
+    if rule and low - (high - low) <= rule[0] <= high + (high - low):
+        low, high = min(low, rule[0]), max(high, rule[0])
     if log:
-        low = 10 ** math.floor(math.log10(max(min(ys), 1e-290)))
-        high = max(10 ** math.ceil(math.log10(max(ys))), low * 10)
+        low = 10 ** math.floor(math.log10(max(low, 1e-290)))
+        high = max(10 ** math.ceil(math.log10(high)), low * 10)
     else:
-        low = min(0.0, *ys)
-        high = _end(low, max(ys) + 0.06 * (max(ys) - low))  # so that the highest point stays off the frame
+        margin = 0.06 * (high - low)  # so that no point lies on the frame
+        # Where zero is near it is the base; a range far from it would look flat from there.
+        low = 0.0 if 0 <= low <= 0.25 * (high - low) or low == high >= 0 else low - margin
+        high = _end(low, high + margin)
     x = Scale(min(xs), _end(min(xs), max(xs)), LEFT, WIDTH - RIGHT)
     return x, Scale(low, high, HEIGHT - BOTTOM, TOP, log)
 
@@ -142,9 +151,9 @@ def _end(low: float, high: float) -> float:
 
 
 def _points(line: Line, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    """Returns the pixels of a line's points; a faint line is cut off at the top of the frame."""
-    top = TOP if line.faint else -math.inf
-    return [(x(a), max(top, y(b))) for a, b in line.points]
+    """Returns the pixels of a line's points; a faint line is cut off at the top and the bottom of the frame."""
+    top, bottom = (TOP, HEIGHT - BOTTOM) if line.faint else (-math.inf, math.inf)
+    return [(x(a), min(bottom, max(top, y(b)))) for a, b in line.points]
 
 
 def _hover(line: Line, x: Scale, y: Scale, form: Format) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from alexnet.data.labels import short_labels
+from alexnet.evaluation.metrics import sure_from
 from alexnet.files import write
 from alexnet.pages import facts, sections
 from alexnet.pages.facts import Contents
@@ -57,14 +58,15 @@ def _sections(run: Contents) -> tuple[Section, ...]:
     description, examples = run.description, run.examples or Examples()
     quarantine = description.data.quarantine if description and description.data else ()
     classes = len(description.classes) if description else None
+    limit = sure_from(run.evaluation.calibration, len(run.evaluation.classes)) if run.evaluation else 0.0
     tables = [*(facts.settings(description) if description else ()), *facts.timings(run)]
     return (
-        Section("learning", "How it learned", "", sections.learning_curves(run.rows, classes)),
+        Section("learning", "How it learned", "", sections.learning_curves(run.rows, classes, run.gain)),
         Section(
             "origin",
             "What it started from",
             "A head on frozen features first, then all layers that are not frozen.",
-            _list("settings.html", facts.origins(run)),
+            sections.origin(description.ancestor if description else None, run.gain),
         ),
         Section(
             "kernels",
@@ -76,13 +78,13 @@ def _sections(run: Contents) -> tuple[Section, ...]:
             "pictures",
             "What it says",
             "Test pictures: the true class above, the best guesses below.",
-            _list("pictures.html", examples.sample, EXAMPLES, short=_labels(run)),
+            _list("pictures.html", examples.sample, EXAMPLES, short=_labels(run), limit=limit),
         ),
         Section(
             "mistakes",
             "Where it was sure, and wrong",
             "The guess first, the truth beneath it.",
-            _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES, short=_labels(run)),
+            _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES, short=_labels(run), limit=limit),
         ),
         Section("classes", "Which classes it mixes up", "", sections.mixed_up(run.evaluation)),
         Section("calibration", "Whether it knows what it knows", "", sections.calibration(run.evaluation)),

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
 from alexnet.data.labels import short_labels
-from alexnet.evaluation.metrics import interval
+from alexnet.evaluation.metrics import interval, sure_from
 from alexnet.pages.clarity import counts
 from alexnet.pages.figures import Line, Points, line_chart, reliability
 from alexnet.pages.kernels import Kernels, blocks
-from alexnet.pages.markup import percent
+from alexnet.pages.markup import percent, whole
 from alexnet.pages.page import draw
-from alexnet.records import ClassErrors, Evaluation, StepRow, ValidationRow
+from alexnet.records import Ancestor, ClassErrors, Evaluation, Gain, StepRow, ValidationRow
 from alexnet.run import Rows
 
 Matrix = Sequence[Sequence[int]]
@@ -33,10 +34,51 @@ HEADING, LABEL = 16, 28
 """Characters of the longest label of a class: beside and above a matrix, and elsewhere."""
 
 
-def learning_curves(rows: Rows, classes: int | None) -> Markup:
-    """Draws the charts of a training as far as it got; `classes` is their number, None where it is not known."""
-    body = Markup().join((_loss(rows, classes), _errors(rows.validations), _rate(rows.steps)))
+@dataclass(frozen=True)
+class Bar:
+    """A measured error, as a bar with its 95 % interval."""
+
+    name: str
+    error: float
+    interval: tuple[float, float]
+
+
+def learning_curves(rows: Rows, classes: int | None, gain: Gain | None = None) -> Markup:
+    """Draws the charts of a training as far as it got; `classes` is their number, None where it is not known.
+
+    Of a fine-tuning, `gain` has the error of the frozen features that it began with.
+    """
+    body = Markup().join((_loss(rows, classes), _errors(rows.validations, gain), _rate(rows.steps)))
     return Markup('<div class="charts">{}</div>').format(body) if body else body
+
+
+def origin(ancestor: Ancestor | None, gain: Gain | None) -> Markup:
+    """Draws what a training took over from a trained network, and what its two stages reached."""
+    if ancestor is None:
+        return Markup()
+    layers = [
+        (each.layer, each.origin, whole(each.parameters), f"{each.rate:g}" if each.rate else "frozen")
+        for each in ancestor.layers
+    ]
+    stages = gain and [
+        Bar("frozen features", gain.frozen_error, gain.frozen_interval),
+        Bar("fine-tuned", gain.tuned_error, gain.tuned_interval),
+    ]
+    table = draw("table.html", head=["layer", "from", "parameters", "rate"], rows=layers)
+    return draw("origin.html", ancestor=ancestor, gain=gain, stages=bars(stages or []), layers=table)
+
+
+def bars(entries: Sequence[Bar]) -> Markup:
+    """Draws errors under one scale, each with its 95 % interval; nothing without entries."""
+    if not entries:
+        return Markup()
+    end = min(1.0, math.ceil(10 * max(each.interval[1] for each in entries)) / 10)
+    return draw("bars.html", entries=entries, end=end)
+
+
+def short_percent(fraction: float) -> str:
+    """Returns a fraction as percent, with a decimal only where it has one."""
+    return percent(fraction, 0 if abs(fraction * 100 - round(fraction * 100)) < 1e-9 else 1)
 
 
 def smooth(points: Points) -> list[tuple[float, float]]:
@@ -118,8 +160,19 @@ def calibration(evaluation: Evaluation | None) -> Markup:
     total = sum(each.n for each in bins)
     sure = sum(each.confidence * each.n for each in bins) / total
     right = sum(each.accuracy * each.n for each in bins) / total
-    ece = evaluation.calibration.ece
-    return draw("calibration.html", diagram=reliability(bins), sure=sure, right=right, ece=ece)
+    limit = sure_from(evaluation.calibration, len(evaluation.classes))
+    confident = [each for each in bins if each.confidence >= limit]
+    return draw(
+        "calibration.html",
+        diagram=reliability(bins),
+        sure=sure,
+        right=right,
+        ece=evaluation.calibration.ece,
+        limit=limit,
+        enough=(1 + 1 / len(evaluation.classes)) / 2,
+        unsure=1 - sum(each.n for each in confident) / total,
+        wrong=sum((1 - each.accuracy) * each.n for each in confident) / max(1, sum(each.n for each in confident)),
+    )
 
 
 def _loss(rows: Rows, classes: int | None) -> Markup:
@@ -134,11 +187,10 @@ def _loss(rows: Rows, classes: int | None) -> Markup:
     return line_chart("Loss", lines, x_label="step", rule=rule)
 
 
-def _errors(validations: Sequence[ValidationRow]) -> Markup:
+def _errors(validations: Sequence[ValidationRow], gain: Gain | None) -> Markup:
     top1 = [(row.epoch, row.val_top1_error) for row in validations]
     top5 = [(row.epoch, row.val_top5_error) for row in validations]
-    kept = [(row.epoch, row.val_top1_error) for row in validations if not row.is_look]
-    best = min(kept, key=lambda point: point[1], default=None)
+    kept = min((row for row in validations if not row.is_look), key=lambda row: row.val_loss, default=None)
     lines = [Line("top-1", thin(top1), "warm", dots=True)]
     if any(error > 0 for _, error in top5):  # five guesses of at most five classes are never wrong
         lines.append(Line("top-5", thin(top5), "violet", dots=True))
@@ -146,8 +198,9 @@ def _errors(validations: Sequence[ValidationRow]) -> Markup:
         "Validation error",
         lines,
         x_label="epoch",
-        form=lambda v: percent(v, 0 if abs(v * 100 - round(v * 100)) < 1e-9 else 1),
-        mark=(*best, f"best {percent(best[1])}") if best else None,
+        form=short_percent,
+        rule=(gain.frozen_error, "frozen features") if gain else None,
+        mark=(kept.epoch, kept.val_top1_error, f"weights kept: {percent(kept.val_top1_error)}") if kept else None,
     )
 
 

@@ -98,8 +98,8 @@ def to_json(value: object, indent: int | None = 1) -> str:
     return json.dumps(msgspec.to_builtins(value), indent=indent)
 
 
-def sealed(record: Record, indent: int | None = 1) -> str:
-    """Returns a record as JSON that ends with its seal, which `read` compares."""
+def sealed(record: Record | Mapping[str, object], indent: int | None = 1) -> str:
+    """Returns a record, or the fields of one, as JSON that ends with its seal, which `read` compares."""
     fields = msgspec.to_builtins(record)
     return to_json({**fields, SEAL: seal(fields)}, indent)
 

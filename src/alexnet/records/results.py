@@ -72,6 +72,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     is_split_drawn: bool = False  # whether `val` was held out of `train`: the source has no split of its own
     quarantined: tuple[Quarantined, ...] = ()  # pictures of the split that the store left out
     weight_bytes: int | None = None  # of all weights in these numbers
+    pictures: str | None = None  # checksum of what the measured pictures are known by, in order; None: not known
 
     def __post_init__(self) -> None:
         classes = len(self.classes)
@@ -129,10 +130,15 @@ class Example(Record, frozen=True, kw_only=True):
 
 
 class Examples(Record, frozen=True, kw_only=True):
-    """A few test pictures spread over the split, and the most confident mistakes: `examples.json`."""
+    """What an evaluation keeps of single pictures: `examples.json`.
+
+    A few test pictures spread over the split, the most confident mistakes, and the top-1 error of every picture in
+    order, in 240ths, since ties count in part; empty in files of version 0.1.
+    """
 
     sample: tuple[Example, ...] = ()
     mistakes: tuple[Example, ...] = ()
+    errors: bytes = b""
 
 
 class Guess(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from alexnet.foreign.trained import Trained
 from alexnet.models.initialise import settle
 from alexnet.models.network import Network
 from alexnet.observer import Observer
-from alexnet.records import BEGINNING, Description, Header, Progress
+from alexnet.records import BEGINNING, Description, Header, Progress, sealed
 from alexnet.run import Run, describe
 from alexnet.team import Team
 from alexnet.training import plan
@@ -97,7 +97,8 @@ def begin_slower(run: Run) -> float | None:
     layers = tuple(structs.replace(layer, rate=layer.rate / 10) for layer in ancestor.layers)
     ancestor = structs.replace(ancestor, layers=layers, is_slowed=True)
     run.last.unlink(missing_ok=True)
-    write(run.config, structs.replace(description, train=config.to_json(slower), ancestor=ancestor).to_json() + "\n")
+    slowed = structs.replace(description, train=config.to_json(slower), ancestor=ancestor)
+    write(run.config, sealed(slowed) + "\n")
     return slower.learning_rate
 
 
