@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -155,6 +156,48 @@ def teams(toy_program):
         return [tuple(result) for result in json.loads(ended.stdout)]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The system's Chromium, started once; nothing is ever fetched for it."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    """A function that opens an address in a page of its own, which must stay without errors and on its origin.
+
+    It takes the options of a Playwright context, such as `viewport`; `errors=False` allows errors in the console, which
+    a browser writes for every refused request.
+    """
+    contexts, faults = [], []
+
+    def open_page(address, errors=False, **options):
+        context = chromium.new_context(**options)
+        context.set_default_timeout(60_000)
+        contexts.append(context)
+        page, origin = context.new_page(), "/".join(address.split("/")[:3])
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: None if errors or line.type != "error" else faults.append(line.text))
+        page.on(
+            "request",
+            lambda sent: None if sent.url.startswith((origin, "blob:", "data:")) else faults.append(sent.url),
+        )
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
 
 
 TEAMS = """

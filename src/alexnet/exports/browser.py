@@ -8,22 +8,48 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from alexnet.data.labels import labels
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.metrics import interval
 from alexnet.exports import onnx
 from alexnet.exports.format import Folder
 from alexnet.files import plain_errors
+from alexnet.records import Record, Square
+from alexnet.records.record import Count, Fraction, Size
 
 PACKAGE = "onnxruntime-web@1.30.0"
 """The runtime's package in the npm registry; MIT licence."""
 
 FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-NETWORK, PAGE, LICENCE = "network.onnx", "index.html", "onnxruntime-web-LICENSE.txt"
+NETWORK, FACTS, PAGE = "network.onnx", "network.json", "index.html"
+LICENCE = "onnxruntime-web-LICENSE.txt"
 TIMEOUT_S = 300
 _REMEDY = f"fetch {PACKAGE} elsewhere and name its folder as the runtime"
+
+
+class MeasuredError(Record, frozen=True, kw_only=True):
+    """The top-1 error of a network, with the ends of its 95 % interval."""
+
+    top1: Fraction
+    low: Fraction
+    high: Fraction
+    split: str
+    pictures: Count
+
+
+class Facts(Record, frozen=True, kw_only=True):
+    """What the page must know of its network: `network.json`."""
+
+    name: str
+    variant: str
+    classes: tuple[str, ...]  # in words, in the order of the outputs
+    input_size: Size
+    stored_size: Size
+    square: Square
+    file: str
+    bytes: Count
+    error: MeasuredError | None
 
 
 def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: dict[str, bytes]) -> int:
@@ -35,7 +61,8 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: dic
         UsageError: The folder cannot be written.
         DataError: The disk is full.
     """
-    texts = {PAGE: page(classifier, len(network)), LICENCE: _asset(LICENCE)}
+    assets = {name: _asset("exports", name) for name in (LICENCE, "browser-README.md")}
+    texts = {"README.md": assets.pop("browser-README.md"), **assets, **page(), FACTS: facts(classifier, len(network))}
     contents = {**runtime, NETWORK: network, **{name: text.encode() for name, text in texts.items()}}
     parent = out.absolute().parent
     with plain_errors(out.parent), tempfile.TemporaryDirectory(prefix=f"{out.name}.", dir=parent) as work:
@@ -47,21 +74,35 @@ def write_folder(out: Path, network: bytes, classifier: Classifier, runtime: dic
     return sum(map(len, contents.values()))
 
 
-def page(classifier: Classifier, network_bytes: int) -> str:
-    """Returns the page, in HTML, for a network of `network_bytes` bytes."""
-    data, names = classifier.header.data, [*labels(classifier.classes).values()]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    return environment.from_string(_asset("browser.html")).render(
+def page() -> dict[str, str]:
+    """Returns the files of the page of `alexnet serve`, name -> text, with the engine that runs in the browser."""
+    texts = {name: _asset("serving/page", name) for name in (PAGE, "page.css", "page.js", "card.js", "browser.js")}
+    texts[PAGE] = texts[PAGE].replace('data-engine="server"', 'data-engine="browser"')
+    return texts
+
+
+def facts(classifier: Classifier, network_bytes: int) -> str:
+    """Returns `network.json` for a network of `network_bytes` bytes."""
+    data, metrics = classifier.header.data, classifier.header.metrics
+    error = None
+    if metrics:
+        low, high = interval(metrics.top1_error, metrics.n)
+        error = MeasuredError(top1=metrics.top1_error, low=low, high=high, split=metrics.split, pictures=metrics.n)
+    return Facts(
+        name=(data and data.name) or "pictures",
         variant=classifier.model.variant,
-        data=(data and data.name) or "pictures",
-        count=f"{len(classifier.classes):,}",
-        megabytes=f"{network_bytes / 1e6:.0f}",
-        facts={"network": NETWORK, "bytes": network_bytes, "side": classifier.stored_size, "names": names},
-    )
+        classes=tuple(labels(classifier.classes).values()),
+        input_size=classifier.model.input_size,
+        stored_size=classifier.stored_size,
+        square=classifier.square,
+        file=NETWORK,
+        bytes=network_bytes,
+        error=error,
+    ).to_json()
 
 
-def _asset(name: str) -> str:
-    return files("alexnet.exports").joinpath(name).read_text(encoding="utf-8")
+def _asset(place: str, name: str) -> str:
+    return files("alexnet").joinpath(place, name).read_text(encoding="utf-8")
 
 
 def fetch(runtime: Path | None) -> dict[str, bytes]:
