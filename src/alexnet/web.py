@@ -37,10 +37,30 @@ class Web:
         Raises:
             Unreachable: No answer came, or not a whole one.
         """
+        return self._request("GET", url, headers, timeout_s, preload_content=not is_streamed)
+
+    def post(self, url: str, content: bytes, headers: Mapping[str, str], timeout_s: float) -> BaseHTTPResponse:
+        """Sends content; returns the whole answer. The server may be silent for `timeout_s`.
+
+        Raises:
+            Unreachable: No answer came, or not a whole one.
+        """
+        return self._request("POST", url, headers, timeout_s, body=content)
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        *,
+        body: bytes | None = None,
+        preload_content: bool = True,
+    ) -> BaseHTTPResponse:
         timeout = Timeout(connect=timeout_s, read=timeout_s)
+        request = partial(self._pool(url).request, method, url, headers=headers, timeout=timeout, retries=_ONCE)
         try:
-            request = partial(self._pool(url).request, "GET", url, headers=headers, timeout=timeout, retries=_ONCE)
-            return request(preload_content=not is_streamed, decode_content=False)
+            return request(body=body, preload_content=preload_content, decode_content=False)
         except HTTPError as error:
             raise Unreachable(why(error)) from error
 

@@ -130,5 +130,5 @@ def test_errors_name_settings_and_only_the_shell_adds_dashes(pictures, tmp_path)
 
 def test_a_signature_can_be_read_by_a_person():
     assert list(inspect.signature(alexnet.predict).parameters) == [
-        "run", "images", "precision", "top", "views", "timeout", "observer"
+        "run", "images", "precision", "top", "views", "server", "token_file", "timeout", "observer"
     ]  # fmt: skip

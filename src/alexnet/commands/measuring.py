@@ -1,8 +1,9 @@
 """The commands that measure, or show what networks do: evaluate, predict, claim, bench and doctor."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from glob import glob
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from alexnet.config import Value
 from alexnet.errors import AlexNetError, UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
-from alexnet.records import Evaluation, Examples, Header
+from alexnet.records import Evaluation, Examples, Header, Prediction
 
 if TYPE_CHECKING:
     from alexnet.benches import Bench
@@ -32,6 +33,8 @@ INCLUDE = (
 )
 BUDGETS = "quick takes minutes, standard half an hour to two hours, full days"
 SEEDS = "networks an arm; by default quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5"
+
+SERVER = "address of `alexnet serve`, which names the pictures instead of this machine; RUN is the network's name there"
 
 SomeData = Annotated[Place, About("SOURCE", "pictures to measure with; made up by default")]
 Item = TypeVar("Item")
@@ -101,29 +104,48 @@ def predict(
     precision: Numbers = "auto",
     top: Annotated[int, About("K", "classes to name")] = 5,
     views: Views = 1,
+    server: Annotated[str, About("URL", SERVER)] | None = None,
+    token_file: Annotated[Place, About("FILE", "with `server`: file that holds its token")] | None = None,
     timeout: arguments.Timeout = arguments.TIMEOUT_S,
     observer: arguments.Watcher = None,
 ) -> Predictions:
-    """Names what is on pictures, each as soon as it is known.
+    """Names what is on pictures, each as soon as it is known; here, or by a service.
 
     Raises:
-        UsageError: There is no such picture, a folder holds none, or `top` is below 1.
+        UsageError: There is no such picture, a folder holds none, `top` is below 1, or a service refuses.
         CheckpointError: The network is missing, damaged or untrained.
     """
-    from alexnet.evaluation.classifier import load
-    from alexnet.evaluation.classifier import predict as name_pictures
     from alexnet.meeting import assemble
 
     observer, answers = observer or Display(), []
     with assemble(None, timeout) as team:
         if top < 1:
             raise UsageError(f"`top` takes 1 or more, got {top}")
-        classifier = load(run, numbers=precision)
+        name_pictures = _namer(run, precision, server, token_file)
         mine = islice(pictures_of(several(images)), team.everyone.index, None, team.everyone.count)
-        for answer in team.in_order(name_pictures(classifier, mine, views, top)):
+        for answer in team.in_order(name_pictures(mine, views, top)):
             answers.append(answer)
             observer.predicted(answer)
     return Predictions(run=str(run), views=views, images=tuple(answers))
+
+
+def _namer(
+    run: Place, precision: Kind, server: str | None, token_file: Place | None
+) -> Callable[[Iterable[Path], int, int], Iterator[Prediction]]:
+    """Returns what names picture files at so many views by so many classes: a network here, or that of a service."""
+    if server is None:
+        from alexnet.evaluation.classifier import load, predict
+
+        if token_file is not None:
+            raise UsageError("`token_file` is for a `server`; leave it away")
+        return partial(predict, load(run, numbers=precision))
+    from alexnet.serving.client import Client, read_token
+
+    if not server.startswith(("http://", "https://")):
+        raise UsageError(f"`server` takes an address such as http://127.0.0.1:8000, got {server!r}")
+    if precision != "auto":
+        raise UsageError("`precision` is the service's own choice; leave it away")
+    return Client(server, Path(run).name, None if token_file is None else read_token(Path(token_file))).predict
 
 
 @documented

@@ -2,6 +2,7 @@
 
 const ROOT = new URL("./", location.href);
 const TRIES = 6;
+const top = (model) => Math.min(5, model.classes.length);
 const METHODS = ["occlusion", "gradcam", "gradient"];
 
 /** What went wrong, in a sentence for people. */
@@ -48,8 +49,8 @@ export class Engine {
     };
   }
 
-  async predict(file, model, { views, top = 5 }) {
-    const { pictures: [answer] } = await this.#call("predict", { model: model.name, top, views }, file);
+  async predict(file, model, { views }) {
+    const { pictures: [answer] } = await this.#call("predict", { model: model.name, top: top(model), views }, file);
     if (answer.error) throw new Trouble(answer.error);
     return answer;
   }
@@ -71,8 +72,8 @@ export class Engine {
   }
 
   /** Returns the command that gives the same answer. */
-  command(file, model, { views, top = 5 }) {
-    const address = new URL(`predict?${new URLSearchParams({ model: model.name, top, views })}`, ROOT);
+  command(file, model, { views }) {
+    const address = new URL(`predict?${new URLSearchParams({ model: model.name, top: top(model), views })}`, ROOT);
     const token = this.#token() ? " \\\n  -H \"Authorization: Bearer $TOKEN\"" : "";
     return `curl --data-binary ${quoted(`@${file.name}`)} \\\n  -H 'Content-Type: application/octet-stream'${token} \\\n  ${quoted(address.href)}`;
   }
