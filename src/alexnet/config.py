@@ -96,7 +96,10 @@ class Train(Design):
         head_first: Whether a network that starts from a trained one has its last layer fitted to features of all
             training pictures before the first step.
         body_rate: Learning rate of all layers but the last, over that of the last.
-        freeze: The last of the layers that keep their weights; `none` trains all.
+        freeze: The last of the layers that are not trained; `none` trains all.
+        renew: The first of the layers that are made anew once the head on frozen features is measured, those that are
+            frozen excepted; they learn at the rate of the last. The layers before them are rescaled, which changes no
+            answer (`models.initialise.quieten`). `none` leaves all as they are.
         optimiser: `sgd` with momentum (paper), or `lars`, which scales the rate of each layer.
         trust: How far `lars` moves a layer in a step, over the norm of its weights, at a rate of 1.
         momentum: Fraction of a step's update that the next step makes again.
@@ -137,6 +140,7 @@ class Train(Design):
     head_first: bool = False
     body_rate: float = _within(0, 100, default=1.0)
     freeze: Literal["none", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"] = "none"
+    renew: Literal["none", "fc6", "fc7"] = "none"
     optimiser: Literal["sgd", "lars"] = "sgd"
     trust: float = _within(0, 1, default=0.001)
     momentum: float = _within(0, 0.9999, default=0.9)

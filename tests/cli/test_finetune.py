@@ -25,8 +25,9 @@ def test_a_table_stands_before_the_training_and_the_stages_behind_it(alexnet, pi
     assert code == 0
     lines = err.splitlines()
     head = next(place for place, line in enumerate(lines) if line.startswith("layer  from"))
-    assert lines[head + 1].split() == ["conv1", "toy", "2,912", "4e-05"]
-    assert " ".join(lines[head + 8].split()) == "fc8 3 of 3 classes by name, the others new 99 0.002"
+    assert lines[head + 1].split() == ["conv1", "toy", "2,912", "0.06"]
+    assert " ".join(lines[head + 6].split()[:5]) == "fc6 toy, then made anew"
+    assert " ".join(lines[head + 8].split()) == "fc8 3 of 3 classes by name, the others new 99 0.03"
     assert next(place for place, line in enumerate(lines) if line.startswith("frozen features: top-1 error")) > head
     assert "fine-tuning gained" in out
     assert "paired" in out
@@ -57,6 +58,23 @@ def test_a_finished_run_goes_on_as_a_new_one(alexnet, run, tmp_path):
     assert after.settings.learning_rate == before.settings.learning_rate
     assert after.data.hash == before.data.hash
     assert after.ancestor.layers[-1].origin.startswith("3 of 3 classes by name")
+
+
+def test_going_on_from_a_tuned_run_makes_no_layer_anew_again(alexnet, tuned, tmp_path):
+    code, _, err = alexnet("train", "--from", tuned, "--epochs", "1", "--out", tmp_path / "more", "--json")
+    assert code == 0, err
+    assert Run(tuned).description().settings.renew == "fc6"
+    assert {layer.origin for layer in Run(tmp_path / "more").description().ancestor.layers[:-1]} == {"run"}
+
+
+def test_larger_pictures_are_tuned_at_a_larger_input_but_probed_at_the_own_one(alexnet, run, make_folder, tmp_path):
+    counts = {"train/blue": 3, "train/red": 3, "val/blue": 1, "val/red": 1}
+    place = make_folder(tmp_path / "large", counts, side=150)
+    start = ["train", "finetune", "--from", run, "--data", place, *FEW[2:], "--json"]
+    for name, more, side in (("tuned", ["--steps", "2"], 131), ("probed", ["--epochs", "0"], 67), ("few", [], 67)):
+        code, _, err = alexnet(*start, *more, "--out", tmp_path / name)
+        assert code == 0, err
+        assert Run(tmp_path / name).description().settings.input_size == side
 
 
 def test_resuming_a_finished_run_says_how_to_go_on(alexnet, tuned):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexnet.models.create import create
-from alexnet.models.initialise import settle
+from alexnet.models.initialise import quieten, settle
 from alexnet.models.variants import VARIANTS, Variant
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -118,3 +118,26 @@ def test_settling_blurs_the_kernels_of_conv1():
     assert roughness() == pytest.approx(2, rel=0.05)
     settle(model, model.order, torch.randn(8, 3, 67, 67))
     assert roughness() < 0.4
+
+
+def test_settling_leaves_kept_layers_alone():
+    model = make("measured")
+    before = {name: getattr(model, name).weight.detach().clone() for name in LAYERS}
+    settle(model, model.order, torch.randn(8, 3, 67, 67), kept=LAYERS[:6])
+    same = [name for name in LAYERS if torch.equal(getattr(model, name).weight, before[name])]
+    assert same == list(LAYERS[:6])
+
+
+def test_quietening_leaves_every_answer_to_the_bit():
+    model, pictures = make("he").eval(), 9 * torch.randn(8, 3, 67, 67)
+    with torch.no_grad():
+        for name in ("conv1", "conv3", "conv5", "fc6"):
+            getattr(model, name).weight.mul_(7)
+        before, loud = model(pictures), model.activations(pictures, *LAYERS[:-1])
+        quieten(model, model.order, loud)
+        assert torch.equal(model(pictures), before)
+        after = model.activations(pictures, *LAYERS[:-1])
+    for name in LAYERS[:-1]:
+        strength = after[name].clamp(min=0).square().mean().sqrt().item()
+        is_normalised = name in ("conv1", "conv2")  # the factor of a layer before normalisation cannot be undone
+        assert torch.equal(after[name], loud[name]) if is_normalised else 0.7 < strength < 1.42, name

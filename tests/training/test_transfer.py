@@ -16,11 +16,22 @@ from alexnet.run import Run
 from alexnet.team import ALONE
 from alexnet.training.head import _features, fit
 from alexnet.training.loop import begin, resume
-from alexnet.training.start import begin_slower
-from alexnet.training.transfer import check_classes, freeze, frozen, matches, plant, take_over
+from alexnet.training.start import begin_slower, renew
+from alexnet.training.transfer import (
+    check_classes,
+    freeze,
+    frozen,
+    input_for,
+    matches,
+    plant,
+    rate_of,
+    renewed,
+    take_over,
+)
 from alexnet.weights import checkpoint
 
 CHANGES = {"steps": 5, "batch_size": 4, "precision": "float32", "evaluate_every": 0.45}
+CHANGES |= {"renew": "none", "learning_rate": 0.002, "body_rate": 0.02}  # all layers kept, as by the recipe `demo`
 
 
 class Stop(Observer):
@@ -98,8 +109,10 @@ def test_a_run_names_its_ancestor_by_name_and_hash(tune, tuning, trained, run, t
     assert rates == {**dict.fromkeys(list(rates)[:-1], 0.00004), "fc8": 0.002}
 
 
+@pytest.mark.parametrize("renew", ["none", "fc6"])
 @pytest.mark.parametrize("after", [1, 2, 4])
-def test_a_stop_after_any_step_changes_no_bit(tune, tuning, store, tmp_path, after):
+def test_a_stop_after_any_step_changes_no_bit(tune, tuning, store, tmp_path, after, renew):
+    tuning = replace(tuning, renew=renew)
     tune(tuning, tmp_path / "whole")
     assert not tune(tuning, tmp_path / "cut", Stop(after))
     with resume(store, Run(tmp_path / "cut")) as training:
@@ -108,8 +121,10 @@ def test_a_stop_after_any_step_changes_no_bit(tune, tuning, store, tmp_path, aft
         assert same(tensors(tmp_path / "cut" / name), tensors(tmp_path / "whole" / name))
 
 
-@pytest.mark.parametrize("place", ["features", "head", "frozen", "evaluation"])
-def test_a_kill_in_the_first_stage_changes_no_bit(tune, tuning, store, tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("renew", ["none", "fc6"])
+@pytest.mark.parametrize("place", ["features", "head", "frozen", "renewal", "evaluation"])
+def test_a_kill_in_the_first_stage_changes_no_bit(tune, tuning, store, tmp_path, monkeypatch, place, renew):
+    tuning = replace(tuning, renew=renew)
     tune(tuning, tmp_path / "whole")
     with monkeypatch.context() as patch:
 
@@ -120,6 +135,7 @@ def test_a_kill_in_the_first_stage_changes_no_bit(tune, tuning, store, tmp_path,
             "features": "alexnet.training.head._features",
             "head": "alexnet.training.head.fit",
             "frozen": "alexnet.training.loop.Training.run",
+            "renewal": "alexnet.training.loop.renew",
             "evaluation": "alexnet.training.loop.Training.save",
         }
         patch.setattr(target[place], die)
@@ -143,6 +159,60 @@ def test_frozen_layers_stay_and_have_no_gradient(tune, tuning, trained, tmp_path
         layer = name.partition(".")[0]
         assert (layer in kept) == torch.equal(weights, source.get_parameter(name)), name
         assert (layer in kept) == (name not in tuned.momentum)
+
+
+def test_renewed_layers_begin_anew_and_the_kept_ones_answer_as_the_source_does_to_the_bit(
+    tuning, trained, store, tmp_path
+):
+    tuning, source = replace(tuning, renew="fc6", dropout=0.0, precision="float32"), trained.weights.model
+    with begin(tuning, store, "colours", Run(tmp_path / "run"), trained=trained) as training:
+        model = training.model
+        before = model.fc7.weight.detach().clone()
+        renew(training.settings, store, model, training.step.part)
+        images = training.feed.batch(0)[0]
+        model.eval()
+        with torch.no_grad():
+            ours, theirs = (each.activations(images, "pool5")["pool5"] for each in (model, source))
+        factor = (ours.sum() / theirs.sum()).item()
+        assert math.log2(factor) == int(math.log2(factor))
+        assert torch.equal(ours, theirs * factor)
+        assert 0.5 < ours.square().mean().sqrt() < 3
+        assert not torch.allclose(model.fc7.weight, before)
+        again = model.fc7.weight.detach().clone()
+        renew(training.settings, store, model, training.step.part)
+        assert torch.equal(model.fc7.weight, again)
+
+
+@pytest.mark.parametrize(
+    ("first", "freeze", "layers"),
+    [
+        ("none", "none", []),
+        ("fc6", "none", ["fc6", "fc7", "fc8"]),
+        ("fc7", "conv5", ["fc7", "fc8"]),
+        ("fc6", "fc6", ["fc7", "fc8"]),
+        ("fc6", "fc7", []),
+    ],
+)
+def test_frozen_layers_are_not_renewed_and_the_last_never_alone(tuning, trained, first, freeze, layers):
+    assert renewed(replace(tuning, renew=first, freeze=freeze), trained.weights.model) == layers
+
+
+def test_renewed_layers_learn_at_the_rate_of_the_last(tuning, trained):
+    settings, model = replace(tuning, renew="fc7", learning_rate=0.01, body_rate=0.1), trained.weights.model
+    rates = [rate_of(settings, model, layer) for layer in ("conv1", "fc6", "fc7", "fc8")]
+    assert rates == pytest.approx([0.001, 0.001, 0.01, 0.01])
+
+
+def test_new_layers_may_guess_for_a_while_where_kept_ones_may_not(tuning, trained, store, tmp_path):
+    for first, ceiling in (("none", math.log(3)), ("fc6", math.inf)):
+        run = Run(tmp_path / first)
+        with begin(replace(tuning, renew=first), store, "colours", run, trained=trained) as training:
+            assert training.watch.ceiling == ceiling
+
+
+@pytest.mark.parametrize(("side", "size"), [(32, 67), (64, 67), (111, 67), (112, 99), (150, 131), (400, 163)])
+def test_pictures_are_tuned_at_the_largest_input_that_enlarges_none(trained, side, size):
+    assert input_for(trained, side) == size
 
 
 def test_frozen_layers_cost_no_backward(trained):
@@ -267,7 +337,7 @@ def test_an_input_too_small_for_the_layers_is_refused(trained, store, tmp_path):
 
 
 def test_frozen_layers_and_heads_need_a_trained_network(store, tmp_path):
-    for settings in (replace(recipes.MODERN, freeze="conv3"), recipes.FINETUNE):
+    for settings in (replace(recipes.MODERN, freeze="conv3"), replace(recipes.MODERN, renew="fc6"), recipes.FINETUNE):
         with pytest.raises(UsageError, match="name one by `from_`"), begin(settings, store, "x", Run(tmp_path / "run")):
             pass
 
@@ -283,4 +353,5 @@ def test_a_class_without_training_pictures_is_refused(tuning, store, monkeypatch
 
 def test_settings_of_transfer_change_nothing_where_nobody_sets_them():
     assert (config.PAPER.head_first, config.PAPER.body_rate, config.PAPER.freeze) == (False, 1.0, "none")
+    assert [name for name, recipe in recipes.RECIPES.items() if recipe.renew != "none"] == ["finetune"]
     assert [name for name, recipe in recipes.RECIPES.items() if recipe.head_first] == ["demo", "finetune"]

@@ -137,7 +137,7 @@ CLAIMS = {
             {
                 "fine-tuned": {},
                 "from-scratch": {
-                    **{"head_first": False, "body_rate": 1.0, "bias_rate": 1.0},
+                    **{"head_first": False, "renew": "none", "body_rate": 1.0, "bias_rate": 1.0},
                     **{"initialisation": "measured", "learning_rate": 0.02},
                 },
                 "frozen": {"epochs": 0.0},

@@ -106,14 +106,38 @@ def _tuned(
         if header.settings is None:
             raise UsageError(f"{trained.name} does not say how it was trained: give a RECIPE, for instance finetune")
         own = replace(header.settings, steps=None) if "epochs" in changes else header.settings
-        settings = config.change(replace(own, head_first=False), changes)
+        settings = config.change(replace(own, head_first=False, renew="none"), changes)
         out = out or f"{str(from_).rstrip('/')}-2"
         if data is None:
             trained_on = header.data or Dataset()
             data, draw, selection = present_source(header.data), trained_on.draw, trained_on.selection
     source, folder = _places(data, out)
+    changes = _enlarged(settings, changes, trained, source, selection)
     settings, square = take_over(settings, changes, trained), header.preprocessing.square
     return Job(settings, source, Run(folder), False, square, draw, selection, trained)
+
+
+def _enlarged(
+    settings: Train, changes: dict[str, Value], trained: "Trained", source: str, selection: Selection
+) -> dict[str, Value]:
+    """Returns the changes with the input that the pictures suit, where layers are made anew and none was asked for."""
+    from alexnet.data.manifest import is_store, read_manifest
+    from alexnet.data.remote import is_remote
+    from alexnet.data.sides import typical_side
+    from alexnet.data.sources import open_source
+    from alexnet.training.transfer import input_for, is_small
+
+    if settings.renew == "none" or not (settings.epochs or settings.steps) or "input_size" in changes:
+        return changes
+    if is_remote(source):
+        return changes
+    if is_store(source):
+        side = read_manifest(Path(source)).size
+    else:
+        pictures = open_source(source, draw="names", selection=selection)
+        is_alone = is_small(pictures) and not {"epochs", "steps"} & changes.keys()
+        side = 0 if is_alone else typical_side(pictures) or 0
+    return changes | {"input_size": input_for(trained, side)}
 
 
 def head_alone(job: Job, store: "Store", changes: dict[str, Value], observer: Observer) -> Job:

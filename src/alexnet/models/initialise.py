@@ -1,6 +1,9 @@
 """How the weights start."""
 
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -78,10 +81,10 @@ def initialise(model: nn.Module, scheme: str, order: list[str], seed: int = 0) -
                     tensor.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
 
 
-def settle(model: nn.Module, order: list[str], images: Tensor) -> None:
-    """Rescales and centres the layers of a fresh network, one after another, by what they give on pictures.
+def settle(model: nn.Module, order: list[str], images: Tensor, kept: Collection[str] = ()) -> None:
+    """Rescales and centres the fresh layers of a network, one after another, by what they give on pictures.
 
-    Afterwards the outputs of each layer with weights have a standard deviation of 1 (the last layer: `FIRST_SPREAD`)
+    Afterwards the outputs of each fresh layer have a standard deviation of 1 (the last layer: `FIRST_SPREAD`)
     and each channel or unit has a mean of 0. The kernels of conv1 are blurred first.
 
     Without this, the outputs behind seven ReLUs and three poolings are nearly the same for any two pictures (with He's
@@ -91,6 +94,7 @@ def settle(model: nn.Module, order: list[str], images: Tensor) -> None:
         model: A network with fresh weights, changed in place.
         order: Names of all its layers in the order they are called.
         images: (N, 3, S, S), preprocessed; a few hundred.
+        kept: Trained layers, which stay as they are.
 
     Source: Mishkin and Matas 2016 (layer-sequential unit variance). The means are taken away as batch normalisation
     does it; the blur is ours.
@@ -101,10 +105,10 @@ def settle(model: nn.Module, order: list[str], images: Tensor) -> None:
         for name in order:
             layer = getattr(model, name)
             images = images.flatten(1) if name.startswith(("fc", "drop")) else images
-            if name == "conv1":
+            if name == "conv1" and name not in kept:
                 layer.weight.copy_(_blurred(layer.weight))
             images = layer(images)
-            if hasattr(layer, "weight"):
+            if hasattr(layer, "weight") and name not in kept:
                 mean = images.mean([d for d in range(images.dim()) if d != 1], keepdim=True)
                 images = images - mean
                 scale = (FIRST_SPREAD if name == last else 1.0) / max(float(images.square().mean().sqrt()), 1e-6)
@@ -112,6 +116,33 @@ def settle(model: nn.Module, order: list[str], images: Tensor) -> None:
                 layer.weight.mul_(scale)
                 layer.bias.copy_((layer.bias - mean.flatten()) * scale)
     model.train(is_training)
+
+
+def quieten(model: nn.Module, order: list[str], outputs: Mapping[str, Tensor]) -> None:
+    """Rescales trained layers, so that behind its ReLU each has a root mean square of about 1; the answers stay.
+
+    A layer is rescaled only if nothing but ReLU, pooling and dropout comes between it and the next, which undoes the
+    factor. Factors are powers of two, so that the answers stay to the bit.
+
+    Training moves the outputs of a layer in proportion to the squares of its inputs: where they add up to 150,000, as
+    behind conv5 of the network in the package, a rate that suits the other layers is far too high.
+
+    Args:
+        model: A trained network with ReLUs, changed in place.
+        order: Names of all its layers in the order they are called.
+        outputs: Layer -> its outputs on pictures, of the layers to rescale.
+    """
+    learning = [place for place, name in enumerate(order) if hasattr(getattr(model, name), "weight")]
+    with torch.no_grad():
+        for here, there in pairwise(learning):
+            layer, following = getattr(model, order[here]), getattr(model, order[there])
+            is_plain = all(name.startswith(("relu", "pool", "drop")) for name in order[here + 1 : there])
+            if order[here] in outputs and is_plain:
+                square = float(outputs[order[here]].clamp(min=0).square().mean())
+                factor = 2.0 ** -round(math.log2(square) / 2) if square else 1.0
+                layer.weight.mul_(factor)
+                layer.bias.mul_(factor)
+                following.weight.div_(factor)
 
 
 def _blurred(kernels: Tensor) -> Tensor:

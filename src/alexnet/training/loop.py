@@ -16,9 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import InitVar, dataclass
 
 import numpy as np
-import torch
 from msgspec import structs
-from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet import config, machine
@@ -39,11 +37,10 @@ from alexnet.training.journal import Journal, Saver
 from alexnet.training.loss import class_weights
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
-from alexnet.training.start import fit_to_pictures, take_root, with_head
+from alexnet.training.start import fit_to_pictures, renew, saved, take_root, with_head
 from alexnet.training.step import Step, dead_units
-from alexnet.training.transfer import freeze
+from alexnet.training.transfer import renewed
 from alexnet.training.watch import Pace, Watch
-from alexnet.weights import checkpoint
 
 SAVE_EVERY_S = 120.0
 
@@ -128,40 +125,12 @@ def resume(
     with run.alone(team):
         if source is not None:
             description = run.moved(description, source, team.is_first)
-        model, momentum, progress, mean = _saved(settings, store, run, description, team, start)
+        model, momentum, progress, mean = saved(settings, store, run, description, team, start)
         if description.ancestor:
             store = store.with_mean(mean)
             if settings.head_first and team.tell(run.newest == run.planted):
                 progress = with_head(store, run, description, model, observer or Observer(), team)
         yield Training(settings, store, run, description, model, momentum, progress, observer or Observer(), team)
-
-
-def _saved(
-    settings: Train, store: Store, run: Run, description: Description, team: Team, start: Network | None
-) -> tuple[Network, dict[str, Tensor], Progress, NDArray[np.float32]]:
-    """Returns the network of a run as it was last saved, its momentum, its progress, and its mean image."""
-    newest = run.newest
-    saved = checkpoint.load(newest) if team.is_first and newest.exists() else None
-    is_saved = team.tell(saved is not None)
-    if not is_saved and description.seconds is not None:
-        raise CheckpointError(f"{run.folder} is finished and its {run.last.name} is gone: there is nothing to resume")
-    if not is_saved and description.ancestor:
-        raise CheckpointError(f"{run.folder} has lost the weights that it started from: start a new run")
-    momentum = saved.momentum if saved else {}
-    progress = _progress(saved.header, run, description) if saved and newest == run.last else BEGINNING
-    if saved and start is not None:
-        start.load_state_dict(saved.model.state_dict())
-    model = start or (saved.model if saved else plan.make_model(settings, len(store.classes)))
-    plan.check_fit(settings, store, model, team)
-    freeze(model, settings.freeze)
-    if start is None and not is_saved:
-        fit_to_pictures(settings, store, model)
-    if is_saved:
-        progress = team.tell(progress)
-        if progress.step and not team.is_first:
-            momentum = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
-        team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
-    return model, momentum, progress, team.tell(saved.mean if saved else store.mean_image)
 
 
 @dataclass(eq=False)
@@ -194,7 +163,8 @@ class Training:
         self.feed = Feed(settings, self.store, self.model.input_size, dtype, device, for_pictures, team)
         count = len(self.feed.split)
         self.steps_per_epoch, self.total = count / settings.batch_size, plan.total_steps(settings, count)
-        self.watch = Watch(settings, np.bincount(self.feed.split.labels).tolist(), description.is_guarded)
+        is_tuning = description.is_guarded and not renewed(settings, self.model)  # new layers start by guessing
+        self.watch = Watch(settings, np.bincount(self.feed.split.labels).tolist(), is_tuning)
         self.journal: Journal | None = None
         self.saver: Saver | None = None
         self.clock = self.saved_at = self.looked_at = time.monotonic()
@@ -212,9 +182,8 @@ class Training:
         """
         with self._opened(), closing(self.feed.batches(range(self.progress.step, self.total))) as batches:
             is_choosing = not self.total or self.steps_per_epoch * self.settings.evaluate_every <= self.total
-            if self.settings.head_first and self.progress.best_loss is None and is_choosing:
-                self.observer.notice(f"frozen features: {self.evaluate().in_words}")
-                self.save()
+            if not self.progress.step and self.progress.best_loss is None and self.header.ancestor:
+                self._take_up(is_choosing)
             for images, labels in batches:
                 rate = learning_rate(self.settings, self.progress.step, self.total, self.progress.history)
                 loss = self.step.loss(images, labels, self.progress.step)
@@ -237,6 +206,16 @@ class Training:
         if self.team.is_first:
             self.folder.finish(self.progress.seconds)
         return True
+
+    def _take_up(self, is_choosing: bool) -> None:
+        """Measures what was taken over, whose weights may be kept where the run is choosing, and makes layers anew."""
+        is_measured = self.settings.head_first and is_choosing
+        if is_measured:
+            self.observer.notice(f"frozen features: {self.evaluate().in_words}")
+        if self.total:
+            renew(self.settings, self.store, self.model, self.step.part)
+        if is_measured:
+            self.save()
 
     def write_down(self, rate: float, loss: float, error: float, images: Tensor) -> None:
         """Takes in one update: progress, metrics, and warnings about it."""
@@ -335,14 +314,6 @@ class Training:
                 self.journal = stack.enter_context(Journal(self.folder, self.progress.step, self.observer))
                 self.saver = stack.enter_context(Saver(self.folder, self.model, self.store.mean_image))
             yield
-
-
-def _progress(header: Header, run: Run, description: Description) -> Progress:
-    run.compare(description, header)
-    if header.progress is None:
-        remedy = "restore it from a copy, or delete it, and the run starts anew"
-        raise CheckpointError(f"{run.last} does not say how far the run is: {remedy}")
-    return header.progress
 
 
 def _facts(settings: Train, store: Store) -> dict[str, str]:

@@ -26,8 +26,9 @@ def check(settings: Train, is_transfer: bool = False) -> None:
     Raises:
         UsageError: The settings make no network, or treat layers as trained that are not; the message says why.
     """
-    if not is_transfer and (settings.head_first or settings.freeze != "none"):
-        what = "head_first=true" if settings.head_first else f"freeze={settings.freeze}"
+    if not is_transfer and (settings.head_first or (settings.freeze, settings.renew) != ("none", "none")):
+        kept = f"renew={settings.renew}" if settings.freeze == "none" else f"freeze={settings.freeze}"
+        what = "head_first=true" if settings.head_first else kept
         raise UsageError(f"`{what}` is for a network that is trained already: name one by `from_`")
     if settings.initialisation == "none":
         raise UsageError("initialisation none is for weights that come from elsewhere: take another, for instance he")

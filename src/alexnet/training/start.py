@@ -5,16 +5,20 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
 import torch
 from msgspec import structs
+from numpy.typing import NDArray
+from torch import Tensor
 
 from alexnet import config
 from alexnet.config import Train
 from alexnet.data.feed import Feed
 from alexnet.data.store import Store
+from alexnet.errors import CheckpointError
 from alexnet.files import plain_errors, write
 from alexnet.foreign.trained import Trained
-from alexnet.models.initialise import settle
+from alexnet.models.initialise import quieten, settle
 from alexnet.models.network import Network
 from alexnet.observer import Observer
 from alexnet.records import BEGINNING, Description, Header, Progress, sealed
@@ -22,7 +26,8 @@ from alexnet.run import Run, describe
 from alexnet.team import Team
 from alexnet.training import plan
 from alexnet.training.head import fit_head
-from alexnet.training.transfer import check_classes, plant, table
+from alexnet.training.parallel import Part
+from alexnet.training.transfer import check_classes, freeze, learning, plant, renewed, table
 from alexnet.weights import checkpoint
 
 SETTLED_ON = 256
@@ -33,12 +38,15 @@ def fit_to_pictures(settings: Train, store: Store, model: Network) -> None:
 
     All processes of a team come to the same weights, since each sees the same pictures.
     """
-    if settings.initialisation != "measured":
-        return
-    device = torch.device("cpu")
-    steps = math.ceil(SETTLED_ON / settings.batch_size)
+    if settings.initialisation == "measured":
+        settle(model, model.order, _first_pictures(settings, store, model))
+
+
+def _first_pictures(settings: Train, store: Store, model: Network) -> Tensor:
+    """Returns the first training pictures as the network takes them, whatever the team: (`SETTLED_ON`, 3, S, S)."""
+    device, steps = torch.device("cpu"), math.ceil(SETTLED_ON / settings.batch_size)
     with closing(Feed(settings, store, model.input_size, torch.float32, device, memory_budget=0)) as feed:
-        settle(model, model.order, torch.cat([feed.batch(step)[0] for step in range(steps)])[:SETTLED_ON])
+        return torch.cat([feed.batch(step)[0] for step in range(steps)])[:SETTLED_ON]
 
 
 def take_root(
@@ -67,6 +75,34 @@ def take_root(
     run.create(description)
 
 
+def saved(
+    settings: Train, store: Store, run: Run, description: Description, team: Team, start: Network | None
+) -> tuple[Network, dict[str, Tensor], Progress, NDArray[np.float32]]:
+    """Returns the network of a run as it was last saved, its momentum, its progress, and its mean image."""
+    newest = run.newest
+    weights = checkpoint.load(newest) if team.is_first and newest.exists() else None
+    is_saved = team.tell(weights is not None)
+    if not is_saved and description.seconds is not None:
+        raise CheckpointError(f"{run.folder} is finished and its {run.last.name} is gone: there is nothing to resume")
+    if not is_saved and description.ancestor:
+        raise CheckpointError(f"{run.folder} has lost the weights that it started from: start a new run")
+    momentum = weights.momentum if weights else {}
+    progress = _progress(weights.header, run, description) if weights and newest == run.last else BEGINNING
+    if weights and start is not None:
+        start.load_state_dict(weights.model.state_dict())
+    model = start or (weights.model if weights else plan.make_model(settings, len(store.classes)))
+    plan.check_fit(settings, store, model, team)
+    freeze(model, settings.freeze)
+    if start is None and not is_saved:
+        fit_to_pictures(settings, store, model)
+    if is_saved:
+        progress = team.tell(progress)
+        if progress.step and not team.is_first:
+            momentum = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
+        team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
+    return model, momentum, progress, team.tell(weights.mean if weights else store.mean_image)
+
+
 def with_head(
     store: Store, run: Run, description: Description, model: Network, observer: Observer, team: Team
 ) -> Progress:
@@ -82,6 +118,31 @@ def with_head(
         checkpoint.save(run.frozen, model, store.mean_image, Header.of(description, model.design))
         run.planted.unlink(missing_ok=True)
     return structs.replace(BEGINNING, seconds=time.monotonic() - clock)
+
+
+def renew(settings: Train, store: Store, model: Network, part: Part) -> None:
+    """Makes the layers anew of which the settings say so, in place, and rescales those before them.
+
+    The first process of a team does it, and all take its weights.
+    """
+    if settings.renew not in model.order:
+        return
+    whole, fresh = (plan.make_model(settings, model.classes) for _ in range(2))
+    weights = part.whole(model.state_dict())
+    if part.team.is_first:
+        whole.load_state_dict(weights)
+        whole.eval()
+        images = _first_pictures(settings, store, whole)
+        layers = renewed(settings, whole)
+        kept = [name for name in learning(whole) if name not in layers]
+        if settings.activation == "relu":
+            with torch.no_grad():
+                quieten(whole, whole.order, whole.activations(images, *kept))
+        for layer in layers:
+            whole.get_submodule(layer).load_state_dict(fresh.get_submodule(layer).state_dict())
+        settle(whole, whole.order, images, kept)
+    part.team.spread(whole.state_dict().values())
+    model.load_state_dict(part.mine(whole.state_dict()))
 
 
 def begin_slower(run: Run) -> float | None:
@@ -106,3 +167,11 @@ def is_slowed(run: Run) -> bool:
     """Returns whether a folder holds a run that was set back to its first step."""
     ancestor = run.description().ancestor if run.exists else None
     return ancestor is not None and ancestor.is_slowed
+
+
+def _progress(header: Header, run: Run, description: Description) -> Progress:
+    run.compare(description, header)
+    if header.progress is None:
+        remedy = "restore it from a copy, or delete it, and the run starts anew"
+        raise CheckpointError(f"{run.last} does not say how far the run is: {remedy}")
+    return header.progress

@@ -13,6 +13,7 @@ from alexnet.seeds import fold
 from alexnet.training.loss import cross_entropy
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import highest
+from alexnet.training.transfer import factor_of
 
 
 class Step:
@@ -102,9 +103,9 @@ class Step:
 
         There is a pair for each two factors, of weight decay and of the learning rate, that some layer has.
         """
-        layers, last = {name: name.partition(".")[0] for name in self.parameters}, self.model.order[-1]
+        layers = {name: name.partition(".")[0] for name in self.parameters}
         factors = {
-            name: (self.model.decays.get(layer, 1.0), 1.0 if layer == last else self.train.body_rate)
+            name: (self.model.decays.get(layer, 1.0), factor_of(self.train, self.model, layer))
             for name, layer in layers.items()
         }
         return [

@@ -15,16 +15,21 @@ from torch.nn import functional as F
 from alexnet import config
 from alexnet.config import Train, Value
 from alexnet.data.imagenet import words
+from alexnet.data.listing import Source
 from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
 from alexnet.foreign.trained import Trained
 from alexnet.models.network import Network
+from alexnet.models.variants import inputs, stored_size
 from alexnet.records import Ancestor, Inherited
 from alexnet.training import plan
 from alexnet.training.schedule import highest
 
 FEW = 20
 """Training pictures a class below which fine-tuning is worse than a head on frozen features."""
+
+LARGEST = 163
+"""Side of the largest input, in pixels, that is chosen for new layers behind a network of a smaller one."""
 
 NOT_OURS = ("variant", "activation", "lrn", "alpha_factor", "pooling", "without", "divide_pixels_by")
 """Settings that only the source decides."""
@@ -63,10 +68,11 @@ def take_over(settings: Train, changes: Mapping[str, Value], source: Trained) ->
     mean = len(source.weights.mean)
     stored = mean if side == design.input_size else round(mean * float(side or 0) / source.weights.model.input_size)
     own |= {"input_size": side, "stored_size": changes.get("stored_size") or stored}
-    own["dropout"] = changes.get("dropout", design.dropout)
+    if settings.renew == "none":
+        own["dropout"] = changes.get("dropout", design.dropout)
     settings = config.change(settings, own)
     if settings.freeze != "none" and settings.freeze not in source.weights.model.order:
-        layers = ", ".join(_learning(source.weights.model)[:-1])
+        layers = ", ".join(learning(source.weights.model)[:-1])
         raise UsageError(f"{source.name} has no layer `freeze={settings.freeze}`; it has {layers}")
     if settings.head_first and settings.freeze == "none" and not settings.body_rate:
         raise UsageError("`body_rate=0` trains the head alone: take `epochs=0`, whose head is the best there is")
@@ -91,9 +97,19 @@ def check_classes(settings: Train, store: Store) -> None:
         raise DataError(f"{store.name} has no training pictures of {name!r}: add some, or remove the class")
 
 
-def is_small(store: Store) -> bool:
+def is_small(store: Store | Source) -> bool:
     """Returns whether there are too few training pictures a class to tune more than the head."""
     return len(store.splits["train"]) < FEW * len(store.classes)
+
+
+def input_for(source: Trained, side: int) -> int:
+    """Returns the side of the input at which pictures with a shorter side of `side` pixels are tuned, pixels.
+
+    Up to `LARGEST` it is the largest that enlarges no picture, and never less than the trained network's own.
+    """
+    model = source.weights.model
+    suiting = (each for each in inputs(model.variant) if stored_size(model.variant, each) <= side)
+    return max(model.input_size, next((each for each in suiting if each <= LARGEST), 0))
 
 
 def plant(settings: Train, source: Trained, classes: Sequence[str]) -> Planted:
@@ -109,7 +125,7 @@ def plant(settings: Train, source: Trained, classes: Sequence[str]) -> Planted:
     model, theirs = plan.make_model(settings, len(classes)), weights.model.state_dict()
     ours, last = model.state_dict(), model.order[-1]
     kept, origins = matches(classes, weights.header.classes), dict[str, str]()
-    for layer in _learning(model):
+    for layer in learning(model):
         names = [name for name in ours if name.startswith(f"{layer}.")]
         if layer == last:
             origins[layer] = _fill_head(ours, theirs, layer, classes, weights.header.classes, kept, settings.head_first)
@@ -123,6 +139,7 @@ def plant(settings: Train, source: Trained, classes: Sequence[str]) -> Planted:
             ours["fc6.weight"] = _interpolated(theirs["fc6.weight"], ours["fc6.weight"], channels)
         else:
             origins[layer] = "made anew"
+    origins |= {layer: f"{origins[layer]}, then made anew" for layer in renewed(settings, model) if layer != last}
     model.load_state_dict(ours)
     _keep_scale(model, weights.model)
     layers = tuple(
@@ -142,12 +159,26 @@ def rate_of(settings: Train, model: Network, layer: str) -> float:
     """Returns the highest learning rate of a layer's weights; 0 if it is frozen."""
     if layer in frozen(model, settings.freeze):
         return 0.0
-    return highest(settings) * (1.0 if layer == model.order[-1] else settings.body_rate)
+    return highest(settings) * factor_of(settings, model, layer)
+
+
+def factor_of(settings: Train, model: Network, layer: str) -> float:
+    """Returns the learning rate of a layer that is not frozen, over that of the last."""
+    return 1.0 if layer == model.order[-1] or layer in renewed(settings, model) else settings.body_rate
 
 
 def frozen(model: Network, last: str) -> list[str]:
     """Returns the layers up to the one named, which keep their weights; none of `none`."""
     return [] if last == "none" else model.order[: model.order.index(last) + 1]
+
+
+def renewed(settings: Train, model: Network) -> list[str]:
+    """Returns the layers that are made anew: from `renew` to the last, but for frozen ones; never the last alone."""
+    if settings.renew not in model.order:
+        return []
+    kept, behind = frozen(model, settings.freeze), model.order[model.order.index(settings.renew) :]
+    layers = [layer for layer in learning(model) if layer in behind and layer not in kept]
+    return layers if len(layers) > 1 else []
 
 
 def freeze(model: Network, last: str) -> None:
@@ -190,7 +221,8 @@ def _names(name: str) -> set[str]:
     return {" ".join(word.replace("_", " ").replace("-", " ").casefold().split()) for word in known} - {""}
 
 
-def _learning(model: Network) -> list[str]:
+def learning(model: Network) -> list[str]:
+    """Returns the layers that have weights, in the order they are called."""
     return [layer for layer in model.order if hasattr(model.get_submodule(layer), "weight")]
 
 
@@ -229,7 +261,7 @@ def _keep_scale(model: Network, source: Network) -> None:
     for ours, theirs in zip(model.dropouts(), source.dropouts(), strict=False):
         if ours.rate != theirs.rate and not ours.rescale:
             names = [name for name, layer in model.named_children() if layer is ours]
-            behind = next(each for each in _learning(model) if model.order.index(each) > model.order.index(names[0]))
+            behind = next(each for each in learning(model) if model.order.index(each) > model.order.index(names[0]))
             with torch.no_grad():
                 model.get_parameter(f"{behind}.weight").mul_((1 - theirs.rate) / (1 - ours.rate))
 
