@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         pack,
         predict,
         report,
+        serve,
         summary,
         train,
     )
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (
     *("bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
-    *("features", "pack", "predict", "report", "summary", "train"),
+    *("features", "pack", "predict", "report", "serve", "summary", "train"),
 )
 _PLACES = {
     "AlexNet": ("models.alexnet", "AlexNet"),
@@ -44,8 +45,8 @@ _PLACES = {
 
 __all__ = [  # the names that are looked up below
     "AlexNet", "Classifier", "__version__", "bench", "cache", "claim", "compare", "compress", "convert", "create_model",
-    "demo", "doctor", "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "summary",
-    "train",
+    "demo", "doctor", "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "serve",
+    "summary", "train",
 ]  # fmt: skip
 
 

@@ -308,6 +308,7 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "predict": lambda result: "",  # every picture is shown as soon as it is named
     "features": _extracted,
     "explain": _explained,
+    "serve": lambda served: f"served for {duration(served.seconds)}",
     "compress": _compressed,
     "compare": compared,
     "report": lambda page: str(page.report),

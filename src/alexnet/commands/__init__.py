@@ -12,17 +12,18 @@ from alexnet.commands.comparing import compare, report
 from alexnet.commands.looking import explain, features
 from alexnet.commands.measuring import bench, claim, doctor, evaluate, predict
 from alexnet.commands.networks import compress, convert, export, summary, weights
+from alexnet.commands.serving import serve
 from alexnet.commands.training import demo, pack, train
 
 __all__ = [
     "COMMANDS", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain",
-    "export", "features", "pack", "predict", "report", "summary", "train", "weights",
+    "export", "features", "pack", "predict", "report", "serve", "summary", "train", "weights",
 ]  # fmt: skip
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # each returns a record of its own
     function.__name__: function
     for function in (
-        *(demo, summary, pack, train, evaluate, predict, features, explain, compress),
+        *(demo, summary, pack, train, evaluate, predict, features, explain, serve, compress),
         *(report, compare, convert, export, weights, claim, bench, doctor, cache),
     )
 }

@@ -178,6 +178,14 @@ class Fetched(Record, frozen=True, kw_only=True):
     is_network: bool
 
 
+class Served(Record, frozen=True, kw_only=True):
+    """A service that has ended: where it was, the networks it served, and for how long."""
+
+    address: str
+    models: tuple[str, ...]
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Claims:
     """The claims of the lecture, by their names."""

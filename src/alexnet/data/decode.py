@@ -38,8 +38,8 @@ WARPED = "RGB, upright, over white; both sides resized by plain bilinear, withou
 _PILLOW = re.compile(r"PIL\.")
 
 
-def load(data: bytes, name: str, size: int, square: Square = "centre") -> Pixels:
-    """Returns a picture, made square the fastest way: uint8 (size, size, 3), RGB.
+def load(data: bytes, name: str, size: int, square: Square = "centre", most: int = MAX_PIXELS) -> Pixels:
+    """Returns a picture of at most `most` pixels, made square the fastest way: uint8 (size, size, 3), RGB.
 
     A JPEG of at least four times `size` whose centre is taken is shrunk inside its DCT first, by two or more but never
     below twice `size`, so that the antialiased resize still decides every pixel. Errors call the picture `name`.
@@ -48,7 +48,7 @@ def load(data: bytes, name: str, size: int, square: Square = "centre") -> Pixels
         BadImage: The picture cannot be decoded.
     """
     enough = 0 if square == "warp" else 2 * size
-    picture = _open(data, name)
+    picture = _open(data, name, most)
     with memory.room(_cost(picture, enough)):
         pixels = _upright(data, name, picture, enough)
         return warp(pixels, size) if square == "warp" else fit(pixels, size)
@@ -115,12 +115,12 @@ def is_jpeg_of(data: bytes, pixels: Pixels) -> bool:
         return False
 
 
-def _open(data: bytes, name: str) -> ImageFile:
+def _open(data: bytes, name: str, most: int = MAX_PIXELS) -> ImageFile:
     """Reads the header only."""
     # A filter for good, since `catch_warnings` is not safe between threads.
     if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
         warnings.filterwarnings("ignore", module=_PILLOW.pattern)
-    most = MAX_PIXELS if data.startswith(jpeg.START) else MAX_PIXELS_WHOLE
+    most = min(most, MAX_PIXELS if data.startswith(jpeg.START) else MAX_PIXELS_WHOLE)
     try:
         kinds.refuse(data, name)
         if data.startswith(png.SIGNATURE):

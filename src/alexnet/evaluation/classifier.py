@@ -1,6 +1,6 @@
 """A trained network with its classes and its preprocessing bound to it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -24,8 +24,10 @@ from alexnet.run import Run
 from alexnet.weights import box, checkpoint, compressed, evidence, manifest, pretrained
 from alexnet.weights.strange import refuse_strange
 
-TOGETHER = 32
-"""Picture files that `predict` reads at a time."""
+TOGETHER = 16
+"""Picture files that `predict` reads at a time, and rows that the network computes at a time, however few they are.
+
+Libraries multiply few rows in another order than many: a picture's bits would depend on how many are beside it."""
 
 
 @dataclass
@@ -180,12 +182,21 @@ def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: 
         while some := list(islice(remaining, TOGETHER)):
             pictures = list(threads.map(lambda path: _read(path, classifier), some))
             good = [picture for picture in pictures if not isinstance(picture, BadImage)]
-            rows = iter(classifier.probabilities(np.stack(good), views)) if good else iter(())
+            rows = iter(padded(classifier, good, views)) if good else iter(())
             for path, picture in zip(some, pictures, strict=True):
                 if isinstance(picture, BadImage):
                     yield Prediction(image=str(path), error=picture.reason)
                 else:
-                    yield Prediction(image=str(path), predictions=_best(next(rows), classifier.classes, top))
+                    yield Prediction(image=str(path), predictions=best(next(rows), classifier.classes, top))
+
+
+def padded(
+    classifier: Classifier, pictures: Sequence[NDArray[np.uint8]], views: int, rows: int = TOGETHER
+) -> NDArray[np.float32]:
+    """Returns the probabilities of at most `rows` pictures, (N, C), computed as those of `rows` pictures."""
+    blank = np.zeros_like(pictures[0])
+    together = np.stack([*pictures, *[blank] * (rows - len(pictures))])
+    return classifier.probabilities(together, views)[: len(pictures)]
 
 
 def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
@@ -197,7 +208,8 @@ def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
         return error
 
 
-def _best(probabilities: NDArray[np.float32], classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:
+def best(probabilities: NDArray[np.float32], classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:
+    """Returns the `top` most probable classes, the most probable first, of the probabilities of all, (C,)."""
     order = probabilities.argsort(kind="stable")[::-1][:top]
     return tuple(
         Guess(class_name=classes[i], probability=min(1.0, float(probabilities[i])), words=words(classes[i]) or None)

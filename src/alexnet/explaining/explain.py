@@ -69,7 +69,7 @@ def explain(
     Raises:
         UsageError: The network has no such class.
     """
-    label = None if class_name is None else _label(classifier.classes, class_name)
+    label = None if class_name is None else label_of(classifier.classes, class_name)
     classifier.model.eval()
     for path in paths:
         try:
@@ -80,12 +80,13 @@ def explain(
             yield error
         else:
             for method in methods:
-                yield _drawn(classifier, path, picture, method, label, fill)
+                yield explain_picture(classifier, str(path), picture, method, label, fill)
 
 
-def _drawn(
-    classifier: Classifier, path: Path, picture: NDArray[np.uint8], method: Method, label: int | None, fill: Fill
+def explain_picture(
+    classifier: Classifier, name: str, picture: NDArray[np.uint8], method: Method, label: int | None, fill: Fill
 ) -> Drawn:
+    """Returns the map of a picture, (S, S, 3), for a class; None takes the first guess. See `explain`."""
     model, image = classifier.model, preprocessed(classifier, picture)
     gray = preprocessed(classifier, np.full_like(picture, GRAY))
     with torch.inference_mode():
@@ -100,7 +101,7 @@ def _drawn(
     side = model.input_size
     edge = margin(len(picture), side)
     explanation = Explanation(
-        image=str(path),
+        image=name,
         class_name=classifier.classes[label],
         words=words(classifier.classes[label]),
         probability=min(1.0, float(probabilities[label])),
@@ -118,7 +119,12 @@ def preprocessed(classifier: Classifier, picture: NDArray[np.uint8]) -> Tensor:
     return augment(picture[None], draws, mean, classifier.model.input_size, torch.float32)[0]
 
 
-def _label(classes: Sequence[str], name: str) -> int:
+def label_of(classes: Sequence[str], name: str) -> int:
+    """Returns the position of a class, by its name or its words.
+
+    Raises:
+        UsageError: There is no such class.
+    """
     for label, own in enumerate(classes):
         if name in (own, words(own)):
             return label

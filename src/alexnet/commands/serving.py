@@ -1,0 +1,84 @@
+"""The command that serves trained networks to other programs and to people: serve."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from alexnet.commands import arguments
+from alexnet.commands.arguments import About, Place, documented
+from alexnet.commands.measuring import Numbers, several
+from alexnet.commands.results import Served
+from alexnet.errors import UsageError
+from alexnet.progress import Display
+
+HOST = "address to serve from; others than this machine's own need a token"
+TOKEN = "file with the token that requests have to bring; only its owner may read it"
+CORS = "origin, such as https://example.org, whose pages may ask"
+ROOT = "path below which a proxy serves it"
+WAITING = "pictures that are read or wait at a time; more requests are refused (429)"
+DEADLINE = "seconds that a picture may wait; what is computed is always finished"
+DRAIN = "seconds after SIGTERM for which it still answers, and says that it is not ready"
+CORRECTIONS = "folder to keep pictures in whose right class was told, with a table that train takes as its labels"
+
+
+@documented
+def serve(
+    runs: Annotated[Sequence[Place], About("RUN", "run folders, weight files, or tiny-imagenet")],
+    *,
+    host: Annotated[str, About("ADDRESS", HOST)] = "127.0.0.1",
+    port: Annotated[int, About("PORT", "port to serve from; 0 takes a free one")] = 8000,
+    precision: Numbers = "auto",
+    index: Annotated[Place, About("INDEX", "index of pictures, for those that are most alike")] | None = None,
+    corrections: Annotated[Place, About("DIR", CORRECTIONS)] | None = None,
+    token_file: Annotated[Place, About("FILE", TOKEN)] | None = None,
+    no_token: Annotated[bool, About(None, "let everybody ask who can reach the address")] = False,
+    cors: Annotated[Sequence[str], About("ORIGIN", CORS)] = (),
+    root_path: Annotated[str, About("PATH", ROOT)] = "",
+    waiting: Annotated[int, About("K", WAITING)] = 128,
+    deadline: Annotated[float, About("S", DEADLINE)] = 30.0,
+    drain: Annotated[float, About("S", DRAIN)] = 5.0,
+    max_bytes: Annotated[int, About("K", "bytes of a request")] = 20_000_000,
+    max_pixels: Annotated[int, About("K", "pixels of a picture")] = 64_000_000,
+    max_files: Annotated[int, About("K", "pictures of a request")] = 32,
+    observer: arguments.Watcher = None,
+) -> Served:
+    """Answers what is on pictures over HTTP, to a page, to programs, and to clients of the Open Inference Protocol.
+
+    It is ready when every network has answered the built-in pictures as its file records.
+
+    Raises:
+        UsageError: Two networks have one name, the address is taken, or a token is missing or open to others.
+        CheckpointError: A network is missing, damaged or untrained, or does not answer as its file records.
+    """
+    try:
+        from alexnet.serving import server
+    except ImportError as error:
+        raise UsageError(f"serve needs the package {error.name}: install 'alexnet[serve]'") from error
+    from alexnet import machine
+    from alexnet.serving.app import application
+    from alexnet.serving.corrections import Corrections
+    from alexnet.serving.limits import Limits
+    from alexnet.serving.served import open_runs
+    from alexnet.serving.service import Service
+
+    observer, signals = observer or Display(), server.Signals()
+    if min(waiting, max_bytes, max_pixels, max_files, deadline) <= 0 or drain < 0:
+        raise UsageError("the limits `waiting`, `deadline`, `max_bytes`, `max_pixels` and `max_files` are above 0")
+    if host not in server.LOOPBACK and token_file is None and not no_token:
+        raise UsageError(f"others can reach `host={host}`: give a `token_file`, or say `no_token`")
+    token = None if token_file is None else server.read_token(Path(token_file))
+    limits = Limits(waiting, max_bytes, max_pixels, max_files, deadline, drain=drain)
+    with signals.handled(), server.listen(host, port) as listener:
+        machine.keep_memory()
+        models = open_runs(several(runs), precision)
+        service = Service(models, limits, None, corrections is not None)
+        kept = None if corrections is None else Corrections(Path(corrections))
+        app = application(service, kept, token, several(cors), root_path)
+        bound = listener.getsockname()[1]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{bound}{root_path}"
+        started = time.monotonic()
+        server.run(
+            app, service, listener, signals, lambda: observer.notice(f"serving {', '.join(models)} at {address}")
+        )
+    return Served(address=address, models=tuple(models), seconds=time.monotonic() - started)

@@ -1,0 +1,244 @@
+"""The process: its socket, its signals, and connections that do not hang."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from alexnet.errors import UsageError
+from alexnet.serving.front import LOG
+from alexnet.serving.limits import BODY_SECONDS, Limits
+from alexnet.serving.service import Service
+
+HEADER_BYTES = 65_536
+CONNECTIONS = 1_000
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def read_token(file: Path) -> str:
+    """Returns the token of a file.
+
+    Raises:
+        UsageError: The file is empty, or others than its owner may read it.
+    """
+    if os.name == "posix" and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        raise UsageError(f"others may read {file}, which holds the token: chmod 600 {file}")
+    token = file.read_text(encoding="utf-8").strip()
+    if not (token.isascii() and token.isprintable() and len(token) >= 16):
+        raise UsageError(f"{file} holds no token: write 16 or more letters and digits into it, in one line")
+    return token
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket at an address, which no other program has; it does not take connections yet.
+
+    Raises:
+        UsageError: There is no such address here, or another program has it.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{host} cannot be served from at port {port} ({why}): choose another `port`") from error
+    return listener
+
+
+class Signals:
+    """SIGTERM and SIGINT, from before the networks are loaded: then they end the program, later the service.
+
+    SIGTERM lets it answer for as long as `drain` says, so that whoever sends it requests can learn that it leaves.
+    """
+
+    def __init__(self) -> None:
+        self.leave: Callable[[bool], None] | None = None
+
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handles the signals until the block is left."""
+        try:
+            before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        except ValueError:  # not in the main thread
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.leave is not None:
+            self.leave(number == signal.SIGTERM)
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            raise SystemExit(0)
+
+
+class Server(uvicorn.Server):
+    """Takes connections until it is told to leave; then answers for a while, and finishes what runs."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._service, self._announce = service, announce
+        self._leave_at: float | None = None
+
+    def leave(self, drains: bool) -> None:
+        """Has the service say that it is not ready, and end, after its drain time or now."""
+        self._service.is_leaving = True
+        at = time.monotonic() + (self._service.limits.drain if drains else 0)
+        self._leave_at = at if self._leave_at is None else min(at, self._leave_at)
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        """Leaves signals alone: they are handled already."""
+        return contextlib.nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Opens the socket; then the networks are proven."""
+        await super().startup(sockets)
+        self._proving = asyncio.create_task(self._prove())
+
+    async def on_tick(self, counter: int) -> bool:
+        """Returns whether to stop, ten times a second."""
+        is_over = self._leave_at is not None and time.monotonic() >= self._leave_at
+        return await super().on_tick(counter) or is_over or self._service.failure is not None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes the connections that already wait, then no more, and finishes what has come."""
+        self._service.is_leaving = True
+        for listener in sockets or []:
+            await self._take_waiting(listener)
+        await super().shutdown(sockets)
+
+    async def _take_waiting(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener.fileno())
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Protocol(self.config, self.server_state, {})
+
+    async def _prove(self) -> None:
+        await self._service.prove()
+        if self._service.is_proven:
+            self._announce()
+
+
+class Protocol(HttpToolsProtocol):
+    """Closes a connection whose request does not come: its headers in time, and of at most `HEADER_BYTES`."""
+
+    patience = Limits.header
+    _timer: asyncio.TimerHandle | None = None
+    _head = 0  # bytes of headers that are not complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Waits for the headers of the first request."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Waits no more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Refuses headers that do not end."""
+        super().data_received(data)
+        if self._timer is not None:
+            self._head += len(data)
+            if self._head > HEADER_BYTES:
+                self.send_400_response("The headers are too long.")
+
+    def on_message_begin(self) -> None:
+        """Waits for the headers of a further request."""
+        super().on_message_begin()
+        if self._timer is None:
+            self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        """Begins to answer."""
+        self._stop()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Closes a connection that goes on sending what was refused."""
+        super().on_response_complete()
+        if self.cycle.more_body and not self.transport.is_closing():
+            self._stop()
+            self._timer = self.loop.call_later(self.patience, self.transport.close)
+
+    def shutdown(self) -> None:
+        """Closes the connection, unless a request has come that is not read yet."""
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and select.select([self.transport.get_extra_info("socket")], [], [], 0)[0]:
+            self.loop.call_later(self.patience, self.transport.close)
+            return
+        super().shutdown()
+
+    def _await_headers(self) -> None:
+        self._head = 0
+        self._timer = self.loop.call_later(self.patience, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+
+def run(
+    app: ASGIApp, service: Service, listener: socket.socket, signals: Signals, announce: Callable[[], None]
+) -> None:
+    """Serves until a signal ends it.
+
+    Raises:
+        CheckpointError: A network does not answer as its file records.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    Protocol.patience = service.limits.header
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level=logging.CRITICAL,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=int(service.limits.deadline + BODY_SECONDS),
+    )
+    server = Server(config, service, announce)
+    signals.leave = server.leave
+    try:
+        server.run([listener])
+    finally:
+        LOG.removeHandler(handler)
+        listener.close()
+    if service.failure is not None:
+        raise service.failure
