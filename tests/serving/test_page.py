@@ -188,7 +188,7 @@ def test_a_picture_dropped_or_pasted_is_named_with_the_numbers_of_the_service(se
     assert bars(page) == [(guess["label"], f"{100 * guess['probability']:.1f} %") for guess in guesses(1)]
     widths = page.locator(".guesses i").evaluate_all("bars => bars.map((bar) => parseFloat(bar.style.width))")
     assert widths == pytest.approx([71.4, 20.31, 5.26, 3.0])
-    assert service.requests == [("/predict", {"model": "tiny", "top": "4", "views": "1"}, png())]
+    assert service.requests == [("/predict", {"model": "tiny", "top": "5", "views": "1"}, png())]
     assert page.get_by_text(
         "As sure as here, it was right for 83.0 % of the pictures that it was tested on."
     ).is_visible()
@@ -216,7 +216,7 @@ def test_ten_views_are_asked_for_anew_where_the_network_has_them(service, addres
     assert service.requests[-1][1]["views"] == "10"
     page.locator("#model").select_option("other")
     page.get_by_text("mean of ten views").wait_for(state="detached")
-    assert service.requests[-1][1] == {"model": "other", "top": "4", "views": "1"}
+    assert service.requests[-1][1] == {"model": "other", "top": "5", "views": "1"}
     assert "not measured" in page.locator("#accuracy").inner_text()
 
 
@@ -275,7 +275,7 @@ def test_the_command_gives_the_same_answer_whatever_the_file_is_called(service, 
     panel = opened(page, "The same answer by command")
     command = panel.locator("code").inner_text()
     assert r"""--data-binary '@it'\''s mine.png'""" in command
-    assert f"'{address}predict?model=tiny&top=4&views=1'" in command
+    assert f"'{address}predict?model=tiny&top=5&views=1'" in command
     panel.get_by_role("button").click()
     panel.get_by_role("button", name=re.compile("Copied|Selected")).wait_for()
 

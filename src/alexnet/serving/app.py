@@ -28,6 +28,9 @@ from alexnet.serving.served import Pixels, Served
 from alexnet.serving.service import Service
 
 PAGE = Path(__file__).parent / "page"
+CLASSES = 1_000_000
+"""The most that may be asked for; a network with fewer classes names them all, as `alexnet predict` does."""
+
 Result = TypeVar("Result")
 
 
@@ -75,7 +78,7 @@ class Calls:
         views = number(request, "views", 1, 10)
         if views not in (1, 10):
             raise Refusal(400, f"`views` is 1 or 10, got {views}")
-        top = number(request, "top", 5, len(models[0].classifier.classes))
+        top = number(request, "top", 5, CLASSES)
         self._service.refuse_unproven()
         async with self._service.gate.files(request) as files:
             return as_json(await self._service.answer(models, files, views, top))

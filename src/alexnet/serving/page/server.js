@@ -2,7 +2,7 @@
 
 const ROOT = new URL("./", location.href);
 const TRIES = 6;
-const top = (model) => Math.min(5, model.classes.length);
+const TOP = 5;
 const METHODS = ["occlusion", "gradcam", "gradient"];
 
 /** What went wrong, in a sentence for people. */
@@ -50,7 +50,7 @@ export class Engine {
   }
 
   async predict(file, model, { views }) {
-    const { pictures: [answer] } = await this.#call("predict", { model: model.name, top: top(model), views }, file);
+    const { pictures: [answer] } = await this.#call("predict", { model: model.name, top: TOP, views }, file);
     if (answer.error) throw new Trouble(answer.error);
     return answer;
   }
@@ -73,7 +73,7 @@ export class Engine {
 
   /** Returns the command that gives the same answer. */
   command(file, model, { views }) {
-    const address = new URL(`predict?${new URLSearchParams({ model: model.name, top: top(model), views })}`, ROOT);
+    const address = new URL(`predict?${new URLSearchParams({ model: model.name, top: TOP, views })}`, ROOT);
     const token = this.#token() ? " \\\n  -H \"Authorization: Bearer $TOKEN\"" : "";
     return `curl --data-binary ${quoted(`@${file.name}`)} \\\n  -H 'Content-Type: application/octet-stream'${token} \\\n  ${quoted(address.href)}`;
   }
