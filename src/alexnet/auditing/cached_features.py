@@ -29,7 +29,7 @@ from alexnet.observer import Observer
 from alexnet.records import Member
 
 FOLDER, DONE = "features", "done"
-THUMBNAIL = 32  # pixels a side
+THUMBNAIL = 56  # pixels a side
 STRIDE = 16 * BATCH  # pictures after which the work so far is kept
 LUMA = torch.tensor([0.299, 0.587, 0.114])  # of red, green and blue: BT.601
 
@@ -96,7 +96,7 @@ def cached_features(classifier: Classifier, store: Store, observer: Observer | N
 
 def _key(classifier: Classifier, store: Store) -> str:
     """Returns a hash of all that decides the features."""
-    facts = ("1", classifier.dtype, classifier.header.preprocessing, store.content_hash)
+    facts = ("2", classifier.dtype, classifier.header.preprocessing, store.content_hash)
     key = blake2b(repr(facts).encode(), digest_size=16)
     key.update(np.ascontiguousarray(classifier.mean).data)
     for name, values in classifier.model.state_dict().items():

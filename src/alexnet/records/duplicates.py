@@ -8,10 +8,10 @@ from alexnet.records.record import Count, Finite, Fraction, Record
 
 Alignment = Literal[
     "same",
-    "mirrored",
     "turned 90",
     "turned 180",
     "turned 270",
+    "mirrored",
     "mirrored, turned 90",
     "mirrored, turned 180",
     "mirrored, turned 270",
