@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from alexnet.explaining.checks import check, rank_correlation, ssim
+from alexnet.explaining.checks import Mapped, check, rank_correlation, ssim
 from alexnet.models.create import create
 from alexnet.records import Change, Checks, Deletion
 
@@ -44,7 +44,8 @@ def test_a_map_of_the_picture_alone_fails_and_its_reason_is_given(toy):
     def edges(model, image, label):
         return image.abs().sum(0)
 
-    checks = check(toy, picture, 0, edges, edges(toy, picture, 0))
+    mapped = [Mapped(picture, 0, edges(toy, picture, 0))]
+    (checks,) = check(toy, mapped, lambda model, _: [edges(model, picture, 0)])
     assert [change.layer for change in checks.changes] == [
         *("fc8", "fc7", "fc6"),
         *(f"conv{i}" for i in (5, 4, 3, 2, 1)),
@@ -55,7 +56,8 @@ def test_a_map_of_the_picture_alone_fails_and_its_reason_is_given(toy):
 
 def test_the_network_is_left_as_it_was(toy):
     before = {name: weights.clone() for name, weights in toy.state_dict().items()}
-    check(toy, dice(2, (3, 67, 67)), 0, lambda model, image, label: model.conv1(image[None])[0, 0], dice(3, (67, 67)))
+    image = dice(2, (3, 67, 67))
+    check(toy, [Mapped(image, 0, dice(3, (67, 67)))], lambda model, _: [model.conv1(image[None])[0, 0]])
     assert all(torch.equal(weights, before[name]) for name, weights in toy.state_dict().items())
 
 

@@ -1,6 +1,7 @@
 """The commands that show finished runs: compare and report."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import Views, own_data, several
 from alexnet.commands.results import Written
-from alexnet.errors import UsageError
+from alexnet.errors import AlexNetError, UsageError
 from alexnet.files import plain_errors, write
 from alexnet.observer import Observer
 from alexnet.progress import Display
@@ -70,15 +71,20 @@ def compare(
 
 @documented
 def report(run: Annotated[Place, About("RUN", "run folder")]) -> Written:
-    """Writes a run's report: one HTML page that needs nothing else.
+    """Writes a run's report: one HTML page that needs nothing else. It draws the maps that its pictures lack.
 
     Raises:
         UsageError: The folder does not exist, or cannot be written.
         CheckpointError: The folder is no run.
     """
+    from alexnet.explaining.examples import draw_maps
     from alexnet.pages.report import write_report
+    from alexnet.run import Run
 
-    return Written(report=str(write_report(Path(run))))
+    own = Run(run)
+    with suppress(AlexNetError):  # a page without maps, or without what is damaged, is better than none
+        draw_maps(own)
+    return Written(report=str(write_report(own.folder)))
 
 
 def _names(places: Sequence[Path]) -> list[str]:

@@ -278,6 +278,7 @@ def _is_own(data: Place | None, header: Header, store: "Store") -> bool:
 
 def _kept(run: Path | None, measured: Evaluation, examples: Examples, usual: str) -> Measured:
     """Puts a result into a run folder, if there is one, and its report; returns it with its file or the problem."""
+    from alexnet.explaining.examples import draw_maps
     from alexnet.pages.report import write_report
     from alexnet.run import Run
 
@@ -285,6 +286,7 @@ def _kept(run: Path | None, measured: Evaluation, examples: Examples, usual: str
     if run is not None and run.is_dir():  # else a weight file alone
         try:
             file = str(Run(run).put(measured, examples, usual))
+            draw_maps(Run(run))
             write_report(run)
         except (AlexNetError, OSError) as error:
             file, problem = None, f"{error}; the run keeps what it had"

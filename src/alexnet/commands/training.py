@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +14,7 @@ from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.results import Packed, Trained, doubtful, left_out
 from alexnet.commands.work import Job
 from alexnet.config import Value
-from alexnet.errors import TrainingError, UsageError
+from alexnet.errors import AlexNetError, TrainingError, UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
 from alexnet.records import Understanding, left_out_lines
@@ -260,6 +260,7 @@ def _tested(done: Trained, job: Job, store: "Store", observer: Observer) -> Trai
     from alexnet.evaluation.classifier import load
     from alexnet.evaluation.evaluate import evaluate
     from alexnet.evaluation.overlap import overlap
+    from alexnet.explaining.examples import draw_maps
     from alexnet.pages.report import write_report
 
     observer.began("evaluating")
@@ -268,5 +269,7 @@ def _tested(done: Trained, job: Job, store: "Store", observer: Observer) -> Trai
     evaluation, examples = evaluate([classifier], store, split, observer=observer, trained_on=trained_on)
     job.run.put(evaluation, examples, split)
     gain = measure_gain(job.run, job.settings, store, split)
+    with suppress(AlexNetError):  # a report without maps is better than none
+        draw_maps(job.run)
     write_report(job.run.folder)
     return structs.replace(done, evaluation=evaluation, gain=gain)

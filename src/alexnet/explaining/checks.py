@@ -1,13 +1,13 @@
 """Whether a map shows what the network does: two checks that a map of edges, or of the middle, does not pass."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alexnet.explaining.maps import Draw
 from alexnet.models.network import Network
 from alexnet.records import Change, Checks, Deletion
 from alexnet.seeds import generator
@@ -16,24 +16,42 @@ STEPS = 10
 RANDOM_ORDERS = 3
 
 
+class Mapped(NamedTuple):
+    """An image (3, S, S), preprocessed, a class, and the map (S, S) of where the image shows it."""
+
+    image: Tensor
+    label: int
+    map: Tensor
+
+
+DrawAll = Callable[[Network, Sequence[Mapped]], Iterable[Tensor]]
+"""Draws the maps of several images anew, in order."""
+
+
 @torch.no_grad()  # maps that need slopes ask for them
-def check(model: Network, image: Tensor, label: int, draw: Draw, map_: Tensor) -> Checks:
-    """Checks a map (S, S) that `draw` drew of an image (3, S, S), preprocessed; the model is in evaluation mode."""
-    return Checks(changes=tuple(_changes(model, image, label, draw)), deletion=_deletion(model, image, label, map_))
+def check(model: Network, mapped: Sequence[Mapped], draw: DrawAll) -> list[Checks]:
+    """Checks each map that `draw` drew, in order; the model is in evaluation mode."""
+    changes = zip(*_changes(model, mapped, draw), strict=True)
+    return [Checks(changes=own, deletion=_deletion(model, *each)) for each, own in zip(mapped, changes, strict=True)]
 
 
-def _changes(model: Network, image: Tensor, label: int, draw: Draw) -> Iterator[Change]:
+def _changes(model: Network, mapped: Sequence[Mapped], draw: DrawAll) -> Iterator[list[Change]]:
     """Shuffles the weights of layer after layer, from the last, each within itself, and compares the maps.
+
+    Yields for each layer the change of every map.
 
     Source: Adebayo et al. 2018, section 3.1 (cascading randomisation), who draw new weights.
     """
-    whole, shuffled = draw(model, image, label), copy.deepcopy(model)
+    wholes, shuffled = list(draw(model, mapped)), copy.deepcopy(model)
     for number, name in enumerate(reversed([name for name in model.order if hasattr(getattr(model, name), "weight")])):
         weight = getattr(shuffled, name).weight
         order = torch.from_numpy(generator(0, "shuffle", number).permutation(weight.numel()))
         weight.copy_(weight.flatten()[order].view_as(weight))
-        other = draw(shuffled, image, label)
-        yield Change(layer=name, rank_correlation=rank_correlation(whole, other), ssim=ssim(_unit(whole), _unit(other)))
+        yield [_change(name, whole, other) for whole, other in zip(wholes, draw(shuffled, mapped), strict=True)]
+
+
+def _change(layer: str, one: Tensor, other: Tensor) -> Change:
+    return Change(layer=layer, rank_correlation=rank_correlation(one, other), ssim=ssim(_unit(one), _unit(other)))
 
 
 def _deletion(model: Network, image: Tensor, label: int, map_: Tensor) -> Deletion:
@@ -45,16 +63,18 @@ def _deletion(model: Network, image: Tensor, label: int, map_: Tensor) -> Deleti
     places = torch.arange(size) - (size - 1) / 2
     orders = [map_.flatten(), -(places[:, None] ** 2 + places**2).flatten()]
     orders += [torch.from_numpy(generator(0, "deletion", i).random(size * size)) for i in range(RANDOM_ORDERS)]
-    own, centred, *random = (_area(model, image, label, order) for order in orders)
+    own, centred, *random = _areas(model, image, label, orders)
     return Deletion(own=own, random=sum(random) / RANDOM_ORDERS, centred=centred)
 
 
-def _area(model: Network, image: Tensor, label: int, importance: Tensor) -> float:
+def _areas(model: Network, image: Tensor, label: int, orders: Sequence[Tensor]) -> list[float]:
+    """Returns the mean probability of a class for each order, (S * S,), in which pixels are deleted, largest first."""
     size = image.shape[-1]
-    ranks = importance.argsort(descending=True).argsort().view(size, size)
     bounds = torch.linspace(0, size * size, STEPS + 1)[:, None, None, None]
+    ranks = [order.argsort(descending=True).argsort().view(size, size) for order in orders]
     with torch.inference_mode():
-        return float(model(image * (ranks >= bounds)).softmax(1)[:, label].mean())
+        probabilities = model(torch.cat([image * (rank >= bounds) for rank in ranks])).softmax(1)[:, label]
+    return [float(mean) for mean in probabilities.view(len(orders), -1).mean(1)]
 
 
 def rank_correlation(one: Tensor, other: Tensor) -> float:

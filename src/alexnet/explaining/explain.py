@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from alexnet.data.augment import augment, margin, views
 from alexnet.data.imagenet import words
 from alexnet.errors import BadImage, UsageError
 from alexnet.evaluation.classifier import Classifier
-from alexnet.explaining.checks import check
+from alexnet.explaining.checks import Mapped, check
 from alexnet.explaining.maps import Fill, Method, cover, drawer
 from alexnet.records import Explanation
 
@@ -33,20 +34,26 @@ class Drawn:
 
     def picture(self) -> bytes:
         """Returns what the network saw, as a PNG file."""
-        return _png(self.seen)
+        return file_of(self.seen)
 
     def overlaid(self) -> bytes:
         """Returns the picture in gray with the map over it in colour, as a PNG file."""
-        gray = np.asarray(Image.fromarray(self.seen).convert("L"), np.float32)[..., None].repeat(3, 2)
-        strength = self.map.clip(0) / max(float(self.map.max()), 1e-12)
-        heat = np.stack([np.interp(strength, STOPS, channel) for channel in HEAT], 2)
-        blended = gray * (1 - 0.75 * strength[..., None]) + heat * 0.75 * strength[..., None]
-        return _png(blended.round().astype(np.uint8))
+        return file_of(overlay(self.seen, self.map))
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def overlay(seen: NDArray[np.uint8], map_: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Returns a picture (S, S, 3) in gray with a map (S, S) over it in colour, (S, S, 3)."""
+    gray = np.asarray(Image.fromarray(seen).convert("L"), np.float32)[..., None].repeat(3, 2)
+    strength = map_.clip(0) / max(float(map_.max()), 1e-12)
+    heat = np.stack([np.interp(strength, STOPS, channel) for channel in HEAT], 2)
+    blended = gray * (1 - 0.75 * strength[..., None]) + heat * 0.75 * strength[..., None]
+    return blended.round().astype(np.uint8)
+
+
+def file_of(pixels: NDArray[np.uint8], kind: Literal["PNG", "JPEG"] = "PNG") -> bytes:
+    """Returns pixels (H, W, 3) as a file."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(pixels).save(file, kind, quality=85)
     return file.getvalue()
 
 
@@ -97,7 +104,8 @@ def explain_picture(
         return cover(fill, image, gray)
 
     heat = drawer(method, covering)(model, image, label)
-    checks = check(model, image, label, drawer(method, covering, coarse=True), heat)
+    draw = drawer(method, covering, coarse=True)
+    (checks,) = check(model, [Mapped(image, label, heat)], lambda model, _: [draw(model, image, label)])
     side = model.input_size
     edge = margin(len(picture), side)
     explanation = Explanation(

@@ -22,10 +22,10 @@ TOGETHER = 64
 """Covered copies of a picture that go through the network at a time."""
 
 
-def evidence(logits: Tensor, label: int) -> Tensor:
-    """Returns the logarithmic odds of a class, (N,), of logits (N, C)."""
-    others = torch.cat([logits[:, :label], logits[:, label + 1 :]], 1)
-    return logits[:, label] - others.logsumexp(1)
+def evidence(logits: Tensor, label: int | Tensor) -> Tensor:
+    """Returns the logarithmic odds of a class, or of a class for each row, (N,), of logits (N, C)."""
+    own = torch.as_tensor(label).expand(len(logits))[:, None]
+    return logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).logsumexp(1)
 
 
 def occlusion(
@@ -66,7 +66,14 @@ def occlusion(
 
 
 def grad_cam(model: Network, image: Tensor, label: int) -> Tensor:
-    """Weighs the maps of the last convolution by how the evidence grows with each, and keeps what speaks for the class.
+    """Returns the map of one image, as `grad_cams` does."""
+    return grad_cams(model, image[None], torch.tensor([label]))[0]
+
+
+def grad_cams(model: Network, images: Tensor, labels: Tensor) -> Tensor:
+    """Returns maps (N, S, S) of images (N, 3, S, S), preprocessed, for a class each, (N,).
+
+    Weighs the maps of the last convolution by how the evidence grows with each, and keeps what speaks for the class.
 
     The map is small (13 x 13 at 227 pixels) and enlarged linearly.
 
@@ -75,12 +82,11 @@ def grad_cam(model: Network, image: Tensor, label: int) -> Tensor:
     last = [name for name in model.order if name.startswith("conv")][-1]
     layer = f"relu{last.removeprefix('conv')}"
     with torch.enable_grad():
-        outputs = model.activations(image[None], layer, model.order[-1])
+        outputs = model.activations(images, layer, model.order[-1])
         maps = outputs[layer]
-        (slopes,) = torch.autograd.grad(evidence(outputs[model.order[-1]], label).sum(), maps)
+        (slopes,) = torch.autograd.grad(evidence(outputs[model.order[-1]], labels).sum(), maps)
     small = (slopes.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu().detach()
-    side = image.shape[-1]
-    return F.interpolate(small, (side, side), mode="bilinear", align_corners=False)[0, 0]
+    return F.interpolate(small, images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
 
 def gradient(model: Network, image: Tensor, label: int) -> Tensor:

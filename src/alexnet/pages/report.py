@@ -77,13 +77,13 @@ def _sections(run: Contents) -> tuple[Section, ...]:
         Section(
             "pictures",
             "What it says",
-            "Test pictures: the true class above, the best guesses below.",
+            f"Test pictures: the true class above, the best guesses below.{_on_maps(examples.sample)}",
             _list("pictures.html", examples.sample, EXAMPLES, short=_labels(run), limit=limit),
         ),
         Section(
             "mistakes",
             "Where it was sure, and wrong",
-            "The guess first, the truth beneath it.",
+            f"The guess first, the truth beneath it.{_on_maps(examples.mistakes)}",
             _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES, short=_labels(run), limit=limit),
         ),
         Section("classes", "Which classes it mixes up", "", sections.mixed_up(run.evaluation)),
@@ -102,6 +102,15 @@ def _list(template: str, entries: Sequence[object], most: int | None = None, **v
     """Draws the first entries, and says how many are hidden; draws nothing without entries."""
     shown = entries[:most]
     return draw(template, entries=shown, hidden=len(entries) - len(shown), **values) if entries else Markup()
+
+
+def _on_maps(examples: Sequence[Example]) -> str:
+    """Returns what a reader of the maps must know; nothing where there are none."""
+    if not any(example.map for example in examples):
+        return ""
+    return (
+        " The map (Grad-CAM) shows where it looks for its first guess; one that shuffled weights hardly change fails."
+    )
 
 
 def _labels(run: Contents) -> dict[str, str]:

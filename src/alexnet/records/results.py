@@ -120,13 +120,24 @@ class Gain(Record, frozen=True, kw_only=True):
     split: str
 
 
-class Example(Record, frozen=True, kw_only=True):
-    """A test picture: its name in the source, its true class, the best five guesses, best first, and its JPEG file."""
+class ExampleMap(Record, frozen=True, kw_only=True):
+    """Where a network looks for its first guess: the picture in gray with a map over it, and whether that passes."""
+
+    jpeg: bytes  # a JPEG file
+    failure: str | None  # why the map is not to be trusted; None where it passes its checks
+
+
+class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A test picture: its name in the source, its true class, the best five guesses, best first, and its JPEG file.
+
+    It has a map where that was drawn.
+    """
 
     name: str
     label: str
     top: Annotated[tuple[tuple[str, Fraction], ...], Meta(min_length=1, max_length=5)]
     jpeg: bytes
+    map: ExampleMap | None = None
 
 
 class Examples(Record, frozen=True, kw_only=True):
