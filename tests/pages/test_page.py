@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -537,3 +538,52 @@ def test_numbers_beyond_all_measure_never_stop_the_page(run):
     page = outline(run)
     assert page.sections == SECTIONS
     assert "1 damaged line of metrics.jsonl" in page.text
+
+
+MEASURE = """() => {
+  const box = (element) => element.getBoundingClientRect();
+  const rows = [...document.querySelectorAll(".cards, .gallery")].map((grid) => {
+    const tops = {};
+    for (const child of grid.children) tops[Math.round(box(child).top)] = 1 + (tops[Math.round(box(child).top)] || 0);
+    return Object.values(tops);
+  });
+  return {
+    wide: document.documentElement.scrollWidth - innerWidth,
+    links: [...document.querySelectorAll("nav a")].map((link) => box(link).right),
+    rows,
+    words: document.querySelectorAll(".chart svg text:not(.tick):not(.axis)").length,
+    gaps: [...document.querySelectorAll(".chart")].map(
+      (chart) => box(chart.querySelector("svg")).top - box(chart.querySelector(".legend")).bottom),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if shutil.which("chromium") is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as tools:
+        started = tools.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize("classes", [2, 10, 200])
+def test_a_report_fits_the_screen_with_whole_rows_and_words_beside_the_lines(browser, tmp_path, classes, width):
+    run = fabricate(tmp_path, [f"a class of number {i}" for i in range(classes)])
+    shown = unsealed((run / "examples.json").read_text())
+    shown["mistakes"] = shown["mistakes"][:8]
+    (run / "examples.json").write_text(json.dumps(shown))
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(write_report(run).as_uri())
+    seen = page.evaluate(MEASURE)
+    page.close()
+    assert seen["wide"] <= 0
+    assert len(seen["links"]) == 8
+    assert max(seen["links"]) <= width
+    assert [set(counts) for counts in seen["rows"]] == [{2 if width == 375 else 4}] * 2
+    assert seen["words"] == 0
+    assert min(seen["gaps"]) >= 0

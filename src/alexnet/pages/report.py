@@ -83,7 +83,7 @@ def _sections(run: Contents) -> tuple[Section, ...]:
         Section(
             "mistakes",
             "Where it was sure, and wrong",
-            f"The guess first, the truth beneath it.{_on_maps(examples.mistakes)}",
+            "The guess first, the truth beneath it.",
             _list("mistakes.html", _surest_first(examples.mistakes), MISTAKES, short=_labels(run), limit=limit),
         ),
         Section("classes", "Which classes it mixes up", "", sections.mixed_up(run.evaluation)),
@@ -106,11 +106,8 @@ def _list(template: str, entries: Sequence[object], most: int | None = None, **v
 
 def _on_maps(examples: Sequence[Example]) -> str:
     """Returns what a reader of the maps must know; nothing where there are none."""
-    if not any(example.map for example in examples):
-        return ""
-    return (
-        " The map (Grad-CAM) shows where it looks for its first guess; one that shuffled weights hardly change fails."
-    )
+    words = " The maps (Grad-CAM) show where it looks for its first guess, each with the verdict of its checks."
+    return words if any(example.map for example in examples) else ""
 
 
 def _labels(run: Contents) -> dict[str, str]:
