@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         explain,
         export,
         features,
+        index,
         pack,
         predict,
         report,
+        search,
         serve,
         summary,
         train,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (
     *("bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
-    *("features", "pack", "predict", "report", "serve", "summary", "train"),
+    *("features", "index", "pack", "predict", "report", "search", "serve", "summary", "train"),
 )
 _PLACES = {
     "AlexNet": ("models.alexnet", "AlexNet"),
@@ -45,8 +47,8 @@ _PLACES = {
 
 __all__ = [  # the names that are looked up below
     "AlexNet", "Classifier", "__version__", "bench", "cache", "claim", "compare", "compress", "convert", "create_model",
-    "demo", "doctor", "evaluate", "explain", "export", "features", "load", "pack", "predict", "report", "serve",
-    "summary", "train",
+    "demo", "doctor", "evaluate", "explain", "export", "features", "index", "load", "pack", "predict", "report",
+    "search", "serve", "summary", "train",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from alexnet.cli.show_alike import indexed, searched
 from alexnet.cli.show_runs import compared
 from alexnet.cli.show_speed import bench, doctor
 from alexnet.commands import results
@@ -308,6 +309,8 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "predict": lambda result: "",  # every picture is shown as soon as it is named
     "features": _extracted,
     "explain": _explained,
+    "index": indexed,
+    "search": searched,
     "serve": lambda served: f"served for {duration(served.seconds)}",
     "compress": _compressed,
     "compare": compared,

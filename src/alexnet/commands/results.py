@@ -16,6 +16,7 @@ from alexnet.records import (
     Explanation,
     Gain,
     LeftOut,
+    Neighbour,
     Prediction,
     Quarantined,
     Record,
@@ -145,6 +146,41 @@ class Explained(Record, frozen=True, kw_only=True):
     run: str
     page: str
     explanations: tuple[Explanation, ...]
+    unread: tuple[Prediction, ...]
+
+    @property
+    def problem(self) -> str | None:
+        """How many pictures could not be read; None if all could."""
+        return f"{len(self.unread)} pictures could not be read" if self.unread else None
+
+
+class Indexed(Record, frozen=True, kw_only=True):
+    """An index: how many pictures it holds, how many were added, of which layer, and those that were left out."""
+
+    index: str
+    layer: str
+    pictures: int
+    added: int
+    complete: bool
+    bytes: int
+    seconds: float
+    quarantine: tuple[Quarantined, ...]
+
+
+class Alike(Record, frozen=True, kw_only=True):
+    """A picture that was looked for, and the pictures of an index that are nearest to it, the nearest first."""
+
+    image: str
+    neighbours: tuple[Neighbour, ...]
+
+
+class Searched(Record, frozen=True, kw_only=True):
+    """What an index holds that is like pictures, the page that shows it, and the pictures that could not be read."""
+
+    index: str
+    layer: str
+    page: str | None
+    queries: tuple[Alike, ...]
     unread: tuple[Prediction, ...]
 
     @property

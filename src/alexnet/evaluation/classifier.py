@@ -101,6 +101,15 @@ class Classifier:
         files = ((Path(path).read_bytes(), str(path)) for path in paths)
         return np.stack([decode.load(data, name, self.stored_size, self.square) for data, name in files])
 
+    def read_or_reason(self, path: Path) -> NDArray[np.uint8] | BadImage:
+        """Returns a picture file as `read` does, (S, S, 3), or why it cannot be read."""
+        try:
+            return decode.load(path.read_bytes(), str(path), self.stored_size, self.square)
+        except OSError as error:
+            return BadImage(str(path), error.strerror or str(error))
+        except BadImage as error:
+            return error
+
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, numbers: str = "auto") -> "Classifier":
         """Loads what `save_pretrained` wrote; `load` under the name that Hugging Face's users expect. No network."""
@@ -180,7 +189,7 @@ def predict(classifier: Classifier, paths: Iterable[Path], views: int = 1, top: 
     remaining = iter(paths)
     with ThreadPoolExecutor(thread_name_prefix="decode") as threads:
         while some := list(islice(remaining, TOGETHER)):
-            pictures = list(threads.map(lambda path: _read(path, classifier), some))
+            pictures = list(threads.map(classifier.read_or_reason, some))
             good = [picture for picture in pictures if not isinstance(picture, BadImage)]
             rows = iter(padded(classifier, good, views)) if good else iter(())
             for path, picture in zip(some, pictures, strict=True):
@@ -197,15 +206,6 @@ def padded(
     blank = np.zeros_like(pictures[0])
     together = np.stack([*pictures, *[blank] * (rows - len(pictures))])
     return classifier.probabilities(together, views)[: len(pictures)]
-
-
-def _read(path: Path, classifier: Classifier) -> NDArray[np.uint8] | BadImage:
-    try:
-        return decode.load(path.read_bytes(), str(path), classifier.stored_size, classifier.square)
-    except OSError as error:
-        return BadImage(str(path), error.strerror or str(error))
-    except BadImage as error:
-        return error
 
 
 def best(probabilities: NDArray[np.float32], classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:

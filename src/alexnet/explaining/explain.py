@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from alexnet.data import decode
 from alexnet.data.augment import augment, margin, views
 from alexnet.data.imagenet import words
 from alexnet.errors import BadImage, UsageError
@@ -79,12 +78,9 @@ def explain(
     label = None if class_name is None else label_of(classifier.classes, class_name)
     classifier.model.eval()
     for path in paths:
-        try:
-            picture = decode.load(path.read_bytes(), str(path), classifier.stored_size, classifier.square)
-        except OSError as error:
-            yield BadImage(str(path), error.strerror or str(error))
-        except BadImage as error:
-            yield error
+        picture = classifier.read_or_reason(path)
+        if isinstance(picture, BadImage):
+            yield picture
         else:
             for method in methods:
                 yield explain_picture(classifier, str(path), picture, method, label, fill)

@@ -9,6 +9,7 @@ from alexnet.records.cached import *  # noqa: F403
 from alexnet.records.duplicates import *  # noqa: F403
 from alexnet.records.explanations import *  # noqa: F403
 from alexnet.records.header import *  # noqa: F403
+from alexnet.records.neighbours import *  # noqa: F403
 from alexnet.records.record import *  # noqa: F403
 from alexnet.records.results import *  # noqa: F403
 from alexnet.records.sources import *  # noqa: F403

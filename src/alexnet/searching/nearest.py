@@ -48,7 +48,7 @@ class Pairs:
 @torch.inference_mode()
 def nearest(queries: Rows, rows: Rows | Iterable[Rows], k: int, metric: Metric = "euclidean") -> Neighbours:
     """Returns the k rows nearest to each query (N, D), in one pass over the rows; a row of zeros is at cosine 0."""
-    chunks = [chunk for _, chunk in _blocks(queries, metric)]
+    chunks = [chunk.clone() for _, chunk in _blocks(queries, metric)]
     best = [_Best.none(len(chunk)) for chunk in chunks]
     for first, block in _blocks(rows, metric):
         best = [near.or_better(chunk, block, first, k, metric) for near, chunk in zip(best, chunks, strict=True)]
@@ -138,12 +138,18 @@ def _alike(
 
 
 def _blocks(rows: Rows | Iterable[Rows], metric: Metric) -> Iterator[tuple[int, Tensor]]:
-    """Yields blocks of rows in float32, of length 1 for the cosine, and the place of their first row."""
-    first = 0
+    """Yields blocks of rows in float32, of length 1 for the cosine, and the place of their first row.
+
+    A block may lie where the one before lay.
+    """
+    first, room = 0, torch.empty(0)
     for array in [rows] if isinstance(rows, np.ndarray) else rows:
         count = max(1, min(TOGETHER, BLOCK_BYTES // (4 * max(1, array[:1].size))))
         for start in range(0, len(array), count):
             block = array[start : start + count]
-            tensor = torch.from_numpy(block if block.flags.writeable else block.copy()).float().flatten(1)
+            tensor = torch.from_numpy(block if block.flags.writeable else block.copy()).flatten(1)
+            if tensor.dtype != torch.float32:  # into the same memory, since fresh pages take longer than the product
+                room = room if room.numel() >= tensor.numel() else torch.empty(tensor.numel())
+                tensor = room[: tensor.numel()].view_as(tensor).copy_(tensor)
             yield first, torch.nn.functional.normalize(tensor) if metric == "cosine" else tensor
             first += len(block)
