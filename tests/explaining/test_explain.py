@@ -10,6 +10,7 @@ from PIL import Image
 import alexnet
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
+from alexnet.explaining import maps
 from alexnet.explaining.explain import preprocessed
 
 
@@ -68,3 +69,12 @@ def test_a_folder_that_holds_something_is_left_alone(run, picture, tmp_path):
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
         alexnet.explain(run, picture, out=tmp_path)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradient"])
+def test_a_map_of_slopes_is_drawn_once_for_itself_and_its_check(method, run, picture, tmp_path, monkeypatch):
+    function = {"gradcam": "grad_cam", "gradient": "gradient"}[method]
+    models, draw = [], getattr(maps, function)
+    monkeypatch.setattr(maps, function, lambda model, *others: models.append(model) or draw(model, *others))
+    alexnet.explain(run, picture, method=method, out=tmp_path / "maps")
+    assert models.count(models[0]) == 1

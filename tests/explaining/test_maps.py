@@ -106,3 +106,12 @@ def test_what_covers_the_picture(toy):
 def test_an_unknown_method_is_named():
     with pytest.raises(UsageError, match="no method 'lime'; there are occlusion, gradcam, gradient"):
         maps.drawer("lime", torch.zeros_like)
+
+
+def test_an_occlusion_map_in_bf16_is_that_of_float32(toy, monkeypatch):
+    picture = image()
+    draw = maps.drawer("occlusion", torch.zeros_like, coarse=True)
+    fast = draw(toy, picture, 1)
+    monkeypatch.setattr("alexnet.machine.has_bf16", lambda: False)
+    exact = draw(toy, picture, 1)
+    assert torch.corrcoef(torch.stack([fast.flatten(), exact.flatten()]))[0, 1] > 0.99

@@ -18,6 +18,7 @@ from alexnet.errors import BadImage, UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.explaining.checks import Mapped, check
 from alexnet.explaining.maps import Fill, Method, cover, drawer
+from alexnet.models.network import Network
 from alexnet.records import Explanation
 
 GRAY = 128
@@ -101,7 +102,11 @@ def explain_picture(
 
     heat = drawer(method, covering)(model, image, label)
     draw = drawer(method, covering, coarse=True)
-    (checks,) = check(model, [Mapped(image, label, heat)], lambda model, _: [draw(model, image, label)])
+
+    def compared(other: Network, _: object) -> list[Tensor]:
+        return [heat if other is model and method != "occlusion" else draw(other, image, label)]
+
+    (checks,) = check(model, [Mapped(image, label, heat)], compared)
     side = model.input_size
     edge = margin(len(picture), side)
     explanation = Explanation(

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from alexnet import machine
 from alexnet.errors import UsageError
 from alexnet.models.network import Network
 
 Method = Literal["occlusion", "gradcam", "gradient"]
 Fill = Literal["mean", "blur", "gray"]
+
+Answer = Callable[[Tensor], Tensor]
 
 TOGETHER = 64
 """Covered copies of a picture that go through the network at a time."""
@@ -29,14 +32,14 @@ def evidence(logits: Tensor, label: int | Tensor) -> Tensor:
 
 
 def occlusion(
-    model: Network, image: Tensor, label: int, fill: Tensor, *, side: int | None = None, stride: int | None = None
+    model: Answer, image: Tensor, label: int, fill: Tensor, *, side: int | None = None, stride: int | None = None
 ) -> Tensor:
     """Covers the picture with a square at one place after another; where the evidence falls most, the class is.
 
     A pixel's value is the mean fall over the squares that cover it.
 
     Args:
-        model: In evaluation mode.
+        model: Gives logits (N, C) of images (N, 3, S, S); a network in evaluation mode.
         image: (3, S, S), preprocessed.
         label: The class.
         fill: What the square shows, (3, S, S), preprocessed; zeros are the mean image.
@@ -124,6 +127,18 @@ def _blurred(image: Tensor) -> Tensor:
     return F.conv2d(F.pad(wide, (0, 0, reach, reach), "replicate"), bell.transpose(2, 3), groups=3)[0]
 
 
+def _fast(model: Network) -> Answer:
+    """Returns the network in bf16 where the machine has it, but for the last layer: logits in bf16 would be coarse."""
+
+    def answer(images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=machine.has_bf16()):
+            features = model.before_head(images)
+        logits: Tensor = getattr(model, model.order[-1])(features.float())
+        return logits
+
+    return answer
+
+
 Draw = Callable[[Network, Tensor, int], Tensor]
 
 
@@ -143,6 +158,6 @@ def drawer(method: Method, fill: Callable[[Tensor], Tensor], coarse: bool = Fals
         side = max(2, round(image.shape[-1] / 7))
         stride = max(1, side // (2 if coarse else 4))
         with torch.inference_mode():
-            return occlusion(model, image, label, fill(image), side=side, stride=stride)
+            return occlusion(_fast(model), image, label, fill(image), side=side, stride=stride)
 
     return covered

@@ -117,7 +117,8 @@ def _sizes(rows: Tensor, metric: Metric) -> Tensor:
     """Returns the squared length of each row; for the cosine 1, that of a row of zeros too."""
     if metric == "cosine":
         return torch.ones(len(rows))
-    return torch.linalg.vector_norm(rows, dim=1).square()  # without a second block of memory
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1)  # without a second block of memory
+    return lengths.square()
 
 
 def _alike(
