@@ -7,6 +7,7 @@ skies and all white backgrounds agree, are subtracted first.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import get_args
 
 import torch
@@ -17,6 +18,7 @@ from alexnet.records import Alignment
 
 ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 SCALES = (0.8, 0.89, 1.0, 1.12, 1.25)
+SHIFTS = (0.0, 0.5)  # pixels, at a quarter of the resolution
 LIKELY = 0.8  # correlation at a quarter of the resolution, below which two are not looked at any closer
 PROMISING = 0.55  # agreement at half of the resolution, below which likewise
 STEPS, LAST_STEPS = 3, 1  # of Gauss and Newton, at half of the resolution and at the whole
@@ -69,14 +71,17 @@ def _rough(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     Maps, (N, 2, 3), lead from the first picture into the second; both have coordinates from -1 to 1.
     """
     side = first.shape[-1]
-    window = round(0.62 * side)
+    window = side - 2 * (side * 3 // 14)  # it has a place in the middle
     places = side - window + 1
     patches = _standardised(F.unfold(first[:, None], window).mT)
-    scalings = torch.stack([_scaling(side, window, scale) for scale in SCALES])
-    middles = _standardised((scalings @ second[:, None] @ scalings.mT).flatten(2))
+    tries = torch.tensor(list(product(SCALES, SHIFTS, SHIFTS)))
+    rows, columns = (
+        torch.stack([_scaling(side, window, *one) for one in tries[:, [0, axis]].tolist()]) for axis in (2, 1)
+    )
+    middles = _standardised((rows @ second[:, None] @ columns.mT).flatten(2))
     likeness, best = (patches @ middles.mT).flatten(1).max(1)
-    place, scale = best // len(SCALES), torch.tensor(SCALES)[best % len(SCALES)]
-    offsets = torch.stack([place % places, place // places], 1) + (window - side) / 2  # of the middles, x and y
+    place, scale, shifts = best // len(tries), tries[best % len(tries), 0], tries[best % len(tries), 1:]
+    offsets = torch.stack([place % places, place // places], 1) + (window - side) / 2 - shifts  # x and y, pixels
     turn = torch.eye(2) / scale[:, None, None]
     return likeness, torch.cat([turn, -(offsets * 2 / side / scale[:, None])[..., None]], 2)
 
@@ -85,9 +90,12 @@ def _standardised(rows: Tensor) -> Tensor:
     return F.normalize(rows - rows.mean(-1, keepdim=True), dim=-1, eps=1e-3)
 
 
-def _scaling(side: int, window: int, scale: float) -> Tensor:
-    """Returns a matrix (window, side) that takes the middle of a row resized by `scale`, bilinear and antialiased."""
-    centres = (torch.arange(window) - (window - 1) / 2) / scale + (side - 1) / 2
+def _scaling(side: int, window: int, scale: float, shift: float) -> Tensor:
+    """Returns a matrix (window, side) that takes the middle of a row resized by `scale`, bilinear and antialiased.
+
+    The middle is `shift` pixels further on.
+    """
+    centres = (torch.arange(window) - (window - 1) / 2 + shift) / scale + (side - 1) / 2
     weights = (1 - (centres[:, None] - torch.arange(side)).abs() * min(1, scale)).clamp_min(0)
     return weights / weights.sum(1, keepdim=True)
 
