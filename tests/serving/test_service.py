@@ -1,0 +1,323 @@
+"""The service as its clients see it: a real one, on a free port of this machine."""
+
+import asyncio
+import base64
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from alexnet.evaluation.classifier import load, predict
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+ROUNDS = int(os.environ.get("ALEXNET_STOPS", "2"))
+"""How often a service is stopped under load; 50 before a release."""
+
+
+class Service:
+    """`alexnet serve` in a process of its own."""
+
+    def __init__(self, *words):
+        from alexnet.models.variants import VARIANTS
+
+        head = f"from alexnet.models.variants import VARIANTS, Variant\nVARIANTS['toy'] = {VARIANTS['toy']!r}\n"
+        command = f"{head}from alexnet.cli import main\nmain({['serve', *map(str, words), '--port', '0']!r})"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        self.log = []
+        for line in self.process.stderr:
+            self.log.append(line.decode())
+            if address := re.search(r"serving .* at http://([\d.]+):(\d+)", self.log[-1]):
+                self.host, self.port = address[1], int(address[2])
+                break
+        self.reader = threading.Thread(target=lambda: self.log.extend(map(bytes.decode, self.process.stderr)))
+        self.reader.start()
+        self.web = urllib3.HTTPConnectionPool(self.host, self.port, maxsize=40, retries=False, timeout=60)
+
+    def __call__(self, path, body=None, method=None, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.web.request(method or ("GET" if body is None else "POST"), path, body=body, headers=headers)
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        self.reader.join()
+        self.process.stderr.close()
+        self.web.close()
+        return code
+
+
+@pytest.fixture(scope="module")
+def files(pictures):
+    return sorted(pictures.rglob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def service(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corrections")
+    running = Service(run, "--corrections", folder, "--drain", 0, "--precision", "float32")
+    running.corrections = folder
+    yield running
+    assert running.end() == 0
+
+
+def multipart(contents):
+    return urllib3.encode_multipart_formdata([("file", (f"{i}.jpg", data)) for i, data in enumerate(contents)])
+
+
+def test_answers_have_the_bits_of_predict_however_many_are_sent_together(service, run, files):
+    right = {
+        Path(one.image).read_bytes(): [(each.class_name, each.probability) for each in one.predictions]
+        for one in predict(load(run, numbers="float32"), files, top=3)
+    }
+
+    def ask(some):
+        body, kind = multipart([file.read_bytes() for file in some])
+        answers = json.loads(service("/predict?top=3", body, content_type=kind).data)["pictures"]
+        return [[(each["class"], each["probability"]) for each in answer["guesses"]] for answer in answers]
+
+    groups = [files[i : i + 1 + i % 5] for i in range(len(files))]
+    with ThreadPoolExecutor(8) as threads:
+        for some, answers in zip(groups, threads.map(ask, groups), strict=True):
+            assert answers == [right[file.read_bytes()] for file in some]
+
+
+def test_a_bad_picture_is_refused_alone_and_named_among_others(service, files):
+    alone = service("/predict", b"no picture")
+    assert (alone.status, list(json.loads(alone.data))) == (422, ["error"])
+    body, kind = multipart([files[0].read_bytes(), b"", files[1].read_bytes()])
+    answer = service("/predict", body, content_type=kind)
+    assert answer.status == 200
+    first, second, third = json.loads(answer.data)["pictures"]
+    assert second == {"name": "1.jpg", "error": "the file is empty"}
+    assert first["guesses"]
+    assert third["guesses"]
+
+
+def test_every_answer_carries_the_hash_of_the_weights(service, run, files):
+    sha = json.loads((run / "manifest.json").read_text())["weights"]["sha256"]
+    (card,) = json.loads(service("/models").data)
+    answer = json.loads(service("/predict", files[0].read_bytes()).data)
+    assert card["weights"] == answer["weights"] == sha
+    assert card["classes"] == ["blue", "green", "red"]
+
+
+def test_hostile_pictures_and_bodies_never_make_the_service_fail(service, files):
+    sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+    import evil
+
+    hostile = [
+        *evil.ODD.values(),
+        *(value[0] if isinstance(value, tuple) else value for value in evil.DAMAGED.values()),
+    ]
+    dice, good = random.Random(0), files[0].read_bytes()
+    body, kind = multipart([good])
+    for data in hostile:
+        assert service("/predict", data).status in (200, 422)
+    for _ in range(int(os.environ.get("ALEXNET_FUZZ", "60"))):
+        place = dice.randrange(len(body))
+        damaged = body[:place] + dice.randbytes(dice.randrange(9)) + body[place + dice.randrange(9) :]
+        assert service("/predict", damaged, content_type=dice.choice([kind, "image/jpeg"])).status < 500
+        assert service("/v2/models/toy/infer", damaged, inference_header_content_length=str(place)).status < 500
+    assert service("/predict", good).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/predict?top=0", 400),
+        ("/predict?top=4", 400),
+        ("/predict?views=3", 400),
+        ("/predict?model=nobody", 404),
+        ("/explain?method=magic", 400),
+        ("/explain?class=violet", 400),
+        ("/activations?layer=fc6", 400),
+        ("/neighbours", 404),
+        ("/corrections?class=violet", 400),
+        ("/v2/models/nobody/infer", 404),
+    ],
+)
+def test_a_wrong_request_is_refused_with_one_sentence(service, files, path, code):
+    answer = service(path, files[0].read_bytes())
+    assert answer.status == code
+    assert json.loads(answer.data)["error"]
+
+
+def test_maps_and_layers_come_as_pictures(service, files):
+    drawn = json.loads(service("/explain?method=gradcam&class=red", files[0].read_bytes()).data)
+    assert (drawn["class"], drawn["map"][:22], set(drawn)) == (
+        "red",
+        "data:image/png;base64,",
+        {"class", "label", "method", "map", "passed", "failure", "scores"},
+    )
+    maps = json.loads(service("/activations?layer=conv1", files[0].read_bytes()).data)
+    assert (maps["shape"][0], len(maps["towers"]), maps["columns"]) == (8, 2, 2)
+
+
+def test_a_correction_is_kept_with_its_picture(service, files):
+    kept = json.loads(service("/corrections?class=green", files[0].read_bytes()).data)
+    assert (service.corrections / kept["picture"]).read_bytes() == files[0].read_bytes()
+    assert (service.corrections / "corrections.csv").read_text() == f"path,label\n{kept['picture']},green\n"
+
+
+def test_the_open_inference_protocol_takes_pictures_in_json_and_behind_it(service, files):
+    picture = files[0].read_bytes()
+    right = json.loads(service("/predict?top=1", picture).data)["pictures"][0]["guesses"][0]
+    tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1]}
+    plain = {"id": "7", "inputs": [{**tensor, "data": [base64.b64encode(picture).decode()]}]}
+    answer = json.loads(service("/v2/models/toy/infer", json.dumps(plain)).data)
+    assert (answer["id"], answer["model_name"]) == ("7", "toy")
+    probabilities, names = answer["outputs"]
+    assert (probabilities["shape"], max(probabilities["data"]), names["data"]) == (
+        [1, 3],
+        right["probability"],
+        [right["class"]],
+    )
+    element = len(picture).to_bytes(4, "little") + picture
+    wanted = [{"name": "class", "parameters": {"binary_data": True}}]
+    head = json.dumps(
+        {"inputs": [{**tensor, "parameters": {"binary_data_size": len(element)}}], "outputs": wanted}
+    ).encode()
+    binary = service("/v2/models/toy/infer", head + element, inference_header_content_length=str(len(head)))
+    length = int(binary.headers["Inference-Header-Content-Length"])
+    assert binary.data[length:] == len(right["class"]).to_bytes(4, "little") + right["class"].encode()
+
+
+def test_pages_are_isolated_and_run_no_foreign_script(service):
+    headers = service("/").headers
+    assert "script-src 'self'" in headers["Content-Security-Policy"]
+    assert "unsafe-inline" not in headers["Content-Security-Policy"]
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert service("/predict", b"x", origin="https://elsewhere.example").status == 403
+    assert b"/predict" in service("/reference").data
+
+
+def test_metrics_count_requests_by_code(service):
+    service("/predict", b"no picture")
+    assert b'alexnet_requests_total{code="422",route="/predict"}' in service("/metrics").data
+
+
+def test_overload_gives_only_answers_and_refusals(run, files):
+    service, picture = Service(run, "--waiting", 4, "--drain", 0), files[0].read_bytes()
+    with ThreadPoolExecutor(40) as threads:
+        answers = list(threads.map(lambda _: service("/predict", picture), range(400)))
+    assert {answer.status for answer in answers} == {200, 429}
+    assert all(answer.headers["Retry-After"] for answer in answers if answer.status == 429)
+    assert all(json.loads(answer.data)["pictures"][0]["guesses"] for answer in answers if answer.status == 200)
+    assert service.end() == 0
+
+
+def test_sigterm_under_load_loses_no_request_that_was_accepted(run, files):
+    picture = files[0].read_bytes()
+    for number in range(ROUNDS):
+        service, lost, answered = Service(run, "--drain", number % 2 * 0.5), [], []
+
+        def ask(service=service, lost=lost, answered=answered):
+            while True:
+                try:
+                    answered.append(service("/predict", picture).status)
+                except urllib3.exceptions.NewConnectionError:
+                    return
+                except urllib3.exceptions.HTTPError as error:
+                    lost.append(error)
+                    return
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        while len(answered) < 20:
+            threading.Event().wait(0.01)
+        assert service.end() == 0
+        for thread in threads:
+            thread.join()
+        assert not lost
+        assert set(answered) == {200}
+
+
+def test_a_token_is_asked_for_by_all_but_the_page_and_the_health(run, files, tmp_path):
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text("a-token-of-some-length\n")
+    service = Service(run, "--token-file", token, "--drain", 0)
+    assert service("/v2/health/ready").status == 200
+    assert service("/").status == 200
+    assert [service(path).status for path in ("/models", "/metrics", "/v2/models/toy")] == [401] * 3
+    assert service("/predict", files[0].read_bytes(), authorization="Bearer wrong").status == 401
+    assert service("/predict", files[0].read_bytes(), authorization="Bearer a-token-of-some-length").status == 200
+    assert service.end(signal.SIGINT) == 0
+
+
+def test_what_cannot_be_served_is_one_line_before_the_socket_opens(alexnet, run, tmp_path):
+    open_to_all = tmp_path / "token"
+    open_to_all.write_text("a-token-of-some-length")
+    open_to_all.chmod(0o644)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        for words, part in (
+            ((run, "--port", other.getsockname()[1]), "choose another --port"),
+            ((run, run, "--port", 0), "two of the networks are called toy"),
+            ((run, "--host", "0.0.0.0", "--port", 0), "give a --token-file, or say --no-token"),
+            ((run, "--token-file", open_to_all, "--port", 0), "chmod 600"),
+            ((tmp_path / "nothing", "--port", 0), "no trained network"),
+        ):
+            code, out, err = alexnet("serve", *words)
+            assert (code, out, err.count("\n")) == (2, "", 1)
+            assert part in err
+
+
+def test_a_network_that_answers_wrongly_is_never_ready(run):
+    from alexnet.errors import CheckpointError
+    from alexnet.serving.limits import Limits
+    from alexnet.serving.served import open_runs
+    from alexnet.serving.service import Service as Served
+
+    models = open_runs([run], "float32")
+    service = Served(models, Limits(), None, False)
+    models["toy"].classifier.model.fc8.bias.data += 1.0 - 2.0 * (models["toy"].classifier.model.fc8.bias.data > 0)
+    models["toy"].classifier.model.fc8.bias.data[0] += 5
+    asyncio.run(service.prove())
+    assert not service.is_ready
+    assert isinstance(service.failure, CheckpointError)
+
+
+def test_a_connection_whose_headers_do_not_end_is_closed():
+    import uvicorn
+    from uvicorn.server import ServerState
+
+    from alexnet.serving.server import Protocol
+
+    class Impatient(Protocol):
+        patience = 0.1
+
+    async def talk(sent):
+        config = uvicorn.Config(lambda scope: None, http=Impatient, lifespan="off", log_config=None)
+        config.load()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Impatient(config, ServerState(), {}), "127.0.0.1", 0
+        )
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        server.close()
+        return answer
+
+    assert asyncio.run(talk(b"")) == b""
+    assert asyncio.run(talk(b"POST /predict HTTP/1.1\r\nA: b\r\n")) == b""
+    assert asyncio.run(talk(b"GET / HTTP/1.1\r\nA: " + b"b" * 100_000)).startswith(b"HTTP/1.1 400")
