@@ -25,7 +25,7 @@ def classifier(run):
 
 
 @pytest.fixture(scope="module")
-def made(run, pictures, tmp_path_factory):
+def filled(run, pictures, tmp_path_factory):
     """An index of 27 pictures; only to be read."""
     folder = tmp_path_factory.mktemp("indexes") / "colours"
     result = alexnet.index(run, pictures, folder, precision="float32")
@@ -43,11 +43,11 @@ def paths(folder):
     return sorted(one.path for one in near)
 
 
-def test_the_nearest_pictures_and_distances_are_those_of_the_features(made, pictures, store, classifier):
+def test_the_nearest_pictures_and_distances_are_those_of_the_features(filled, pictures, store, classifier):
     batches = list(features(classifier, store))
     names, vectors = [name for batch in batches for name in batch.names], np.concatenate([b.features for b in batches])
     right = dict(zip(names, np.sqrt(((vectors[3] - vectors) ** 2).sum(1)), strict=True))
-    (near,) = Index.open(made).nearest(vectors[3:4], 30)
+    (near,) = Index.open(filled).nearest(vectors[3:4], 30)
     assert len(near) == 27
     assert (near[0].path, near[0].class_name, near[0].distance) == (str(pictures / names[3]), "blue", 0)
     assert [one.distance for one in near] == sorted(one.distance for one in near)
@@ -55,10 +55,10 @@ def test_the_nearest_pictures_and_distances_are_those_of_the_features(made, pict
         assert one.distance == pytest.approx(right[str(Path(one.path).relative_to(pictures))], rel=5e-3, abs=1e-6)
 
 
-def test_a_search_writes_a_page_of_rows_and_names_what_it_cannot_read(made, pictures, tmp_path):
+def test_a_search_writes_a_page_of_rows_and_names_what_it_cannot_read(filled, pictures, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     query = pictures / "val/red/000.jpg"
-    result = alexnet.search(made, [tmp_path / "broken.jpg", query], top=3, precision="float32", out=tmp_path / "page")
+    result = alexnet.search(filled, [tmp_path / "broken.jpg", query], top=3, precision="float32", out=tmp_path / "page")
     assert [bad.image for bad in result.unread] == [str(tmp_path / "broken.jpg")]
     assert result.problem == "1 pictures could not be read"
     (answer,) = result.queries
@@ -70,8 +70,8 @@ def test_a_search_writes_a_page_of_rows_and_names_what_it_cannot_read(made, pict
     assert unsealed((tmp_path / "page/neighbours.json").read_text()) == json.loads(result.to_json())
 
 
-def test_a_thumbnail_is_a_small_jpeg_of_its_picture(made, pictures, classifier):
-    index = Index.open(made)
+def test_a_thumbnail_is_a_small_jpeg_of_its_picture(filled, pictures, classifier):
+    index = Index.open(filled)
     for one in index.nearest(np.zeros((1, index.contents.width), np.float32), 27)[0]:
         with Image.open(io.BytesIO(index.thumbnail(one.place))) as small:
             right = classifier.read(one.path)[0]
@@ -107,7 +107,7 @@ class Fails(Observer):
 
 @pytest.mark.parametrize("observer", [Stops(), Fails()], ids=["asked to stop", "killed"])
 def test_an_interrupted_index_is_whole_and_the_same_command_goes_on(
-    observer, run, pictures, made, tmp_path, monkeypatch
+    observer, run, pictures, filled, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("alexnet.evaluation.evaluate.BATCH", 5)
     monkeypatch.setattr(grow, "STRIDE", 1)
@@ -118,8 +118,8 @@ def test_an_interrupted_index_is_whole_and_the_same_command_goes_on(
             file.write(b"half a row")
     assert len(paths(tmp_path / "index")) == 5
     assert alexnet.index(run, pictures, tmp_path / "index", precision="float32").added == 22
-    assert paths(tmp_path / "index") == paths(made)
-    assert (tmp_path / "index/vectors").stat().st_size == (made / "vectors").stat().st_size
+    assert paths(tmp_path / "index") == paths(filled)
+    assert (tmp_path / "index/vectors").stat().st_size == (filled / "vectors").stat().st_size
 
 
 def test_a_full_disk_leaves_what_was_whole(run, pictures, make_folder, tmp_path, monkeypatch):
@@ -137,10 +137,10 @@ def test_a_full_disk_leaves_what_was_whole(run, pictures, make_folder, tmp_path,
 
 @pytest.mark.parametrize("name", ["vectors", "rows", "names", "thumbnails", "index.json"])
 @pytest.mark.parametrize("harm", ["cut", "changed", "gone"])
-def test_a_torn_or_altered_file_is_refused(name, harm, made, tmp_path):
-    for file, data in content(made).items():
+def test_a_torn_or_altered_file_is_refused(name, harm, filled, tmp_path):
+    for file, data in content(filled).items():
         (tmp_path / file).write_bytes(data)
-    path, data = tmp_path / name, bytearray((made / name).read_bytes())
+    path, data = tmp_path / name, bytearray((filled / name).read_bytes())
     if harm == "gone":
         path.unlink()
     else:
@@ -151,14 +151,14 @@ def test_a_torn_or_altered_file_is_refused(name, harm, made, tmp_path):
         Index.open(tmp_path)
 
 
-def test_another_network_and_another_layer_are_refused(made, run, pictures, tmp_path):
+def test_another_network_and_another_layer_are_refused(filled, run, pictures, tmp_path):
     with pytest.raises(UsageError, match="is of another network"):
-        alexnet.index("tiny-imagenet", pictures, made)
+        alexnet.index("tiny-imagenet", pictures, filled)
     with pytest.raises(UsageError, match="is of another network"):
-        alexnet.search(made, pictures / "val/red/000.jpg", run="tiny-imagenet")
+        alexnet.search(filled, pictures / "val/red/000.jpg", run="tiny-imagenet")
     with pytest.raises(UsageError, match="is of layer relu7, not of relu6"):
-        alexnet.index(run, pictures, made, layer="fc6")
-    index = Index.open(made)
+        alexnet.index(run, pictures, filled, layer="fc6")
+    index = Index.open(filled)
     with pytest.raises(UsageError, match="numbers a picture, of relu7, and not 5"):
         index.nearest(np.zeros((1, 5), np.float32))
 
@@ -188,9 +188,9 @@ def test_a_folder_of_other_things_and_the_sources_own_are_left_alone(run, pictur
         alexnet.search(tmp_path, pictures / "val/red/000.jpg")
 
 
-def test_the_shell_shows_neighbours_with_their_distances(alexnet, made, pictures):
+def test_the_shell_shows_neighbours_with_their_distances(alexnet, filled, pictures):
     query = pictures / "val/red/000.jpg"
-    code, out, _ = alexnet("search", made, query, "--top", 2, "--precision", "float32")
+    code, out, _ = alexnet("search", filled, query, "--top", 2, "--precision", "float32")
     assert code == 0
     lines = out.splitlines()
     assert lines[0] == str(query)
@@ -198,5 +198,5 @@ def test_the_shell_shows_neighbours_with_their_distances(alexnet, made, pictures
     assert float(distance) < 1  # the picture was packed, so it is a little another
     assert others == ["red", str(query)]
     assert len(lines) == 3
-    code, out, _ = alexnet("search", made, query, "--top", 0)
+    code, out, _ = alexnet("search", filled, query, "--top", 0)
     assert code == 2

@@ -58,7 +58,7 @@ class Contents(Record, frozen=True, kw_only=True):
         """Returns the network, if it is still where it was.
 
         Raises:
-            UsageError: It is gone.
+            UsageError: The network is gone from where it was.
         """
         if Path(self.network).is_absolute() and not Path(self.network).exists():
             raise UsageError(f"{index} is of {self.network}, which is gone: say by `run` where that network lies now")
