@@ -11,13 +11,15 @@ from statistics import median
 
 from alexnet import machine
 from alexnet.benches import data as loaders
-from alexnet.benches import layers, predict, train
+from alexnet.benches import layers, predict, serve, train
 from alexnet.benches.contest import Notice
 from alexnet.benches.findings import Bench, Findings, Size
 from alexnet.errors import UsageError
 from alexnet.observer import Observer
 
 __all__ = ["Bench", "Size", "run"]
+
+_ALL = ("lrn", "train", "data", "predict", "parallel")  # `serve` needs an extra
 
 
 def run(
@@ -27,7 +29,7 @@ def run(
     observer: Observer | None = None,
     size: Size | None = None,
 ) -> Bench:
-    """Runs one bench (`lrn`, `train`, `data`, `predict` or `parallel`), or `all` of them.
+    """Runs one bench (`lrn`, `train`, `data`, `predict`, `parallel` or `serve`), or `all` of them but `serve`.
 
     The bench `data` reads a folder of pictures, a source or a store; None makes photographs up. `per_layer` adds the
     time of each layer to `train`. The observer is told of each turn, and of what was left out, with the reason.
@@ -42,11 +44,12 @@ def run(
         "data": partial(loaders.bench, data=data),
         "predict": predict.bench,
         "parallel": train.bench_teams,
+        "serve": serve.bench,
     }
     if what not in (*functions, "all"):
         raise UsageError(f"no bench {what!r}; there are {', '.join(functions)} and all")
     notice = (observer or Observer()).notice
-    parts = [functions[name](size or Size(), notice) for name in (functions if what == "all" else [what])]
+    parts = [functions[name](size or Size(), notice) for name in (_ALL if what == "all" else [what])]
     limits = {limit: median(series) for part in parts for limit, series in part.limits.items()}
     layer_table = [layer for part in parts for layer in part.layers]
     return Bench(what, machine.facts(), limits, [row for part in parts for row in part.rows], layer_table)

@@ -194,7 +194,9 @@ def claim(
 
 @documented
 def bench(
-    what: Annotated[Literal["lrn", "train", "data", "predict", "parallel", "all"], About(None, "which bench")] = "all",
+    what: Annotated[
+        Literal["lrn", "train", "data", "predict", "parallel", "serve", "all"], About(None, "which bench")
+    ] = "all",
     *,
     per_layer: Annotated[bool, About(None, "time each layer against its floors")] = False,
     data: SomeData | None = None,

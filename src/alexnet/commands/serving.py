@@ -51,11 +51,9 @@ def serve(
         UsageError: Two networks have one name, the address is taken, or a token is missing or open to others.
         CheckpointError: A network is missing, damaged or untrained, or does not answer as its file records.
     """
-    try:
-        from alexnet.serving import server
-    except ImportError as error:
-        raise UsageError(f"serve needs the package {error.name}: install 'alexnet[serve]'") from error
+    _check_extra()
     from alexnet import machine
+    from alexnet.serving import server
     from alexnet.serving.app import application
     from alexnet.serving.corrections import Corrections
     from alexnet.serving.limits import Limits
@@ -65,9 +63,7 @@ def serve(
     observer, signals = observer or Display(), server.Signals()
     if min(waiting, max_bytes, max_pixels, max_files, deadline) <= 0 or drain < 0:
         raise UsageError("the limits `waiting`, `deadline`, `max_bytes`, `max_pixels` and `max_files` are above 0")
-    if host not in server.LOOPBACK and token_file is None and not no_token:
-        raise UsageError(f"others can reach `host={host}`: give a `token_file`, or say `no_token`")
-    token = None if token_file is None else server.read_token(Path(token_file))
+    token = server.token_for(host, None if token_file is None else Path(token_file), no_token)
     limits = Limits(waiting, max_bytes, max_pixels, max_files, deadline, drain=drain)
     with signals.handled(), server.listen(host, port) as listener:
         machine.keep_memory()
@@ -75,10 +71,18 @@ def serve(
         service = Service(models, limits, None, corrections is not None)
         kept = None if corrections is None else Corrections(Path(corrections))
         app = application(service, kept, token, several(cors), root_path)
-        bound = listener.getsockname()[1]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{bound}{root_path}"
-        started = time.monotonic()
-        server.run(
-            app, service, listener, signals, lambda: observer.notice(f"serving {', '.join(models)} at {address}")
-        )
+        address, started = server.address(listener) + root_path, time.monotonic()
+        line = f"serving {', '.join(models)} at {address}"
+        server.run(app, service, listener, signals, lambda: observer.notice(line))
     return Served(address=address, models=tuple(models), seconds=time.monotonic() - started)
+
+
+def _check_extra() -> None:
+    try:
+        import httptools  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"serve needs the package {error.name}: install 'alexnet[serve]'") from error

@@ -27,12 +27,16 @@ CONNECTIONS = 1_000
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def read_token(file: Path) -> str:
-    """Returns the token of a file.
+def token_for(host: str, file: Path | None, no_token: bool) -> str | None:
+    """Returns the token of a file, or None where requests need none.
 
     Raises:
-        UsageError: The file is empty, or others than its owner may read it.
+        UsageError: The address needs one, the file is empty, or others than its owner may read it.
     """
+    if file is None:
+        if host not in LOOPBACK and not no_token:
+            raise UsageError(f"others can reach `host={host}`: give a `token_file`, or say `no_token`")
+        return None
     if os.name == "posix" and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         raise UsageError(f"others may read {file}, which holds the token: chmod 600 {file}")
     token = file.read_text(encoding="utf-8").strip()
@@ -60,6 +64,12 @@ def listen(host: str, port: int) -> socket.socket:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{host} cannot be served from at port {port} ({why}): choose another `port`") from error
     return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Returns the address of a socket, such as http://127.0.0.1:8000."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class Signals:
