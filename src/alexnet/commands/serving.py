@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -61,8 +62,6 @@ def serve(
     from alexnet.serving.service import Service
 
     observer, signals = observer or Display(), server.Signals()
-    if min(waiting, max_bytes, max_pixels, max_files, deadline) <= 0 or drain < 0:
-        raise UsageError("the limits `waiting`, `deadline`, `max_bytes`, `max_pixels` and `max_files` are above 0")
     token = server.token_for(host, None if token_file is None else Path(token_file), no_token)
     limits = Limits(waiting, max_bytes, max_pixels, max_files, deadline, drain=drain)
     with signals.handled(), server.listen(host, port) as listener:
@@ -72,8 +71,9 @@ def serve(
         kept = None if corrections is None else Corrections(Path(corrections))
         app = application(service, kept, token, several(cors), root_path)
         address, started = server.address(listener) + root_path, time.monotonic()
-        line = f"serving {', '.join(models)} at {address}"
-        server.run(app, service, listener, signals, lambda: observer.notice(line))
+        server.run(
+            app, service, listener, signals, partial(observer.notice, f"serving {', '.join(models)} at {address}")
+        )
     return Served(address=address, models=tuple(models), seconds=time.monotonic() - started)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from alexnet.errors import UsageError
+
 BODY_SECONDS = 30.0
 """Within which a request's body has to come."""
 
@@ -20,6 +22,10 @@ class Limits:
     deadline: float = 30.0  # seconds for which a picture may wait; what runs is finished
     header: float = 10.0  # seconds within which a request's headers have to come
     drain: float = 5.0  # seconds after SIGTERM for which requests are still answered
+
+    def __post_init__(self) -> None:
+        if min(self.waiting, self.bytes, self.pixels, self.files, self.deadline) <= 0 or self.drain < 0:
+            raise UsageError("the limits `waiting`, `deadline`, `max_bytes`, `max_pixels` and `max_files` are above 0")
 
 
 class Refusal(Exception):
