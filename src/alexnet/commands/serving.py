@@ -30,7 +30,6 @@ def serve(
     host: Annotated[str, About("ADDRESS", HOST)] = "127.0.0.1",
     port: Annotated[int, About("PORT", "port to serve from; 0 takes a free one")] = 8000,
     precision: Numbers = "auto",
-    index: Annotated[Place, About("INDEX", "index of pictures, for those that are most alike")] | None = None,
     corrections: Annotated[Place, About("DIR", CORRECTIONS)] | None = None,
     token_file: Annotated[Place, About("FILE", TOKEN)] | None = None,
     no_token: Annotated[bool, About(None, "let everybody ask who can reach the address")] = False,
