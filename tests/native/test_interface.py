@@ -14,7 +14,7 @@ FOLDER = Path(native.__file__).parent
 SOURCE = (FOLDER / "kernels.cpp").read_text()
 HEADERS = "".join(header.read_text() for header in sorted(FOLDER.glob("*.h")))
 TYPES = {"int": ctypes.c_int, "int64_t": ctypes.c_int64, "double": ctypes.c_double, "void": None}
-PROTOTYPES = (interface.LRN, interface.AUGMENT, interface.DOT8)
+PROTOTYPES = interface.PROTOTYPES
 
 
 def parse(text, name):

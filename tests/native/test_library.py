@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
 from alexnet import native
 
@@ -33,3 +35,15 @@ print(*(file.strip() for file in files if file.rsplit("/")[-1].startswith(("libg
 """
     ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert len(ended.stdout.split()) == 1
+
+
+@pytest.mark.skipif(native.library() is None, reason="the kernels are not built")
+@pytest.mark.parametrize("width", [1, 63, 64, 200])
+def test_squared_distances_from_rows_of_float16_are_those_of_the_numbers_they_hold(width):
+    dice = np.random.default_rng(0)
+    rows = (dice.standard_normal((7, width)) * 10.0 ** dice.integers(-9, 4, (7, width))).astype(np.float16)
+    rows[0, 0], rows[1, 0] = -65504, 6e-8  # the largest in size, and one below the normal ones
+    queries = dice.standard_normal((3, width)).astype(np.float32)
+    exact = ((queries[:, None].astype(np.float64) - rows[None].astype(np.float64)) ** 2).sum(2)
+    squares = native.squares16(torch.from_numpy(queries), rows)
+    np.testing.assert_allclose(squares.numpy(), exact, rtol=1e-6)

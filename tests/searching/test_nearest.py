@@ -112,3 +112,14 @@ def test_memory_does_not_grow_with_the_rows():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     nearest(rows(1, 512), (rows(4096, 512) for _ in range(20)), 3)  # 160 MB
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # KB
+
+
+@pytest.mark.parametrize("count", [1, searching.FEW, searching.FEW + 1])
+def test_few_queries_and_many_find_the_same_rows_of_float16(count, monkeypatch):
+    monkeypatch.setattr(searching, "READ_BYTES", 2 * 5 * 3)  # three rows a block
+    dice = np.random.default_rng(0)
+    rows, queries = dice.random((20, 5)).astype(np.float16), dice.random((count, 5), dtype=np.float32)
+    squares = ((queries[:, None].astype(np.float64) - rows[None].astype(np.float64)) ** 2).sum(2)
+    near = nearest(queries, rows, 4)
+    np.testing.assert_array_equal(near.places, squares.argsort(1)[:, :4])
+    np.testing.assert_allclose(near.distances**2, np.sort(squares, 1)[:, :4], rtol=1e-3)

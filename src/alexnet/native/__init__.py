@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet.native.interface import Normalisation, library
 
-__all__ = ["Normalisation", "augment", "can_run", "dot8", "library", "lrn", "on_gpu"]
+__all__ = ["Normalisation", "augment", "can_run", "dot8", "library", "lrn", "on_gpu", "squares16"]
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
 GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
@@ -123,5 +123,22 @@ def dot8(weights: Tensor, scale: Tensor, bias: Tensor, units: Tensor) -> Tensor:
     kernels.dot8(
         weights=weights.data_ptr(), scale=scale.data_ptr(), bias=bias.data_ptr(), x=units.data_ptr(),
         outputs=outputs, inputs=inputs, out=out.data_ptr(),
+    )  # fmt: skip
+    return out
+
+
+def squares16(queries: Tensor, rows: NDArray[np.floating]) -> Tensor:
+    """Returns the squared Euclidean distances of a few vectors from many rows, (Q, N) float32.
+
+    Args:
+        queries: (Q, width) float32, contiguous.
+        rows: (N, width) float16, contiguous and finite.
+    """
+    kernels = library()
+    assert kernels is not None
+    out = queries.new_empty(len(queries), len(rows))
+    kernels.squares16(
+        queries=queries.data_ptr(), rows=rows.ctypes.data, count=len(queries), number=len(rows),
+        width=queries.shape[1], out=out.data_ptr(),
     )  # fmt: skip
     return out

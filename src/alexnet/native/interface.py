@@ -45,6 +45,7 @@ class Kernels(NamedTuple):
     lrn: Kernel
     augment: Kernel
     dot8: Kernel
+    squares16: Kernel
 
 
 LRN = Prototype("alexnet_lrn", {
@@ -60,6 +61,11 @@ DOT8 = Prototype("alexnet_dot8", {
     "weights": c_void_p, "scale": c_void_p, "bias": c_void_p, "x": c_void_p,
     "outputs": c_int64, "inputs": c_int64, "out": c_void_p,
 }, None)  # fmt: skip
+SQUARES16 = Prototype("alexnet_squares16", {
+    "queries": c_void_p, "rows": c_void_p, "count": c_int64, "number": c_int64, "width": c_int64, "out": c_void_p,
+}, None)  # fmt: skip
+PROTOTYPES = LRN, AUGMENT, DOT8, SQUARES16
+"""In the order of `Kernels`."""
 
 
 @functools.cache
@@ -70,7 +76,7 @@ def library() -> Kernels | None:
     try:
         if not FILE.exists():
             raise FileNotFoundError("they were not built")
-        return Kernels(*(_bind(prototype, ctypes.CDLL(str(FILE))) for prototype in (LRN, AUGMENT, DOT8)))
+        return Kernels(*(_bind(prototype, ctypes.CDLL(str(FILE))) for prototype in PROTOTYPES))
     except (OSError, AttributeError) as reason:  # AttributeError: the library is of a version without that kernel
         logging.getLogger(__name__).warning(
             "the compiled kernels are out of use (%s): training is slower. "

@@ -71,3 +71,8 @@ API void alexnet_dot8(const int8_t* weights, const float* scale, const float* bi
                       int64_t inputs, float* out) {
   DISPATCH(dot8(weights, scale, bias, x, outputs, inputs, out));
 }
+
+API void alexnet_squares16(const float* queries, const void* rows, int64_t count, int64_t number, int64_t width,
+                           float* out) {
+  DISPATCH(squares16(queries, rows, count, number, width, out));
+}

@@ -4,7 +4,18 @@ struct bfloat16 {
   uint16_t bits;
 };
 
+struct float16 {  // IEEE 754's, of finite numbers
+  int16_t bits;
+};
+
 template <class A, class T> inline A widen(T value) { return A(value); }
+// Puts sign, exponent and fraction where float32 has them, and mends the bias of the exponent.
+template <> inline float widen<float, float16>(float16 value) {
+  const uint32_t bits = (uint32_t(int32_t(value.bits)) << 13) & 0x8fffe000;
+  float wide;
+  std::memcpy(&wide, &bits, 4);
+  return wide * 0x1p112f;
+}
 template <> inline float widen<float, bfloat16>(bfloat16 value) {
   const uint32_t bits = uint32_t(value.bits) << 16;
   float wide;

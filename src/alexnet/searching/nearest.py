@@ -13,13 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet import machine
+from alexnet import machine, native
 
 Metric = Literal["euclidean", "cosine"]
 Rows = NDArray[np.float32] | NDArray[np.float16]
 
 TOGETHER = 4096
+FEW = 4
+"""Up to this many queries, reading the rows takes longer than computing with them."""
+
 BLOCK_BYTES = 2**24
+READ_BYTES = 2**28
+"""Of rows that are read where they lie, so that a block costs no memory but that of its distances."""
 
 CLOSE = 0.01
 """Below this share of |q|^2 + |r|^2 a squared distance loses its digits in |q|^2 + |r|^2 - 2 qr: it is taken anew."""
@@ -48,6 +53,8 @@ class Pairs:
 @torch.inference_mode()
 def nearest(queries: Rows, rows: Rows | Iterable[Rows], k: int, metric: Metric = "euclidean") -> Neighbours:
     """Returns the k rows nearest to each query (N, D), in one pass over the rows; a row of zeros is at cosine 0."""
+    if metric == "euclidean" and isinstance(rows, np.ndarray) and _is_for_few(queries, rows):
+        return _nearest_to_few(torch.from_numpy(queries), rows, k)
     chunks = [chunk.clone() for _, chunk in _blocks(queries, metric)]
     best = [_Best.none(len(chunk)) for chunk in chunks]
     for first, block in _blocks(rows, metric):
@@ -55,6 +62,21 @@ def nearest(queries: Rows, rows: Rows | Iterable[Rows], k: int, metric: Metric =
     return Neighbours(
         np.concatenate([near.places.numpy() for near in best]), np.concatenate([near.spans.numpy() for near in best])
     )
+
+
+def _is_for_few(queries: Rows, rows: Rows) -> bool:
+    has_types = queries.dtype.itemsize == 4 and rows.dtype.itemsize == 2
+    return has_types and rows.ndim == 2 and len(queries) <= FEW and native.library() is not None
+
+
+def _nearest_to_few(queries: Tensor, rows: Rows, k: int) -> Neighbours:
+    """Does what `nearest` does at the speed of memory: the rows are read as they are, and nothing is made of them."""
+    best, count = _Best.none(len(queries)), max(1, READ_BYTES // (2 * rows.shape[1]))
+    for first in range(0, len(rows), count):
+        squares = native.squares16(queries.contiguous(), np.ascontiguousarray(rows[first : first + count]))
+        near, columns = squares.topk(min(k, squares.shape[1]), 1, largest=False)
+        best = best.or_these(near.sqrt(), columns + first, k)
+    return Neighbours(best.places.numpy(), best.spans.numpy())
 
 
 def nearest_others(rows: Rows, k: int, metric: Metric = "euclidean") -> Iterator[Neighbours]:
@@ -108,9 +130,14 @@ class _Best:
         for some in (near < CLOSE * (sizes + others[columns])).nonzero().split(TOGETHER):  # type: ignore[no-untyped-call]
             row, rank = some.unbind(1)
             near[row, rank] = (queries[row] - block[columns[row, rank]]).square().sum(1)
-        spans = torch.cat([self.spans, near.sqrt() if metric == "euclidean" else near / 2], 1)
-        spans, order = spans.topk(min(k, spans.shape[1]), 1, largest=False)
-        return _Best(torch.cat([self.places, columns + first], 1).gather(1, order), spans)
+        return self.or_these(near.sqrt() if metric == "euclidean" else near / 2, columns + first, k)
+
+    def or_these(self, spans: Tensor, places: Tensor, k: int) -> "_Best":
+        """Returns the k nearest of these and of others."""
+        spans, order = torch.cat([self.spans, spans], 1).topk(
+            min(k, self.spans.shape[1] + spans.shape[1]), 1, largest=False
+        )
+        return _Best(torch.cat([self.places, places], 1).gather(1, order), spans)
 
 
 def _sizes(rows: Tensor, metric: Metric) -> Tensor:
