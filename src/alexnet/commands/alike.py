@@ -104,17 +104,20 @@ def search(
     for result in look(opened, classifier, paths, top):
         results.append(result)
         observer.advanced(len(results), len(paths))
-    page = folder / "index.html" if folder else None
     searched = Searched(
         index=str(index),
         layer=contents.layer,
-        page=str(page) if page else None,
+        page=str(folder / "index.html") if folder else None,
         queries=tuple(Alike(image=r.image, neighbours=r.neighbours) for r in results if not isinstance(r, BadImage)),
         unread=tuple(Prediction(image=r.name, error=r.reason) for r in results if isinstance(r, BadImage)),
     )
-    if folder and page:
-        with plain_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        write(page, neighbour_page(opened, results).render())
-        write(folder / "neighbours.json", sealed(searched) + "\n")
+    if folder:
+        _write(folder, neighbour_page(opened, results).render(), searched)
     return searched
+
+
+def _write(folder: Path, page: str, searched: Searched) -> None:
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "index.html", page)
+    write(folder / "neighbours.json", sealed(searched) + "\n")
