@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # `typing` takes long to import, and meanwhile Ctrl-C sho
 
 if TYPE_CHECKING:
     from alexnet.commands import (
+        audit,
         bench,
         cache,
         claim,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from alexnet.models.create import create as create_model
 
 _COMMANDS = (
-    *("bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain", "export"),
-    *("features", "index", "pack", "predict", "report", "search", "serve", "summary", "train"),
+    *("audit", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain"),
+    *("export", "features", "index", "pack", "predict", "report", "search", "serve", "summary", "train"),
 )
 _PLACES = {
     "AlexNet": ("models.alexnet", "AlexNet"),
@@ -46,9 +47,9 @@ _PLACES = {
 }
 
 __all__ = [  # the names that are looked up below
-    "AlexNet", "Classifier", "__version__", "bench", "cache", "claim", "compare", "compress", "convert", "create_model",
-    "demo", "doctor", "evaluate", "explain", "export", "features", "index", "load", "pack", "predict", "report",
-    "search", "serve", "summary", "train",
+    "AlexNet", "Classifier", "__version__", "audit", "bench", "cache", "claim", "compare", "compress", "convert",
+    "create_model", "demo", "doctor", "evaluate", "explain", "export", "features", "index", "load", "pack", "predict",
+    "report", "search", "serve", "summary", "train",
 ]  # fmt: skip
 
 

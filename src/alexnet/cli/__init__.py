@@ -24,8 +24,9 @@ from alexnet.records import Prediction
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command.
 
-    Exit codes: 0 done; 2 a mistake a person can mend, said in one line; 130 interrupted. Work that a signal stopped
-    after it was saved ends with 128 and the signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    Exit codes: 0 done; 1 an audit found something; 2 a mistake a person can mend, said in one line; 130 interrupted.
+    Work that a signal stopped after it was saved ends with 128 and the signal's number: 130 after Ctrl-C, 143 after
+    SIGTERM, 129 after SIGHUP.
     """
     streams.prepare()
     logging.basicConfig(format="alexnet: %(message)s", level=logging.WARNING)
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _print(name, result, is_json)
             if display.signal and not getattr(result, "complete", True):
                 sys.exit(128 + display.signal)
+            if code := getattr(result, "exit_code", 0):
+                sys.exit(code)
     except AlexNetError as error:
         _exit(in_flags(str(error), command), 2)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from alexnet.data.labels import short_labels
 from alexnet.errors import printable
 from alexnet.pages.markup import duration
 from alexnet.records import (
+    Audit,
     CacheContent,
     Evaluation,
     Exported,
@@ -199,6 +201,27 @@ def _explained(result: results.Explained) -> str:
     return "\n".join([*lines, f"page: {result.page}"])
 
 
+def _audited(result: Audit) -> str:
+    from alexnet.auditing.page import price_in_words
+
+    oddities = Counter(one.oddity for one in result.odd)
+    counts = {
+        "pairs of the same picture in two splits": len(result.leaks),
+        "pairs under two labels": len(result.two_labels),
+        "pairs in one split and class": len(result.repeated),
+        "labels that may be wrong": len(result.suspects),
+        "pictures that cannot be read": len(result.unreadable),
+        **{f"pictures {oddity}": count for oddity, count in oddities.items()},
+    }
+    lines = [f"{result.source}: {result.pictures:,} pictures, {len(result.counts):,} classes"]
+    lines += [f"{count:>8,}  {what}" for what, count in counts.items()]
+    for one in result.alike:
+        why = "their names" if one.mixed_up is None else f"a head confuses {one.mixed_up:.0%} of them"
+        lines.append(f"the classes {one.first} and {one.second} may be one: {why}")
+    lines.append(f"the largest class has {result.imbalance:.1f} times as many pictures as the smallest")
+    return "\n".join([*lines, *map(price_in_words, result.prices), f"page: {result.page}"])
+
+
 def _converted(run: results.Converted) -> str:
     conversion = run.converted
     assert conversion is not None  # every run that `convert` returns has one
@@ -312,6 +335,7 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "index": indexed,
     "search": searched,
     "serve": lambda served: f"served for {duration(served.seconds)}",
+    "audit": _audited,
     "compress": _compressed,
     "compare": compared,
     "report": lambda page: str(page.report),

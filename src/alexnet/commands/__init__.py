@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from alexnet.commands.alike import index, search
+from alexnet.commands.auditing import audit
 from alexnet.commands.caching import cache
 from alexnet.commands.comparing import compare, report
 from alexnet.commands.looking import explain, features
@@ -17,14 +18,14 @@ from alexnet.commands.serving import serve
 from alexnet.commands.training import demo, pack, train
 
 __all__ = [
-    "COMMANDS", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain",
-    "export", "features", "index", "pack", "predict", "report", "search", "serve", "summary", "train", "weights",
+    "COMMANDS", "audit", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate",
+    "explain", "export", "features", "index", "pack", "predict", "report", "search", "serve", "summary", "train", "weights",
 ]  # fmt: skip
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # each returns a record of its own
     function.__name__: function
     for function in (
-        *(demo, summary, pack, train, evaluate, predict, features, explain, index, search, serve, compress),
+        *(demo, summary, pack, train, evaluate, predict, features, explain, index, search, audit, serve, compress),
         *(report, compare, convert, export, weights, claim, bench, doctor, cache),
     )
 }

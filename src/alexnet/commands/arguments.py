@@ -39,7 +39,11 @@ BAD_IMAGE = "skip lists a picture that cannot be read in the quarantine; stop en
 
 Excluded = Annotated[
     Sequence[str],
-    About("PATTERN", "leave out folders and files of this name, or path with slashes; * stands for any characters"),
+    About(
+        "PATTERN",
+        "leave out folders and files of this name, or path with slashes; * stands for any characters; "
+        "or all that a CSV file lists, as alexnet audit writes it",
+    ),
 ]
 Labels = Annotated[Place, About("FILE", LABELS)]
 Network = Annotated[Place, About("RUN", "run folder, weight file, or tiny-imagenet, which comes with the package")]

@@ -39,9 +39,18 @@ def given(values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def selection(exclude: Sequence[str], labels: Place | None) -> Selection:
-    """Returns what a user said about how the source is to be read."""
+    """Returns what a user said about how the source is to be read.
+
+    Raises:
+        UsageError: A table of what is excluded cannot be read.
+    """
+    from alexnet.data.excluding import patterns_in
+
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
-    return Selection(exclude=patterns, labels=None if labels is None else str(Path(labels).expanduser().absolute()))
+    return Selection(
+        exclude=tuple(patterns_in(patterns)),
+        labels=None if labels is None else str(Path(labels).expanduser().absolute()),
+    )
 
 
 def new(

@@ -1,11 +1,41 @@
-"""Patterns of folders and files that a user leaves out of a source."""
+"""Patterns of folders and files that a user leaves out of a source, and tables of them."""
 
+import csv
+import glob
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from pathlib import Path
 
+from alexnet.errors import UsageError
 from alexnet.records import LeftOut
+
+PATH = "path"
+"""The column of a table that names the files."""
+
+_WILD = frozenset("*?[")
+
+
+def patterns_in(given: Iterable[str]) -> Iterator[str]:
+    """Yields patterns, and for one that names a CSV file a pattern for each path in its column `path`.
+
+    Raises:
+        UsageError: A file has no such column, or is no CSV in UTF-8.
+    """
+    for pattern in given:
+        path = Path(pattern).expanduser()
+        if path.suffix.lower() != ".csv" or not path.is_file():
+            yield pattern
+            continue
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                table = csv.DictReader(file)
+                if PATH not in (table.fieldnames or ()):
+                    raise UsageError(f"{path} has no column `{PATH}`: give a table as alexnet audit writes it")
+                yield from (glob.escape(row[PATH]) for row in table if row[PATH])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UsageError(f"{path} is no table of paths ({error}): give CSV in UTF-8") from error
 
 
 class Exclusion:
@@ -16,7 +46,10 @@ class Exclusion:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._patterns = tuple(pattern.strip("/") for pattern in patterns)
+        stripped = [pattern.strip("/") for pattern in patterns]
+        # Thousands of plain paths, as an audit lists, are looked up and not compared one by one.
+        self._paths = {pattern for pattern in stripped if "/" in pattern and not _WILD.intersection(pattern)}
+        self._patterns = tuple(pattern for pattern in stripped if pattern not in self._paths)
         self._folder = lru_cache(maxsize=1 << 16)(self._around)
         self._counts: Counter[str] = Counter()
 
@@ -42,4 +75,5 @@ class Exclusion:
         return higher or (folder if self._matches(name, folder) else None)
 
     def _matches(self, name: str, path: str) -> bool:
-        return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in self._patterns)
+        matches = (fnmatchcase(path if "/" in pattern else name, pattern) for pattern in self._patterns)
+        return path in self._paths or any(matches)

@@ -5,6 +5,7 @@ fractions in [0, 1].
 """
 
 # Rooms import `records` and say `records.Header`, so the package has the names of all files.
+from alexnet.records.audits import *  # noqa: F403
 from alexnet.records.cached import *  # noqa: F403
 from alexnet.records.duplicates import *  # noqa: F403
 from alexnet.records.explanations import *  # noqa: F403

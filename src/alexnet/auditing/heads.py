@@ -1,0 +1,116 @@
+"""Heads on cached features, one a fold: what they say of pictures that they were not fitted to.
+
+All heads are fitted together, block by block of the features on the disk, so that memory does not grow with the
+pictures but by a number for each and class.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from alexnet.auditing.cached_features import CachedFeatures
+from alexnet.observer import Observer
+from alexnet.records import Member
+from alexnet.seeds import generator
+
+FOLDS = 5
+BLOCK = 4096
+UPDATES = 40
+DECAY = 0.1
+"""Of features whose mean square is 1: where heads find most of the labels that were swapped."""
+
+Mask = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Heads for the pictures of a store; arrays of pictures are in the order of `cached`."""
+
+    cached: CachedFeatures
+    folds: Integers  # (N,), 0 to FOLDS - 1; the pictures of a group of duplicates are in one fold
+    observer: Observer
+
+    @cached_property
+    def labels(self) -> Integers:
+        """Positions in the classes of the store, (N,)."""
+        return np.concatenate([split.labels for split in self.cached.store.splits.values()])
+
+    def out_of_fold(self, left_out: Mask | None = None) -> Tensor:
+        """Returns the scores, (N, C), of the heads that are fitted to the other folds without those `left_out`."""
+        is_fitted = self.folds[:, None] != np.arange(FOLDS)
+        if left_out is not None:
+            is_fitted &= ~left_out[:, None]
+        weights = self._fit(is_fitted)
+        own = torch.from_numpy(self.folds)
+        return torch.cat([self._scores(weights, x)[torch.arange(len(x)), own[some]] for some, x in self._blocks()])
+
+    def fitted_to(self, rows: Mask) -> Tensor:
+        """Returns the scores, (N, C), of one head that is fitted to some pictures."""
+        weights = self._fit(rows[:, None])
+        return torch.cat([self._scores(weights, x)[:, 0] for _, x in self._blocks()])
+
+    @cached_property
+    def _scale(self) -> float:
+        parts = (self.cached.features[start : start + BLOCK] for start in range(0, len(self.folds), BLOCK))
+        square = sum(float(np.square(part, dtype=np.float32).mean(1).sum()) for part in parts)
+        return max(1e-6, (square / len(self.folds)) ** 0.5)
+
+    def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yields features whose mean square is 1, with a column of ones: (B, D + 1)."""
+        for start in range(0, len(self.folds), BLOCK):
+            some = slice(start, start + BLOCK)
+            block = torch.from_numpy(np.asarray(self.cached.features[some], np.float32))
+            yield some, F.pad(block / self._scale, (0, 1), value=1.0)
+
+    def _fit(self, is_fitted: Mask) -> Tensor:
+        """Returns the weights, (H, C, D + 1), of a head for each column of a mask, (N, H).
+
+        Each is a multinomial logistic regression with decay, by L-BFGS.
+        """
+        heads, units, classes = is_fitted.shape[1], self.cached.features.shape[1] + 1, len(self.cached.store.classes)
+        shares = torch.from_numpy(is_fitted / np.maximum(is_fitted.sum(0), 1)).float()
+        truths, passes = torch.from_numpy(self.labels), 0
+        weights = torch.zeros(heads, classes, units, requires_grad=True)
+        solver = torch.optim.LBFGS([weights], max_iter=UPDATES, history_size=10, line_search_fn="strong_wolfe")
+        self.observer.began("fitting heads", "passes")
+
+        def closure() -> Tensor:
+            nonlocal passes
+            with torch.no_grad():
+                gradient, total = DECAY * weights, 0.5 * DECAY * weights[:, :, :-1].square().sum()
+                gradient[:, :, -1] = 0
+                for some, block in self._blocks():
+                    share, truth = shares[some], F.one_hot(truths[some], classes)[:, None]
+                    logarithms = self._scores(weights, block).log_softmax(2)
+                    total -= ((logarithms * truth).sum(2) * share).sum()
+                    slopes = (logarithms.exp() - truth) * share[:, :, None]
+                    gradient += (slopes.flatten(1).T @ block).view_as(gradient)
+                weights.grad = gradient
+            passes += 1
+            self.observer.advanced(min(passes, UPDATES - 1), UPDATES)
+            return total
+
+        solver.step(closure)  # type: ignore[no-untyped-call]
+        self.observer.advanced(UPDATES, UPDATES)
+        return weights.detach()
+
+    @staticmethod
+    def _scores(weights: Tensor, block: Tensor) -> Tensor:
+        return (block @ weights.flatten(0, 1).T).view(len(block), *weights.shape[:2])
+
+
+def folds(cached: CachedFeatures, groups: Sequence[Sequence[Member]]) -> Integers:
+    """Returns a fold for each picture, (N,), drawn by lot; a group of duplicates is in one."""
+    count, starts = len(cached.features), {split: cached.rows(split).start for split in cached.store.splits}
+    drawn = generator(0, "audit").permutation(np.arange(count) % FOLDS).astype(np.int64)
+    for group in groups:
+        rows = [starts[member.split] + member.place for member in group]
+        drawn[rows] = drawn[rows[0]]
+    return drawn
