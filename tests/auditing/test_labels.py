@@ -7,7 +7,7 @@ import numpy as np
 from alexnet.auditing.heads import FOLDS, Heads, folds
 from alexnet.auditing.labels import alike, confident, margins
 from alexnet.observer import Observer
-from alexnet.records import Alike, Member
+from alexnet.records import ClassPair, Member
 
 
 def test_a_picture_belongs_where_it_is_as_probable_as_the_pictures_of_the_class_are_on_average():
@@ -25,8 +25,8 @@ def test_classes_are_alike_by_name_or_where_a_head_tosses_a_coin():
     labels = np.repeat([0, 1, 2], 20)
     guesses = np.concatenate([np.tile([0, 1], 10), np.tile([0, 1], 10), np.full(20, 2)])
     assert alike(("cat", "dog", "Cats"), guesses, labels) == (
-        Alike(first="cat", second="Cats"),
-        Alike(first="cat", second="dog", mixed_up=0.5),
+        ClassPair(first="cat", second="Cats"),
+        ClassPair(first="cat", second="dog", mixed_up=0.5),
     )
 
 
@@ -55,8 +55,8 @@ def test_a_picture_is_not_asked_of_the_head_that_was_fitted_to_it():
     row = 5
     cached.store.splits["train"].labels[row] = 1 - cached.store.splits["train"].labels[row]
     after = Heads(cached, order, Observer()).out_of_fold()
-    assert np.allclose(before[row], after[row], atol=1e-4)
-    assert not np.allclose(before[order != order[row]], after[order != order[row]], atol=1e-4)
+    assert np.allclose(before[row], after[row], atol=0.01)
+    assert not np.allclose(before[order != order[row]], after[order != order[row]], atol=0.1)
 
 
 def test_what_is_left_out_is_not_fitted():

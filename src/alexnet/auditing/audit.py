@@ -14,7 +14,7 @@ from alexnet.claims.statistics import compare
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import Classifier
 from alexnet.observer import Observer
-from alexnet.records import Alike, Audit, Duplicates, Member, Price, Suspect
+from alexnet.records import Audit, ClassPair, Duplicates, Member, Price, Suspect
 
 SIZE = 0.01  # the difference of errors that is looked for
 
@@ -55,7 +55,7 @@ def audit(classifier: Classifier, store: Store, network: str, sizes: Sizes, obse
 
 def _by_heads(
     cached: CachedFeatures, pairs: Duplicates, observer: Observer
-) -> tuple[tuple[Price, ...], tuple[Suspect, ...], tuple[Alike, ...], float | None]:
+) -> tuple[tuple[Price, ...], tuple[Suspect, ...], tuple[ClassPair, ...], float | None]:
     """Returns the prices, the suspects, the classes that are alike and the error: none of these of a single class."""
     heads = Heads(cached, folds(cached, pairs.groups), observer)
     if len(np.unique(heads.labels)) < 2:
@@ -110,4 +110,4 @@ def _price(findings: Literal["leaks", "suspects"], left_out: Mask, wrong: Mask, 
 
 
 def _row(cached: CachedFeatures, member: Member) -> int:
-    return cached.rows(member.split).start + member.place
+    return int(cached.rows(member.split).start) + member.place

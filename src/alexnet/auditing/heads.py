@@ -4,6 +4,7 @@ All heads are fitted together, block by block of the features on the disk, so th
 pictures but by a number for each and class.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,7 +61,7 @@ class Heads:
     def _scale(self) -> float:
         parts = (self.cached.features[start : start + BLOCK] for start in range(0, len(self.folds), BLOCK))
         square = sum(float(np.square(part, dtype=np.float32).mean(1).sum()) for part in parts)
-        return max(1e-6, (square / len(self.folds)) ** 0.5)
+        return max(1e-6, math.sqrt(square / len(self.folds)))
 
     def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yields features whose mean square is 1, with a column of ones: (B, D + 1)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from alexnet.auditing.cached_features import CachedFeatures
 from alexnet.auditing.heads import Integers
-from alexnet.records import Alike, Suspect
+from alexnet.records import ClassPair, Suspect
 
 TINY = 1e-300
 MIXED_UP = 0.4  # of 0.5, which is tossing a coin
@@ -60,11 +60,11 @@ def suspects(cached: CachedFeatures, chances: Probabilities, labels: Integers) -
         )
 
 
-def alike(classes: Sequence[str], guesses: Integers, labels: Integers) -> tuple[Alike, ...]:
+def alike(classes: Sequence[str], guesses: Integers, labels: Integers) -> tuple[ClassPair, ...]:
     """Returns the classes whose names differ in case or a plural only, and those that heads cannot tell apart."""
     plain = [name.casefold().replace("_", " ").replace("-", " ").strip() for name in classes]
     by_name = [
-        Alike(first=classes[a], second=classes[b])
+        ClassPair(first=classes[a], second=classes[b])
         for a, b in combinations(range(len(classes)), 2)
         if plain[a] == plain[b] or plain[a] in _plurals(plain[b]) or plain[b] in _plurals(plain[a])
     ]
@@ -77,7 +77,7 @@ def alike(classes: Sequence[str], guesses: Integers, labels: Integers) -> tuple[
             sum(matrix.get(i * size + j, 0) for i, j in each) for each in (((a, a), (b, b)), ((a, b), (b, a)))
         )
         if right + wrong >= FEWEST and wrong >= MIXED_UP * (right + wrong):
-            by_head.append(Alike(first=classes[a], second=classes[b], mixed_up=min(1.0, wrong / (right + wrong))))
+            by_head.append(ClassPair(first=classes[a], second=classes[b], mixed_up=min(1.0, wrong / (right + wrong))))
     return (*by_name, *by_head)
 
 

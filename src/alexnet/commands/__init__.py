@@ -19,7 +19,8 @@ from alexnet.commands.training import demo, pack, train
 
 __all__ = [
     "COMMANDS", "audit", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate",
-    "explain", "export", "features", "index", "pack", "predict", "report", "search", "serve", "summary", "train", "weights",
+    "explain", "export", "features", "index", "pack", "predict", "report", "search", "serve", "summary", "train",
+    "weights",
 ]  # fmt: skip
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # each returns a record of its own

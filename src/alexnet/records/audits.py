@@ -32,7 +32,7 @@ class Suspect(Record, frozen=True, kw_only=True):
     suggested_probability: Fraction
 
 
-class Alike(Record, frozen=True, kw_only=True):
+class ClassPair(Record, frozen=True, kw_only=True):
     """Two classes that may be one.
 
     `mixed_up` is the share of their pictures that heads take for the wrong one of the two, of those taken for either;
@@ -76,7 +76,7 @@ class Audit(Record, frozen=True, kw_only=True):
     suspects: tuple[Suspect, ...]
     odd: tuple[Odd, ...]
     unreadable: tuple[Quarantined, ...]
-    alike: tuple[Alike, ...]
+    alike: tuple[ClassPair, ...]
     prices: tuple[Price, ...]
     head_error: Fraction | None = None  # of heads fitted without the picture
     page: str = ""
