@@ -1,14 +1,17 @@
 """The page and the client before the service itself, with a network of three classes."""
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
 
 import pytest
 
-for package in ("starlette", "uvicorn"):
-    pytest.importorskip(package, reason="the extra `serve` is not installed")
+import alexnet as package
+
+for needed in ("starlette", "uvicorn"):
+    pytest.importorskip(needed, reason="the extra `serve` is not installed")
 
 MAIN = "import sys\nfrom alexnet.cli import main\nmain(sys.argv[1:])\n"
 
@@ -20,8 +23,28 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(toy_script, run, kept):
-    words = ["serve", run, "--port", "0", "--precision", "float32", "--corrections", kept, "--drain", "0"]
+def index(run, pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("indexes") / "colours"
+    package.index(run, pictures, folder, precision="float32")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(toy_script, run, kept, index):
+    words = [
+        "serve",
+        run,
+        "--port",
+        "0",
+        "--index",
+        index,
+        "--precision",
+        "float32",
+        "--corrections",
+        kept,
+        "--drain",
+        "0",
+    ]
     command = [sys.executable, toy_script(MAIN), *map(str, words)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         lines = []
@@ -60,7 +83,14 @@ def test_the_page_shows_the_numbers_of_the_service_and_keeps_a_correction(addres
     page.get_by_role("button", name="Report").click()
     page.get_by_text("Noted as “blue”.").wait_for()
     assert (kept / "corrections.csv").read_text().endswith(".jpeg,blue\n")
-    assert not page.get_by_text("Most alike in the training data").is_visible()
+    page.get_by_text("Most alike in the training data").click()
+    page.locator(".gallery li").first.wait_for()
+    captions = page.locator(".gallery figcaption").all_inner_texts()
+    assert len(captions) == 10
+    assert re.fullmatch(r"red\ndistance 0\.\d\d", captions[0])
+    thumbnails = page.locator(".gallery img")
+    assert thumbnails.first.get_attribute("title") == f"red/{picture.name}"
+    assert thumbnails.first.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
 
 
 @pytest.mark.slow

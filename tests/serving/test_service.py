@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from damage import unsealed
 
+import alexnet as package
 from alexnet.evaluation.classifier import load, predict
 
 pytest.importorskip("starlette")
@@ -66,9 +69,17 @@ def files(pictures):
 
 
 @pytest.fixture(scope="module")
-def service(run, tmp_path_factory):
+def index(run, pictures, tmp_path_factory):
+    """An index of 27 pictures."""
+    folder = tmp_path_factory.mktemp("indexes") / "colours"
+    package.index(run, pictures, folder, precision="float32")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(run, index, tmp_path_factory):
     folder = tmp_path_factory.mktemp("corrections")
-    running = Service(run, "--corrections", folder, "--drain", 0, "--precision", "float32")
+    running = Service(run, "--index", index, "--corrections", folder, "--drain", 0, "--precision", "float32")
     running.corrections = folder
     yield running
     assert running.end() == 0
@@ -144,7 +155,7 @@ def test_hostile_pictures_and_bodies_never_make_the_service_fail(service, files)
         ("/explain?method=magic", 400),
         ("/explain?class=violet", 400),
         ("/activations?layer=fc6", 400),
-        ("/neighbours", 404),
+        ("/neighbours?top=101", 400),
         ("/corrections?class=violet", 400),
         ("/v2/models/nobody/infer", 404),
     ],
@@ -164,6 +175,66 @@ def test_maps_and_layers_come_as_pictures(service, files):
     )
     maps = json.loads(service("/activations?layer=conv1", files[0].read_bytes()).data)
     assert (maps["shape"][0], len(maps["towers"]), maps["columns"]) == (8, 2, 2)
+
+
+def test_neighbours_are_those_of_a_search_and_the_picture_itself_is_the_nearest(service, run, index, files):
+    (query,) = package.search(index, [files[0]], top=3, run=run, precision="float32").queries
+    answer = service("/neighbours?top=3", files[0].read_bytes())
+    near = json.loads(answer.data)["neighbours"]
+    assert [(one["class"], one["distance"]) for one in near] == [
+        (one.class_name, one.distance) for one in query.neighbours
+    ]
+    assert near[0]["picture"] == "/".join(files[0].parts[-2:])
+    assert near[0]["thumbnail"].startswith("data:image/jpeg;base64,/9j/")
+    assert json.loads(service("/models").data)[0]["has_index"]
+
+
+def test_an_index_of_another_network_is_one_line_before_the_socket_opens(alexnet, run, index, tmp_path):
+    other = tmp_path / "colours"
+    shutil.copytree(index, other)
+    fields = unsealed((other / "index.json").read_bytes())
+    (other / "index.json").write_text(json.dumps({**fields, "weights_sha256": "0" * 64}))
+    code, out, err = alexnet("serve", run, "--index", other, "--port", 0)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "which is not served" in err
+
+
+def test_a_picture_that_waits_past_its_deadline_is_refused_with_503_and_is_never_computed():
+    from alexnet.serving.batcher import Batcher, Request
+    from alexnet.serving.front import refused
+    from alexnet.serving.limits import Refusal
+    from alexnet.serving.metrics import Metrics
+
+    computed = []
+
+    class Slow(Request):
+        def compute(self, pictures):
+            computed.append(len(pictures))
+            threading.Event().wait(0.3)
+            return [0] * len(pictures)
+
+    async def talk():
+        batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.05)
+        first = asyncio.create_task(batcher.name(Slow((), 1), [()]))
+        await asyncio.sleep(0.01)
+        with pytest.raises(Refusal) as refusal:
+            await batcher.name(Slow((), 1), [()])
+        return await first, refused(refusal.value)
+
+    answered, response = asyncio.run(talk())
+    assert answered == [0]  # what runs is finished, though past its deadline
+    assert (response.status_code, response.headers["Retry-After"], computed) == (503, "1", [1])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_before_the_networks_are_loaded_ends_the_program(number, code):
+    command = (
+        "import os, signal\nfrom alexnet.serving.server import Signals\n"
+        f"with Signals().handled():\n    os.kill(os.getpid(), {int(number)})\nraise AssertionError"
+    )
+    ended = subprocess.run([sys.executable, "-c", command], capture_output=True, timeout=60)
+    assert ended.returncode == code
+    assert b"AssertionError" not in ended.stderr
 
 
 def test_a_correction_is_kept_with_its_picture(service, files):

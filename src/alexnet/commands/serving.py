@@ -20,6 +20,7 @@ ROOT = "path below which a proxy serves it"
 WAITING = "pictures that are read or wait at a time; more requests are refused (429)"
 DEADLINE = "seconds that a picture may wait; what is computed is always finished"
 DRAIN = "seconds after SIGTERM for which it still answers, and says that it is not ready"
+INDEX = "index of pictures, made by alexnet index, in which the page and /neighbours find what is alike"
 CORRECTIONS = "folder to keep pictures in whose right class was told, with a table that train takes as its labels"
 
 
@@ -30,6 +31,7 @@ def serve(
     host: Annotated[str, About("ADDRESS", HOST)] = "127.0.0.1",
     port: Annotated[int, About("PORT", "port to serve from; 0 takes a free one")] = 8000,
     precision: Numbers = "auto",
+    index: Annotated[Place, About("INDEX", INDEX)] | None = None,
     corrections: Annotated[Place, About("DIR", CORRECTIONS)] | None = None,
     token_file: Annotated[Place, About("FILE", TOKEN)] | None = None,
     no_token: Annotated[bool, About(None, "let everybody ask who can reach the address")] = False,
@@ -48,7 +50,9 @@ def serve(
     It is ready when every network has answered the built-in pictures as its file records.
 
     Raises:
-        UsageError: Two networks have one name, the address is taken, or a token is missing or open to others.
+        UsageError: Two networks have one name, the address is taken, a token is missing or open to others, or the
+            index is of none of the networks.
+        DataError: A file of the index is missing or damaged.
         CheckpointError: A network is missing, damaged or untrained, or does not answer as its file records.
     """
     _check_extra()
@@ -57,6 +61,7 @@ def serve(
     from alexnet.serving.app import application
     from alexnet.serving.corrections import Corrections
     from alexnet.serving.limits import Limits
+    from alexnet.serving.looking import open_index
     from alexnet.serving.served import open_runs
     from alexnet.serving.service import Service
 
@@ -66,7 +71,8 @@ def serve(
     with signals.handled(), server.listen(host, port) as listener:
         machine.keep_memory()
         models = open_runs(several(runs), precision)
-        service = Service(models, limits, None, corrections is not None)
+        opened = None if index is None else open_index(index, models.values())
+        service = Service(models, limits, opened, corrections is not None)
         kept = None if corrections is None else Corrections(Path(corrections))
         app = application(service, kept, token, several(cors), root_path)
         address, started = server.address(listener) + root_path, time.monotonic()

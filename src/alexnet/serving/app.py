@@ -19,7 +19,6 @@ from alexnet.errors import AlexNetError
 from alexnet.explaining.explain import label_of
 from alexnet.explaining.maps import Method
 from alexnet.serving import inference, looking, reference
-from alexnet.serving.answers import Neighbours
 from alexnet.serving.bodies import File
 from alexnet.serving.corrections import Corrections
 from alexnet.serving.front import Front, refused
@@ -106,11 +105,9 @@ class Calls:
         """Finds the pictures of the index that are most alike."""
         index, top = self._service.index, number(request, "top", 10, 100)
         (model, *_) = self._service.chosen(request.query_params.get("model"))
-        if index is None or index.weights != model.weights:
+        if index is None or index.contents.weights_sha256 != model.weights:
             raise Refusal(404, "this service has no index of this network's features")
-        nearest = index.nearest
-        found = await self._drawn(request, lambda one, pixels: nearest(one.classifier, pixels, top))
-        return as_json(Neighbours(neighbours=found))
+        return as_json(await self._drawn(request, lambda one, pixels: looking.neighbours(one, pixels, index, top)))
 
     async def correct(self, request: Request) -> Response:
         """Keeps a picture with its right class."""

@@ -79,7 +79,7 @@ class Batcher:
             if entry in self._waiting:
                 self._waiting.remove(entry)
                 if not entry.answer.done():
-                    entry.answer.set_exception(Refusal(504, LATE))
+                    entry.answer.set_exception(Refusal(503, LATE))
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

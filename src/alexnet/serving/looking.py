@@ -2,8 +2,8 @@
 
 import io
 from base64 import b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,22 +11,45 @@ from msgspec import structs
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet.evaluation.classifier import Classifier
+from alexnet.data.labels import labels
+from alexnet.errors import UsageError
 from alexnet.explaining.explain import explain_picture, label_of, preprocessed
 from alexnet.explaining.maps import Method
 from alexnet.models.variants import VARIANTS
-from alexnet.serving.answers import Activations, Map, Neighbour
+from alexnet.searching.index import Index
+from alexnet.serving.answers import Activations, Map, Neighbour, Neighbours
 from alexnet.serving.served import Pixels, Served
 
-NearestTo = Callable[[Classifier, Pixels, int], tuple[Neighbour, ...]]
+
+def open_index(path: str | Path, models: Iterable[Served]) -> Index:
+    """Opens an index of pictures, as one of the networks describes them.
+
+    Raises:
+        UsageError: There is no such index, or it is of another network.
+        DataError: A file of it is missing or damaged.
+    """
+    index = Index.open(path)
+    if index.contents.weights_sha256 not in [model.weights for model in models]:
+        raise UsageError(f"{path} is an index of {index.contents.network}, which is not served: serve it too")
+    return index
 
 
-@dataclass(frozen=True)
-class Index:
-    """An index of pictures by the features of the network with these weights (SHA-256), and how it is searched."""
-
-    weights: str
-    nearest: NearestTo
+def neighbours(served: Served, picture: Pixels, index: Index, top: int) -> Neighbours:
+    """Returns the pictures of the network's own index that are most alike, by the folder and name of their files."""
+    (near,) = index.nearest(served.classifier.outputs(picture[None], index.contents.layer), top)
+    names = labels(index.contents.classes)
+    return Neighbours(
+        neighbours=tuple(
+            Neighbour(
+                picture="/".join(Path(one.path).parts[-2:]),
+                class_name=one.class_name,
+                label=names[one.class_name],
+                distance=one.distance,
+                thumbnail=_url(index.thumbnail(one.place), "jpeg"),
+            )
+            for one in near
+        )
+    )
 
 
 def explanation(served: Served, picture: Pixels, method: Method, class_name: str | None) -> Map:
@@ -77,5 +100,5 @@ def _sheet(maps: NDArray[np.uint8], columns: int) -> str:
     return _url(file.getvalue())
 
 
-def _url(png: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+def _url(image: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{b64encode(image).decode()}"

@@ -9,11 +9,11 @@ from typing import TypeVar
 from alexnet import machine
 from alexnet.data import decode
 from alexnet.errors import BadImage, CheckpointError
+from alexnet.searching.index import Index
 from alexnet.serving.answers import Answers, Card, Unread
 from alexnet.serving.batcher import Batcher, Request, Row
 from alexnet.serving.bodies import File, Gate
 from alexnet.serving.limits import Limits, Refusal
-from alexnet.serving.looking import Index
 from alexnet.serving.metrics import Metrics
 from alexnet.serving.served import Pixels, Served
 
@@ -86,7 +86,7 @@ class Service:
                 weights=model.weights,
                 error=model.error,
                 layers=model.layers,
-                has_index=self.index is not None and self.index.weights == model.weights,
+                has_index=self.index is not None and self.index.contents.weights_sha256 == model.weights,
                 takes_corrections=self.takes_corrections,
             )
             for model in self.models.values()
