@@ -50,19 +50,16 @@ def serve(
     It is ready when every network has answered the built-in pictures as its file records.
 
     Raises:
-        UsageError: Two networks have one name, the address is taken, a token is missing or open to others, or the
-            index is of none of the networks.
+        UsageError: Two networks have one name, the address is taken, or the token or the index does not fit.
         DataError: A file of the index is missing or damaged.
         CheckpointError: A network is missing, damaged or untrained, or does not answer as its file records.
     """
     _check_extra()
     from alexnet import machine
-    from alexnet.serving import server
+    from alexnet.serving import looking, served, server
     from alexnet.serving.app import application
     from alexnet.serving.corrections import Corrections
     from alexnet.serving.limits import Limits
-    from alexnet.serving.looking import open_index
-    from alexnet.serving.served import open_runs
     from alexnet.serving.service import Service
 
     observer, signals = observer or Display(), server.Signals()
@@ -70,15 +67,13 @@ def serve(
     limits = Limits(waiting, max_bytes, max_pixels, max_files, deadline, drain=drain)
     with signals.handled(), server.listen(host, port) as listener:
         machine.keep_memory()
-        models = open_runs(several(runs), precision)
-        opened = None if index is None else open_index(index, models.values())
-        service = Service(models, limits, opened, corrections is not None)
+        models = served.open_runs(several(runs), precision)
+        service = Service(models, limits, looking.open_index(index, models.values()), corrections is not None)
         kept = None if corrections is None else Corrections(Path(corrections))
         app = application(service, kept, token, several(cors), root_path)
         address, started = server.address(listener) + root_path, time.monotonic()
-        server.run(
-            app, service, listener, signals, partial(observer.notice, f"serving {', '.join(models)} at {address}")
-        )
+        announce = partial(observer.notice, f"serving {', '.join(models)} at {address}")
+        server.run(app, service, listener, signals, announce)
     return Served(address=address, models=tuple(models), seconds=time.monotonic() - started)
 
 

@@ -21,13 +21,15 @@ from alexnet.serving.answers import Activations, Map, Neighbour, Neighbours
 from alexnet.serving.served import Pixels, Served
 
 
-def open_index(path: str | Path, models: Iterable[Served]) -> Index:
-    """Opens an index of pictures, as one of the networks describes them.
+def open_index(path: str | Path | None, models: Iterable[Served]) -> Index | None:
+    """Opens an index of pictures, as one of the networks describes them; no path is no index.
 
     Raises:
         UsageError: There is no such index, or it is of another network.
         DataError: A file of it is missing or damaged.
     """
+    if path is None:
+        return None
     index = Index.open(path)
     if index.contents.weights_sha256 not in [model.weights for model in models]:
         raise UsageError(f"{path} is an index of {index.contents.network}, which is not served: serve it too")
