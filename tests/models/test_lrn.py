@@ -1,9 +1,8 @@
 """Local response normalisation: by hand, against the equation as loops, against other engines."""
 
 import _ctypes
-import importlib.util
 import re
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from alexnet import native
 from alexnet.errors import UsageError
 from alexnet.models.create import create
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm, decomposed, local_response_norm, reference
+from alexnet.native import interface
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 
@@ -273,15 +273,15 @@ def test_kernels_can_be_switched_off_from_outside(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("origin", "reason"),
+    ("file", "reason"),
     [
-        pytest.param(None, "not built", id="missing"),
+        pytest.param("nowhere.so", "not built", id="missing"),
         pytest.param(__file__, "invalid ELF header|Exec format|not a valid|slice is not valid", id="broken"),
         pytest.param(_ctypes.__file__, "alexnet_lrn", id="of another version"),
     ],
 )
-def test_kernels_that_cannot_be_used_are_said_once_and_done_without(origin, reason, monkeypatch, caplog):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(origin=origin))
+def test_kernels_that_cannot_be_used_are_said_once_and_done_without(file, reason, monkeypatch, caplog):
+    monkeypatch.setattr(interface, "FILE", Path(file))
     native.library.cache_clear()
     try:
         assert error(local_response_norm(draw(1, 8, 2, 2)), judge(draw(1, 8, 2, 2))) < 1e-6
