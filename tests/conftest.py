@@ -158,9 +158,9 @@ def teams(toy_program):
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread
 def chromium():
-    """The system's Chromium, started once; nothing is ever fetched for it."""
+    """The system's Chromium; nothing is ever fetched for it."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:

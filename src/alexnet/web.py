@@ -58,8 +58,8 @@ class Web:
         preload_content: bool = True,
     ) -> BaseHTTPResponse:
         timeout = Timeout(connect=timeout_s, read=timeout_s)
-        request = partial(self._pool(url).request, method, url, headers=headers, timeout=timeout, retries=_ONCE)
         try:
+            request = partial(self._pool(url).request, method, url, headers=headers, timeout=timeout, retries=_ONCE)
             return request(body=body, preload_content=preload_content, decode_content=False)
         except HTTPError as error:
             raise Unreachable(why(error)) from error

@@ -142,7 +142,7 @@ def test_a_finished_run_is_reported_with_its_figures(answer):
         "learning_rate 0.01 rate_batch none schedule steps",
     ):
         assert sentence in shown
-    assert page.count("data:image/jpeg;base64,") == 8
+    assert page.count("data:image/jpeg;base64,") == 16  # a picture and a map of each
     assert page.count("data:image/png;base64,") == 1
 
 

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -558,26 +557,15 @@ MEASURE = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if shutil.which("chromium") is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as tools:
-        started = tools.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [375, 1280])
 @pytest.mark.parametrize("classes", [2, 10, 200])
-def test_a_report_fits_the_screen_with_whole_rows_and_words_beside_the_lines(browser, tmp_path, classes, width):
+def test_a_report_fits_the_screen_with_whole_rows_and_words_beside_the_lines(chromium, tmp_path, classes, width):
     run = fabricate(tmp_path, [f"a class of number {i}" for i in range(classes)])
     shown = unsealed((run / "examples.json").read_text())
     shown["mistakes"] = shown["mistakes"][:8]
     (run / "examples.json").write_text(json.dumps(shown))
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = chromium.new_page(viewport={"width": width, "height": 900})
     page.goto(write_report(run).as_uri())
     seen = page.evaluate(MEASURE)
     page.close()
