@@ -199,6 +199,17 @@ def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing.
+
+    Raises:
+        DataError: The disk is full.
+        UsageError: The folder cannot be made.
+    """
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def plain_errors(directory: Path, file: Path | None = None) -> Iterator[None]:
     """Turns those errors of the disk that a user can mend into one line.

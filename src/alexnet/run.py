@@ -18,7 +18,7 @@ from alexnet import __version__, config, records
 from alexnet.config import Train
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, DataError, UsageError
-from alexnet.files import alone_in, plain_errors, write
+from alexnet.files import alone_in, make_folder, write
 from alexnet.models.network import Network
 from alexnet.records import Ancestor, Description, Evaluation, Examples, Gain, Header, StepRow, ValidationRow
 from alexnet.team import Team
@@ -80,8 +80,7 @@ class Run:
             UsageError: The folder already holds something, or cannot be made.
         """
         self.check_new()
-        with plain_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         write(self.config, records.sealed(description) + "\n")
 
     def check_new(self) -> None:

@@ -11,7 +11,7 @@ from alexnet.claims.page import claim_page
 from alexnet.claims.table import CLAIMS, ClaimResult
 from alexnet.data.open import open_data
 from alexnet.errors import DataError, UsageError
-from alexnet.files import plain_errors, write
+from alexnet.files import make_folder, write
 from alexnet.observer import Observer
 from alexnet.records import sealed
 
@@ -38,8 +38,7 @@ def conduct(request: Request, observer: Observer | None = None) -> ClaimResult:
         conditions, outcome = _train(request, claim.experiment, observer or Observer())
     written = datetime.now(UTC).isoformat(timespec="seconds")
     result, folder = ClaimResult(request.name, claim, conditions, outcome, written), request.out / request.name
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write(folder / ANSWER, sealed(result.fields()) + "\n")
     write(folder / PAGE, claim_page(result).render())
     return result

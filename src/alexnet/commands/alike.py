@@ -9,7 +9,7 @@ from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import Numbers, own_data, pictures_of, several
 from alexnet.commands.results import Alike, Indexed, Searched
-from alexnet.files import check_new, plain_errors, write
+from alexnet.files import check_new, make_folder, write
 from alexnet.progress import Display, interruptible
 from alexnet.records import Prediction, sealed
 
@@ -117,7 +117,6 @@ def search(
 
 
 def _write(folder: Path, page: str, searched: Searched) -> None:
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write(folder / "index.html", page)
     write(folder / "neighbours.json", sealed(searched) + "\n")

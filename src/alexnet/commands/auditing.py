@@ -8,9 +8,9 @@ from msgspec import structs
 from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import own_data
-from alexnet.files import check_new, plain_errors, write
+from alexnet.files import check_new, make_folder, write
 from alexnet.progress import Display
-from alexnet.records import Audit
+from alexnet.records import Audit, sealed
 
 SOURCE = f"pictures to examine: {arguments.SOURCES}; {arguments.PACKED}"
 MODEL = "network whose features describe the pictures: a run folder, a weight file, or the one of the package"
@@ -57,11 +57,10 @@ def audit(
     sizes = {} if is_packed else sizes_of(open_source(source, is_measured=True).splits, observer)
     page = folder / "index.html"
     result = structs.replace(examine(classifier, store, str(model), sizes, observer), page=str(page))
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write(folder / "findings.csv", tables.findings(result))
     write(folder / "exclude.csv", tables.table(tables.exclusions(result)))
     write(folder / "suspects.csv", tables.table(tables.suspected(result)))
     write(page, audit_page(result, store).render())
-    write(folder / "audit.json", result.to_json() + "\n")
+    write(folder / "audit.json", sealed(result) + "\n")
     return result

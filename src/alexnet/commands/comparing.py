@@ -12,7 +12,7 @@ from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import Views, own_data, several
 from alexnet.commands.results import Written
 from alexnet.errors import AlexNetError, UsageError
-from alexnet.files import plain_errors, write
+from alexnet.files import make_folder, write
 from alexnet.observer import Observer
 from alexnet.progress import Display
 
@@ -60,8 +60,7 @@ def compare(
         sides = [_recorded(name, place) for name, place in zip(_names(places), places, strict=True)]
     else:
         sides = _measured(places, data, labels, split, views, on_bad_image, observer)
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     page = folder / "index.html"
     result = structs.replace(side_by_side(sides), page=str(page))
     write(page, side_page(result, sides).render())

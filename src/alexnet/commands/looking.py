@@ -11,7 +11,7 @@ from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import Numbers, own_data, pictures_of, several
 from alexnet.commands.results import Explained, Extracted
-from alexnet.files import check_new, plain_errors, write
+from alexnet.files import check_new, make_folder, write
 from alexnet.progress import Display
 from alexnet.records import Prediction, sealed
 
@@ -111,8 +111,7 @@ def explain(
     for one in explaining.explain(classifier, paths, methods, class_name, fill):
         drawn.append(one)
         observer.advanced(len(drawn), len(paths) * len(methods))
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     explanations = []
     for number, each in enumerate(one for one in drawn if not isinstance(one, BadImage)):
         path = folder / f"{number:04d}-{each.explanation.method}.png"

@@ -19,7 +19,7 @@ from alexnet import __version__
 from alexnet.config import Design
 from alexnet.data.imagenet import WORDNET, read_classes
 from alexnet.errors import UsageError
-from alexnet.files import check_new, plain_errors, write
+from alexnet.files import check_new, make_folder, write
 from alexnet.foreign.imported import Imported
 from alexnet.foreign.read import EXPECTED, read, read_mean
 from alexnet.models.create import build
@@ -51,8 +51,7 @@ def convert(
     check_new(folder)
     translated = translate(source, mean=mean, classes=classes, variant=variant)
     run = Run(folder)
-    with plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with manifest.renewed(run.best):
         checkpoint.save(run.best, translated.model, translated.mean, translated.header)
     described = {name: getattr(translated.header, name) for name in Description.__struct_fields__}

@@ -16,7 +16,7 @@ from alexnet.config import Train
 from alexnet.data.feed import Feed
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError
-from alexnet.files import plain_errors, write
+from alexnet.files import make_folder, write
 from alexnet.foreign.trained import Trained
 from alexnet.models.initialise import quieten, settle
 from alexnet.models.network import Network
@@ -69,8 +69,7 @@ def take_root(
     for line in table(ancestor, settings):
         observer.notice(line)
     description = describe(settings, model, store, source, ancestor)
-    with plain_errors(run.folder):
-        run.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(run.folder)
     checkpoint.save(run.planted, model, planted.mean, Header.of(description, model.design))
     run.create(description)
 
