@@ -1,9 +1,11 @@
 """Labels that may be wrong: confident learning against counts by hand, and heads on planted features."""
 
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 
+from alexnet.auditing.cached_features import CachedFeatures
 from alexnet.auditing.heads import FOLDS, Heads, folds
 from alexnet.auditing.labels import alike, confident, margins
 from alexnet.observer import Observer
@@ -30,14 +32,24 @@ def test_classes_are_alike_by_name_or_where_a_head_tosses_a_coin():
     )
 
 
+@dataclass
+class Part:
+    """A split, as far as heads ask for it."""
+
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+
 def planted(count=60, units=8, wrong=(3, 17)):
     """Two classes of features that lie apart, with some labels that are wrong."""
     truth = np.arange(count) % 2
     features = np.random.default_rng(0).normal(0, 0.3, (count, units)) + np.where(truth[:, None], 1, -1)
     labels = truth.copy()
     labels[list(wrong)] = 1 - labels[list(wrong)]
-    store = SimpleNamespace(classes=("a", "b"), splits={"train": SimpleNamespace(labels=labels)})
-    return SimpleNamespace(features=features.astype(np.float16), store=store, rows=lambda split: slice(0, count))
+    store = SimpleNamespace(classes=("a", "b"), splits={"train": Part(labels)})
+    return CachedFeatures(store, features.astype(np.float16), thumbnails=None, digests=None)
 
 
 def test_heads_that_never_saw_a_picture_find_the_labels_that_are_wrong():
@@ -54,7 +66,7 @@ def test_a_picture_is_not_asked_of_the_head_that_was_fitted_to_it():
     before = heads.out_of_fold()
     row = 5
     cached.store.splits["train"].labels[row] = 1 - cached.store.splits["train"].labels[row]
-    after = Heads(cached, order, Observer()).out_of_fold()
+    after = Heads(replace(cached), order, Observer()).out_of_fold()
     assert np.allclose(before[row], after[row], atol=0.01)
     assert not np.allclose(before[order != order[row]], after[order != order[row]], atol=0.1)
 
@@ -65,7 +77,7 @@ def test_what_is_left_out_is_not_fitted():
     left_out[[3, 17, 20, 41]] = True
     without = Heads(cached, order, Observer()).out_of_fold(left_out)
     cached.store.splits["train"].labels[left_out] = 0
-    again = Heads(cached, order, Observer()).out_of_fold(left_out)
+    again = Heads(replace(cached), order, Observer()).out_of_fold(left_out)
     assert np.allclose(without, again, atol=1e-5)
 
 

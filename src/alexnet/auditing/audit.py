@@ -14,7 +14,7 @@ from alexnet.claims.statistics import compare
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import Classifier
 from alexnet.observer import Observer
-from alexnet.records import Audit, ClassPair, Duplicates, Member, Price, Suspect
+from alexnet.records import Audit, ClassPair, Duplicates, Price, Suspect
 
 SIZE = 0.01  # the difference of errors that is looked for
 
@@ -36,8 +36,7 @@ def audit(classifier: Classifier, store: Store, network: str, sizes: Sizes, obse
     cached = cached_features(classifier, store, observer)
     pairs = duplicates.find(cached, observer)
     prices, suspects, alike, error = _by_heads(cached, pairs, observer)
-    sides = [split.labels for split in store.splits.values()]
-    counts = np.bincount(np.concatenate(sides), minlength=len(store.classes)).tolist()
+    counts = np.bincount(cached.labels, minlength=len(store.classes)).tolist()
     return Audit(
         source=store.name,
         network=network,
@@ -75,7 +74,7 @@ def _price_of_leaks(heads: Heads, pairs: Duplicates) -> Iterator[Price]:
     """Yields the price of the training copies of leaked pictures, on the pictures of the other splits."""
     cached = heads.cached
     leaked = [training_copy(pair) for pair in pairs.pairs if pair.is_across]
-    copies = [_row(cached, copy) for copy in leaked if copy.split == "train"]
+    copies = [cached.row(copy) for copy in leaked if copy.split == "train"]
     if not copies:
         return
     is_training, is_left_out = (np.zeros(len(heads.labels), bool) for _ in range(2))
@@ -107,7 +106,3 @@ def _price(findings: Literal["leaks", "suspects"], left_out: Mask, wrong: Mask, 
         low=difference.low,
         high=difference.high,
     )
-
-
-def _row(cached: CachedFeatures, member: Member) -> int:
-    return int(cached.rows(member.split).start) + member.place

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
@@ -56,6 +57,15 @@ class CachedFeatures:
         starts = np.cumsum([0, *map(len, self.store.splits.values())])
         number = list(self.store.splits).index(split)
         return slice(int(starts[number]), int(starts[number + 1]))
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Positions in the classes of the store, (N,)."""
+        return np.concatenate([split.labels for split in self.store.splits.values()])
+
+    def row(self, member: Member) -> int:
+        """Returns the row of a picture."""
+        return int(self.rows(member.split).start) + member.place
 
     def member(self, row: int) -> Member:
         """Returns whose row it is."""

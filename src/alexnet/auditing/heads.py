@@ -38,10 +38,10 @@ class Heads:
     folds: Integers  # (N,), 0 to FOLDS - 1; the pictures of a group of duplicates are in one fold
     observer: Observer
 
-    @cached_property
+    @property
     def labels(self) -> Integers:
         """Positions in the classes of the store, (N,)."""
-        return np.concatenate([split.labels for split in self.cached.store.splits.values()])
+        return self.cached.labels
 
     def out_of_fold(self, left_out: Mask | None = None) -> Tensor:
         """Returns the scores, (N, C), of the heads that are fitted to the other folds without those `left_out`."""
@@ -109,9 +109,8 @@ class Heads:
 
 def folds(cached: CachedFeatures, groups: Sequence[Sequence[Member]]) -> Integers:
     """Returns a fold for each picture, (N,), drawn by lot; a group of duplicates is in one."""
-    count, starts = len(cached.features), {split: cached.rows(split).start for split in cached.store.splits}
-    drawn = generator(0, "audit").permutation(np.arange(count) % FOLDS).astype(np.int64)
+    drawn = generator(0, "audit").permutation(np.arange(len(cached.features)) % FOLDS).astype(np.int64)
     for group in groups:
-        rows = [starts[member.split] + member.place for member in group]
+        rows = [cached.row(member) for member in group]
         drawn[rows] = drawn[rows[0]]
     return drawn

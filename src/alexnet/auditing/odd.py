@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from alexnet.auditing.cached_features import LUMA
 from alexnet.data.listing import Listing
 from alexnet.data.pictures import Pictures, prefetch
 from alexnet.data.store import Store
@@ -61,7 +62,7 @@ def odd(store: Store, sizes: Sizes, observer: Observer) -> Iterator[Odd]:
 
 
 def _oddities(pixels: NDArray[np.uint8], size: tuple[int, int] | None) -> Iterator[tuple[Oddity, float]]:
-    gray = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    gray = pixels @ LUMA.numpy()
     spread = float(pixels.reshape(-1, 3).std(0).max())
     low, high = np.percentile(gray[::2, ::2], (5, 95)).tolist()
     if spread < THRESHOLDS["one colour"]:

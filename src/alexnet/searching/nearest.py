@@ -54,7 +54,7 @@ class Pairs:
 def nearest(queries: Rows, rows: Rows | Iterable[Rows], k: int, metric: Metric = "euclidean") -> Neighbours:
     """Returns the k rows nearest to each query (N, D), in one pass over the rows; a row of zeros is at cosine 0."""
     if metric == "euclidean" and isinstance(rows, np.ndarray) and _is_for_few(queries, rows):
-        return _nearest_to_few(torch.from_numpy(queries), rows, k)
+        return _nearest_to_few(torch.from_numpy(queries).contiguous(), rows, k)
     chunks = [chunk.clone() for _, chunk in _blocks(queries, metric)]
     best = [_Best.none(len(chunk)) for chunk in chunks]
     for first, block in _blocks(rows, metric):
@@ -73,7 +73,7 @@ def _nearest_to_few(queries: Tensor, rows: Rows, k: int) -> Neighbours:
     """Does what `nearest` does at the speed of memory: the rows are read as they are, and nothing is made of them."""
     best, count = _Best.none(len(queries)), max(1, READ_BYTES // (2 * rows.shape[1]))
     for first in range(0, len(rows), count):
-        squares = native.squares16(queries.contiguous(), np.ascontiguousarray(rows[first : first + count]))
+        squares = native.squares16(queries, np.ascontiguousarray(rows[first : first + count]))
         near, columns = squares.topk(min(k, squares.shape[1]), 1, largest=False)
         best = best.or_these(near.sqrt(), columns + first, k)
     return Neighbours(best.places.numpy(), best.spans.numpy())
