@@ -8,8 +8,6 @@ import urllib.request
 
 import pytest
 
-import alexnet as package
-
 for needed in ("starlette", "uvicorn"):
     pytest.importorskip(needed, reason="the extra `serve` is not installed")
 
@@ -20,13 +18,6 @@ MAIN = "import sys\nfrom alexnet.cli import main\nmain(sys.argv[1:])\n"
 def kept(tmp_path_factory):
     """The folder of corrections."""
     return tmp_path_factory.mktemp("kept")
-
-
-@pytest.fixture(scope="module")
-def index(run, pictures, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("indexes") / "colours"
-    package.index(run, pictures, folder, precision="float32")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -69,14 +69,6 @@ def files(pictures):
 
 
 @pytest.fixture(scope="module")
-def index(run, pictures, tmp_path_factory):
-    """An index of 27 pictures."""
-    folder = tmp_path_factory.mktemp("indexes") / "colours"
-    package.index(run, pictures, folder, precision="float32")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def service(run, index, tmp_path_factory):
     folder = tmp_path_factory.mktemp("corrections")
     running = Service(run, "--index", index, "--corrections", folder, "--drain", 0, "--precision", "float32")

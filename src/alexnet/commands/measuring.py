@@ -139,7 +139,8 @@ def _namer(
         if token_file is not None:
             raise UsageError("`token_file` is for a `server`; leave it away")
         return partial(predict, load(run, numbers=precision))
-    from alexnet.serving.client import Client, read_token
+    from alexnet.serving.client import Client
+    from alexnet.serving.tokens import read_token
 
     if not server.startswith(("http://", "https://")):
         raise UsageError(f"`server` takes an address such as http://127.0.0.1:8000, got {server!r}")

@@ -94,21 +94,6 @@ class Client:
         raise UsageError(f"{self.server} is still busy after {TRIES} tries: {_sentence(response)}")
 
 
-def read_token(file: Path) -> str:
-    """Returns the token in a file.
-
-    Raises:
-        UsageError: The file cannot be read, or holds no token.
-    """
-    try:
-        token = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"the token in {file} cannot be read: {error}") from error
-    if not token or not token.isprintable():
-        raise UsageError(f"{file} holds no token: write it there in one line")
-    return token
-
-
 class _Refusal(Record, frozen=True, kw_only=True):
     error: str
 

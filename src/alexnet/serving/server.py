@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import select
 import signal
 import socket
 import stat
@@ -21,9 +20,16 @@ from alexnet.errors import UsageError
 from alexnet.serving.front import LOG
 from alexnet.serving.limits import BODY_SECONDS, Limits
 from alexnet.serving.service import Service
+from alexnet.serving.tokens import read_token
 
 HEADER_BYTES = 65_536
 CONNECTIONS = 1_000
+LINGER = 0.5
+"""Seconds for which connections stay open in the end, for requests that clients were about to send."""
+
+SHORTEST = 16
+"""Characters of the shortest token that a service takes for its own."""
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -31,17 +37,17 @@ def token_for(host: str, file: Path | None, no_token: bool) -> str | None:
     """Returns the token of a file, or None where requests need none.
 
     Raises:
-        UsageError: The address needs one, the file is empty, or others than its owner may read it.
+        UsageError: The address needs one, the file cannot be read or holds none, or others than its owner may read it.
     """
     if file is None:
         if host not in LOOPBACK and not no_token:
             raise UsageError(f"others can reach `host={host}`: give a `token_file`, or say `no_token`")
         return None
+    token = read_token(file)
     if os.name == "posix" and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         raise UsageError(f"others may read {file}, which holds the token: chmod 600 {file}")
-    token = file.read_text(encoding="utf-8").strip()
-    if not (token.isascii() and token.isprintable() and len(token) >= 16):
-        raise UsageError(f"{file} holds no token: write 16 or more letters and digits into it, in one line")
+    if len(token) < SHORTEST:
+        raise UsageError(f"{file} holds no token: write {SHORTEST} or more letters and digits into it, in one line")
     return token
 
 
@@ -161,6 +167,7 @@ class Protocol(HttpToolsProtocol):
     patience = Limits.header
     _timer: asyncio.TimerHandle | None = None
     _head = 0  # bytes of headers that are not complete
+    _is_leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Waits for the headers of the first request."""
@@ -187,9 +194,11 @@ class Protocol(HttpToolsProtocol):
             self._await_headers()
 
     def on_headers_complete(self) -> None:
-        """Begins to answer."""
+        """Begins to answer; the last time where the service ends, which the answer says."""
         self._stop()
         super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         """Closes a connection that goes on sending what was refused."""
@@ -199,12 +208,17 @@ class Protocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(self.patience, self.transport.close)
 
     def shutdown(self) -> None:
-        """Closes the connection, unless a request has come that is not read yet."""
+        """Closes the connection: after the answer that is due, or when no request comes that may be on its way."""
+        self._is_leaving = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LINGER, self._close_idle)
+        else:
+            super().shutdown()
+
+    def _close_idle(self) -> None:
         is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle and select.select([self.transport.get_extra_info("socket")], [], [], 0)[0]:
-            self.loop.call_later(self.patience, self.transport.close)
-            return
-        super().shutdown()
+        if is_idle and not self._head:  # headers that have begun to come have their own time
+            self.transport.close()
 
     def _await_headers(self) -> None:
         self._head = 0
@@ -213,7 +227,7 @@ class Protocol(HttpToolsProtocol):
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None
+        self._timer, self._head = None, 0
 
 
 def run(
