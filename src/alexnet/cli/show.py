@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
-
 from alexnet.cli.show_alike import indexed, searched
+from alexnet.cli.show_networks import compressed, converted, exported, listed_or_fetched, summarised
 from alexnet.cli.show_runs import compared
 from alexnet.cli.show_speed import bench, doctor
 from alexnet.commands import results
@@ -20,7 +19,6 @@ from alexnet.records import (
     Audit,
     CacheContent,
     Evaluation,
-    Exported,
     Gain,
     Prediction,
     Understanding,
@@ -31,8 +29,6 @@ from alexnet.records import (
 if TYPE_CHECKING:
     from alexnet.claims.table import Claim
     from alexnet.data.verify import Verified
-    from alexnet.models.summary import Summary
-    from alexnet.weights.public import Public, PublicWeights
 
 BAR_WIDTH, LABEL = 30, 40
 
@@ -43,16 +39,6 @@ FROM_SCRATCH = 0.203
 def show(text: str) -> None:
     """Prints lines as they come, with a space for what could move the cursor; names have no lines of their own."""
     print("\n".join(map(printable, text.split("\n"))), flush=True)
-
-
-def _summary(table: "Summary") -> str:
-    lines = [f"{table.variant}, {table.input_size} x {table.input_size} pixels", ""]
-    lines.append(f"{'layer':<8}{'output':>16}{'parameters':>14}{'multiply-adds':>16}")
-    for row in table.layers:
-        shape = " x ".join(map(str, row.output_shape))
-        lines.append(f"{row.name:<8}{shape:>16}{row.parameters:>14,}{row.macs:>16,}")
-    lines.append(f"{'total':<8}{'':>16}{table.parameters:>14,}{table.macs:>16,}")
-    return "\n".join(lines)
 
 
 def _packed(store: "results.Packed | Understanding | Verified") -> str:
@@ -175,17 +161,6 @@ def prediction(answer: Prediction) -> str:
     return "\n".join(lines)
 
 
-def _compressed(result: results.Compressed) -> str:
-    if not result.complete:
-        return "stopped and saved; the same command goes on"
-    lines = [f"{'step':<20}{'size':>12}{'smaller':>10}{'top-1 error':>13}{'top-5 error':>13}"]
-    for row in result.table:
-        size, ratio = f"{row.bytes / 1e6:.2f} MB", f"{row.ratio:.1f} x"
-        lines.append(f"{row.step:<20}{size:>12}{ratio:>10}{row.top1_error:>13.2%}{row.top5_error:>13.2%}")
-    lines.append(f"{result.table[0].n:,} pictures of {result.split}, 1 view")
-    return "\n".join([*lines, f"{result.file}: {result.bytes:,} bytes"])
-
-
 def _extracted(result: results.Extracted) -> str:
     shape, rate = " x ".join(f"{side:,}" for side in result.shape), result.shape[0] / max(result.seconds, 1e-9)
     lines = [f"{result.file}: {result.layer}, {shape}, {result.bytes / 1e6:,.1f} MB"]
@@ -222,57 +197,6 @@ def _audited(result: Audit) -> str:
     return "\n".join([*lines, *map(price_in_words, result.prices), f"page: {result.page}"])
 
 
-def _converted(run: results.Converted) -> str:
-    conversion = run.converted
-    assert conversion is not None  # every run that `convert` returns has one
-    side = f"{run.input_size} x {run.input_size} pixels"
-    lines = [f"{conversion.dialect}: {run.variant}, {len(run.classes):,} classes, {side}", ""]
-    lines += [f"  {ours:<6} from {theirs}" for ours, theirs in conversion.layers.items()]
-    lines += ["", "translated", *[f"  {sentence}" for sentence in conversion.translated]]
-    lines += ["", "not known", *[f"  {sentence}" for sentence in conversion.not_known or ["nothing"]]]
-    facts = [f"{name} {value}" for name, value in structs.asdict(run.preprocessing).items() if value is not None]
-    return "\n".join([*lines, "", f"preprocessing: {', '.join(facts)}", f"run folder: {run.run}"])
-
-
-def _listed_or_fetched(result: "PublicWeights | results.Fetched") -> str:
-    if not isinstance(result, results.Fetched):
-        return "\n\n".join(_public(name, row) for name, row in result.weights.items())
-    lines = [result.file]
-    if not result.is_checked:
-        lines.append("no checksum is published for it: it could not be checked")
-    if result.is_network:
-        lines.append(f"next: alexnet convert {shlex.quote(result.file)} runs/{result.name}")
-    return "\n".join(lines)
-
-
-def _exported(result: Exported) -> str:
-    parity, lines = result.parity, [f"{result.file}: {result.bytes / 1e6:,.1f} MB"]
-    if parity is None:
-        return f"{lines[0]}; see {result.file}/README.md"
-    if result.opset:
-        lines[0] += f", ONNX opset {result.opset}, {result.lrn} normalisation"
-    lines.append(
-        f"float32 in {parity.engine}: off by {parity.error:.1e} of the output's norm at most, "
-        f"{parity.logit_error or 0.0:.1e} of the logits', on {parity.pictures} JPEG files of {parity.origin}"
-    )
-    if parity.whole_difference is not None:
-        lines.append(f"  pictures resized by it: a probability differs by {parity.whole_difference:.1e} at most")
-    if (rounded := result.rounded) and result.network_bytes:
-        lines.append(
-            f"8-bit weights, {result.network_bytes / 1e6:,.1f} MB: off by {rounded.error:.1e}, "
-            f"the same first class on {rounded.same_first} of {rounded.pictures}"
-        )
-    if int8 := result.int8:
-        lines.append(f"{'':<10}{'size':>10}{'top-1 error':>13}{'top-5 error':>13}")
-        for name, row in (("float32", int8.before), ("int8", int8.after)):
-            size = f"{row.bytes / 1e6:,.1f} MB"
-            lines.append(f"{name:<10}{size:>10}{row.top1_error:>13.2%}{row.top5_error:>13.2%}")
-        lines.append(f"{int8.after.n:,} pictures of {int8.after.split}; {int8.ratio:.1%} of the size")
-    if result.format == "browser":
-        lines.append(f"show it: python -m http.server --directory {shlex.quote(result.file)}")
-    return "\n".join(lines)
-
-
 def _claimed(result: results.Claims | results.Claimed) -> str:
     if isinstance(result, results.Claims):
         return "\n\n".join(f"{name}: {claim.statement}\n  {_about(claim)}" for name, claim in result.claims.items())
@@ -286,15 +210,6 @@ def _claimed(result: results.Claims | results.Claimed) -> str:
     spent = [f"{duration(cost.seconds)} of training, {cost.images:,} pictures"] if cost.seconds else []
     about = [_about(result.result.claim), *spent, f"{outcome.verdict}: {result.page}"]
     return "\n".join([*outcome.table(), "", *outcome.answer, *about])
-
-
-def _public(name: str, row: "Public") -> str:
-    size = f"{row.bytes:,} bytes" if row.bytes is not None else "size not published"
-    lines = [f"{name}: {row.about}", f"  {row.url}"]
-    lines.append(f"  {size}; {row.checksum or 'no checksum published'}; licence: {row.licence}")
-    if row.top1_error is not None:
-        lines.append(f"  top-1 error {row.top1_error:.1%}, top-5 error {row.top5_error:.1%}: {row.protocol}")
-    return "\n".join([*lines, f"  source: {row.source}"])
 
 
 def _cached(result: CacheContent) -> str:
@@ -325,7 +240,7 @@ def _block() -> str:
 
 TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its name returns
     "demo": _demonstrated,
-    "summary": _summary,
+    "summary": summarised,
     "pack": _packed,
     "train": _trained,
     "evaluate": _evaluated,
@@ -336,12 +251,12 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "search": searched,
     "serve": lambda served: f"served for {duration(served.seconds)}",
     "audit": _audited,
-    "compress": _compressed,
+    "compress": compressed,
     "compare": compared,
     "report": lambda page: str(page.report),
-    "convert": _converted,
-    "export": _exported,
-    "weights": _listed_or_fetched,
+    "convert": converted,
+    "export": exported,
+    "weights": listed_or_fetched,
     "claim": _claimed,
     "bench": bench,
     "doctor": doctor,
