@@ -6,7 +6,14 @@ from pathlib import Path
 
 MAX_BYTES = 15_000_000
 LIBRARIES = {"alexnet/_native.so", "alexnet/_native.pyd"}
-NEEDED = {"alexnet/py.typed", "alexnet/box/tiny-imagenet/model.compressed", "alexnet/native/kernels.cpp"}
+NEEDED = {
+    "alexnet/py.typed",
+    "alexnet/box/tiny-imagenet/model.compressed",
+    "alexnet/native/kernels.cpp",
+    "alexnet/lecturing/page/index.html",
+    "alexnet/lecturing/page/panels/history.js",
+    "alexnet/lecturing/page/pictures/coffee.jpg",
+}
 
 
 def faults(wheel: Path) -> list[str]:

@@ -19,7 +19,7 @@ FLOORS = [
     {"exports"},
     {"training", "pages", "benches"},
     {"compression", "explaining", "searching"},
-    {"claims", "auditing", "serving", "lecture"},
+    {"claims", "auditing", "serving", "lecturing"},
     {"commands"},
     {"cli", "__main__"},
 ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         export,
         features,
         index,
+        lecture,
         pack,
         predict,
         report,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (
     *("audit", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain"),
-    *("export", "features", "index", "pack", "predict", "report", "search", "serve", "summary", "train"),
+    *("export", "features", "index", "lecture", "pack", "predict", "report", "search", "serve", "summary", "train"),
 )
 _PLACES = {
     "AlexNet": ("models.alexnet", "AlexNet"),
@@ -48,8 +49,8 @@ _PLACES = {
 
 __all__ = [  # the names that are looked up below
     "AlexNet", "Classifier", "__version__", "audit", "bench", "cache", "claim", "compare", "compress", "convert",
-    "create_model", "demo", "doctor", "evaluate", "explain", "export", "features", "index", "load", "pack", "predict",
-    "report", "search", "serve", "summary", "train",
+    "create_model", "demo", "doctor", "evaluate", "explain", "export", "features", "index", "lecture", "load", "pack",
+    "predict", "report", "search", "serve", "summary", "train",
 ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from alexnet.records import (
 if TYPE_CHECKING:
     from alexnet.claims.table import Claim
     from alexnet.data.verify import Verified
+    from alexnet.lecturing.site import Written
 
 BAR_WIDTH, LABEL = 30, 40
 
@@ -197,6 +198,13 @@ def _audited(result: Audit) -> str:
     return "\n".join([*lines, *map(price_in_words, result.prices), f"page: {result.page}"])
 
 
+def _lectured(result: "Written") -> str:
+    if result.folder is None:
+        return ""
+    size = f"{result.bytes / 1e6:.1f} MB"
+    return f"{result.folder}: {size}; open {result.folder}/index.html, or put the folder on a web server"
+
+
 def _claimed(result: results.Claims | results.Claimed) -> str:
     if isinstance(result, results.Claims):
         return "\n\n".join(f"{name}: {claim.statement}\n  {_about(claim)}" for name, claim in result.claims.items())
@@ -261,4 +269,5 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "bench": bench,
     "doctor": doctor,
     "cache": _cached,
+    "lecture": _lectured,
 }

@@ -15,18 +15,19 @@ from alexnet.commands.looking import explain, features
 from alexnet.commands.measuring import bench, claim, doctor, evaluate, predict
 from alexnet.commands.networks import compress, convert, export, summary, weights
 from alexnet.commands.serving import serve
+from alexnet.commands.teaching import lecture
 from alexnet.commands.training import demo, pack, train
 
 __all__ = [
     "COMMANDS", "audit", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate",
-    "explain", "export", "features", "index", "pack", "predict", "report", "search", "serve", "summary", "train",
-    "weights",
+    "explain", "export", "features", "index", "lecture", "pack", "predict", "report", "search", "serve", "summary",
+    "train", "weights",
 ]  # fmt: skip
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # each returns a record of its own
     function.__name__: function
     for function in (
         *(demo, summary, pack, train, evaluate, predict, features, explain, index, search, audit, serve, compress),
-        *(report, compare, convert, export, weights, claim, bench, doctor, cache),
+        *(report, compare, convert, export, weights, claim, bench, doctor, cache, lecture),
     )
 }
