@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         serve,
         summary,
         train,
+        units,
     )
     from alexnet.evaluation.classifier import Classifier, load
     from alexnet.models.alexnet import AlexNet
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _COMMANDS = (
     *("audit", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate", "explain"),
     *("export", "features", "index", "lecture", "pack", "predict", "report", "search", "serve", "summary", "train"),
+    "units",
 )
 _PLACES = {
     "AlexNet": ("models.alexnet", "AlexNet"),
@@ -50,7 +52,7 @@ _PLACES = {
 __all__ = [  # the names that are looked up below
     "AlexNet", "Classifier", "__version__", "audit", "bench", "cache", "claim", "compare", "compress", "convert",
     "create_model", "demo", "doctor", "evaluate", "explain", "export", "features", "index", "lecture", "load", "pack",
-    "predict", "report", "search", "serve", "summary", "train",
+    "predict", "report", "search", "serve", "summary", "train", "units",
 ]  # fmt: skip
 
 

@@ -177,6 +177,16 @@ def _explained(result: results.Explained) -> str:
     return "\n".join([*lines, f"page: {result.page}"])
 
 
+def _examined(result: results.Examined) -> str:
+    lines = []
+    for one in result.units:
+        lines.append(
+            f"{one.unit} sees {one.field} x {one.field} pixels" + ", and nothing excites it" * (not one.excitations)
+        )
+        lines += [f"  {each.output:8.2f}  {each.picture.class_name}  {each.picture.name}" for each in one.excitations]
+    return "\n".join([*lines, *results.left_out(result.quarantine), f"page: {result.page}"])
+
+
 def _audited(result: Audit) -> str:
     from alexnet.auditing.page import price_in_words
 
@@ -255,6 +265,7 @@ TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its
     "predict": lambda result: "",  # every picture is shown as soon as it is named
     "features": _extracted,
     "explain": _explained,
+    "units": _examined,
     "index": indexed,
     "search": searched,
     "serve": lambda served: f"served for {duration(served.seconds)}",

@@ -11,7 +11,7 @@ from alexnet.commands.alike import index, search
 from alexnet.commands.auditing import audit
 from alexnet.commands.caching import cache
 from alexnet.commands.comparing import compare, report
-from alexnet.commands.looking import explain, features
+from alexnet.commands.looking import explain, features, units
 from alexnet.commands.measuring import bench, claim, doctor, evaluate, predict
 from alexnet.commands.networks import compress, convert, export, summary, weights
 from alexnet.commands.serving import serve
@@ -21,13 +21,13 @@ from alexnet.commands.training import demo, pack, train
 __all__ = [
     "COMMANDS", "audit", "bench", "cache", "claim", "compare", "compress", "convert", "demo", "doctor", "evaluate",
     "explain", "export", "features", "index", "lecture", "pack", "predict", "report", "search", "serve", "summary",
-    "train", "weights",
+    "train", "units", "weights",
 ]  # fmt: skip
 
 COMMANDS: dict[str, Callable[..., Any]] = {  # each returns a record of its own
     function.__name__: function
     for function in (
-        *(demo, summary, pack, train, evaluate, predict, features, explain, index, search, audit, serve, compress),
-        *(report, compare, convert, export, weights, claim, bench, doctor, cache, lecture),
+        *(demo, summary, pack, train, evaluate, predict, features, explain, units, index, search, audit, serve),
+        *(compress, report, compare, convert, export, weights, claim, bench, doctor, cache, lecture),
     )
 }

@@ -1,4 +1,4 @@
-"""The commands that look at pictures through a trained network: features and explain."""
+"""The commands that look at pictures through a trained network: features, explain and units."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from msgspec import structs
 from alexnet.commands import arguments
 from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import Numbers, own_data, pictures_of, several
-from alexnet.commands.results import Explained, Extracted
+from alexnet.commands.results import Examined, Explained, Extracted
 from alexnet.files import check_new, make_folder, write
 from alexnet.progress import Display
 from alexnet.records import Prediction, sealed
@@ -21,6 +21,9 @@ METHODS = "how the maps are drawn, joined by commas: occlusion, gradcam, gradien
 FILL = "what covers the picture in occlusion: the mean image, the picture out of focus, or gray"
 CLASS = "class to look for, as the network calls it or in words; each picture's first guess by default"
 MAPS = "folder to make, with a PNG a map, explanations.json and a page"
+
+UNITS = "layers with the numbers of their units or channels, from 0, such as conv5:12"
+SHEETS = "folder to make, with a PNG a unit, units.json and a page"
 
 LAYER = "layer to take, such as fc6, conv5 or pool5, behind its ReLU as in Caffe; by default what the last layer reads"
 FEATURES = "file to make, in the format of its ending: .npz, .safetensors or .parquet"
@@ -122,4 +125,52 @@ def explain(
     write(page, explanation_page(str(run), drawn).render())
     result = Explained(run=str(run), page=str(page), explanations=tuple(explanations), unread=unread)
     write(folder / "explanations.json", sealed(result) + "\n")
+    return result
+
+
+@documented
+def units(
+    run: arguments.Network,
+    source: Annotated[Place, About("SOURCE", f"{arguments.SOURCES}; {arguments.PACKED}")],
+    units: Annotated[Sequence[str], About("LAYER:UNIT", UNITS)],
+    *,
+    top: Annotated[int, About("K", "pictures to show of each unit")] = 9,
+    split: Annotated[str, About("SPLIT", OF_SPLIT)] | None = None,
+    out: Annotated[Place, About("DIR", SHEETS)] = "units",
+    precision: Numbers = "auto",
+    on_bad_image: arguments.OnBadImage = "skip",
+    observer: arguments.Watcher = None,
+) -> Examined:
+    """Shows the pictures that excite units of a network most, and what each unit sees of them: its receptive field.
+
+    Each layer takes one pass over the pictures.
+
+    Raises:
+        UsageError: There is no such unit, split or source, or the folder exists.
+        CheckpointError: The network is missing, damaged or untrained.
+        DataError: The data cannot serve, or the disk is full.
+    """
+    from alexnet import machine
+    from alexnet.evaluation.classifier import load
+    from alexnet.explaining import units as examining
+    from alexnet.explaining.units_page import drawn, units_page
+
+    machine.keep_memory()
+    observer, folder = observer or Display(), Path(out)
+    check_new(folder)
+    classifier = load(run, numbers=precision)
+    wanted = examining.units_of(classifier, several(units))
+    store = own_data(classifier, source, on_bad_image, observer, is_measured=True)
+    sheets = [drawn(store, one) for one in examining.excite(classifier, store, wanted, top, split, observer)]
+    make_folder(folder)
+    shown = []
+    for one in sheets:
+        path = folder / f"{one.excited.unit.replace(':', '-')}.png"
+        if one.pictures:
+            write(path, one.png())
+        shown.append(structs.replace(one.excited, file=str(path) if one.pictures else None))
+    page = folder / "index.html"
+    write(page, units_page(str(run), sheets).render())
+    result = Examined(run=str(run), page=str(page), units=tuple(shown), quarantine=store.quarantine)
+    write(folder / "units.json", sealed(result) + "\n")
     return result

@@ -13,6 +13,7 @@ from alexnet.records import (
     Description,
     Doubtful,
     Evaluation,
+    Excited,
     Explanation,
     Gain,
     LeftOut,
@@ -152,6 +153,15 @@ class Explained(Record, frozen=True, kw_only=True):
     def problem(self) -> str | None:
         """How many pictures could not be read; None if all could."""
         return f"{len(self.unread)} pictures could not be read" if self.unread else None
+
+
+class Examined(Record, frozen=True, kw_only=True):
+    """Units of a network with the pictures that excite them, the page that shows them, and what was left out."""
+
+    run: str
+    page: str
+    units: tuple[Excited, ...]
+    quarantine: tuple[Quarantined, ...]
 
 
 class Indexed(Record, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ fractions in [0, 1].
 from alexnet.records.audits import *  # noqa: F403
 from alexnet.records.cached import *  # noqa: F403
 from alexnet.records.duplicates import *  # noqa: F403
+from alexnet.records.excitations import *  # noqa: F403
 from alexnet.records.explanations import *  # noqa: F403
 from alexnet.records.header import *  # noqa: F403
 from alexnet.records.neighbours import *  # noqa: F403
