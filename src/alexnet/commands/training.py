@@ -54,6 +54,7 @@ def pack(
     seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
     exclude: arguments.Excluded = (),
     labels: arguments.Labels | None = None,
+    split_by_duplicates: arguments.Groups | None = None,
     dry_run: Annotated[bool, About(None, "say how the source is understood and what is left out, and stop")] = False,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
@@ -73,7 +74,8 @@ def pack(
     observer = observer or Display()
     if verify:
         return _verified(source, store, observer)
-    pictures = open_source(source, seed=seed, selection=work.selection(exclude, labels), observer=observer)
+    selection = work.selection(exclude, labels, split_by_duplicates)
+    pictures = open_source(source, seed=seed, selection=selection, observer=observer)
     if dry_run:
         return understanding(pictures)
     if store is None:
@@ -113,6 +115,7 @@ def train(
     parallel: Annotated[Literal["data", "towers", "hybrid"], About(None, PARALLEL)] | None = None,
     exclude: arguments.Excluded = (),
     labels: arguments.Labels | None = None,
+    split_by_duplicates: arguments.Groups | None = None,
     timeout: arguments.Timeout = arguments.TIMEOUT_S,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
@@ -127,18 +130,19 @@ def train(
         TrainingError: The loss is not finite any more.
         TeamError: A process of the team ended or hangs.
     """
-    from alexnet import machine
-    from alexnet.meeting import assemble
+    from alexnet import machine, meeting
 
     machine.keep_memory()
     observer = observer or Display()
     named = {"variant": variant, "epochs": epochs, "steps": steps, "seed": seed, "input_size": input_size}
     changes = work.given(settings | named | {"freeze": freeze, "precision": precision})
-    with assemble(parallel, timeout) as team:
+    with meeting.assemble(parallel, timeout) as team:
         if resume is None:
-            job = work.new(recipe, data, out, from_, changes, work.selection(exclude, labels))
+            job = work.new(recipe, data, out, from_, changes, work.selection(exclude, labels, split_by_duplicates))
         else:
-            job = work.old(resume, data, recipe or out or from_ or changes or exclude or labels, team)
+            job = work.old(
+                resume, data, recipe or out or from_ or changes or exclude or labels or split_by_duplicates, team
+            )
         store, is_complete = _pictures(job, on_bad_image, observer, team), None
         job = work.head_alone(job, store, changes, observer)
         while is_complete is None:  # a tuning that diverges begins again, once
