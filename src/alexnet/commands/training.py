@@ -17,7 +17,7 @@ from alexnet.config import Value
 from alexnet.errors import AlexNetError, TrainingError, UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
-from alexnet.records import Understanding, left_out_lines
+from alexnet.records import EVERYTHING, Understanding, left_out_lines
 
 if TYPE_CHECKING:
     from alexnet.data.listing import Source
@@ -133,16 +133,14 @@ def train(
     from alexnet import machine, meeting
 
     machine.keep_memory()
-    observer = observer or Display()
+    observer, chosen = observer or Display(), work.selection(exclude, labels, split_by_duplicates)
     named = {"variant": variant, "epochs": epochs, "steps": steps, "seed": seed, "input_size": input_size}
     changes = work.given(settings | named | {"freeze": freeze, "precision": precision})
     with meeting.assemble(parallel, timeout) as team:
         if resume is None:
-            job = work.new(recipe, data, out, from_, changes, work.selection(exclude, labels, split_by_duplicates))
+            job = work.new(recipe, data, out, from_, changes, chosen)
         else:
-            job = work.old(
-                resume, data, recipe or out or from_ or changes or exclude or labels or split_by_duplicates, team
-            )
+            job = work.old(resume, data, recipe or out or from_ or changes or chosen != EVERYTHING, team)
         store, is_complete = _pictures(job, on_bad_image, observer, team), None
         job = work.head_alone(job, store, changes, observer)
         while is_complete is None:  # a tuning that diverges begins again, once
