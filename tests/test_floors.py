@@ -10,7 +10,19 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 
 FLOORS = [
-    {"config", "recipes", "seeds", "files", "errors", "records", "observer", "web", "pickles", "__init__"},
+    {
+        "config",
+        "recipes",
+        "seeds",
+        "files",
+        "errors",
+        "records",
+        "observer",
+        "web",
+        "pickles",
+        "requirements",
+        "__init__",
+    },
     {"native", "machine", "team", "meeting", "progress"},
     {"models", "data"},
     {"weights"},

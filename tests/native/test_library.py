@@ -1,6 +1,7 @@
 """The compiled kernels are there wherever they can be."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,21 @@ from alexnet import native
 def test_where_there_is_a_compiler_there_are_kernels():
     """Installing goes on without them if they do not compile; this does not."""
     assert native.library() is not None
+
+
+@pytest.mark.parametrize(("capability", "number"), [("default", 1), ("avx2", 0)])
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="AVX2 is x86-64's")
+def test_a_processor_without_avx2_is_told_of_once_and_works(capability, number):
+    program = """
+import torch
+from alexnet.models.lrn import local_response_norm
+images = torch.ones(1, 5, 2, 2)
+print(*(local_response_norm(images, alpha=1.0, beta=1.0, k=1.0)[0, 2, 0, 0].item() for _ in range(2)))
+"""
+    chosen = {**os.environ, "ATEN_CPU_CAPABILITY": capability}
+    ended = subprocess.run([sys.executable, "-c", program], env=chosen, check=True, capture_output=True, text=True)
+    assert [round(float(word), 5) for word in ended.stdout.split()] == [0.16667] * 2
+    assert ended.stderr.count("this processor has no AVX2") == number
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the table of mapped files is Linux's")

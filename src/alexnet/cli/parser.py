@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
-from alexnet import __version__, config
+from alexnet import config
 from alexnet.commands import COMMANDS
 from alexnet.commands.arguments import explained
 
@@ -53,6 +53,17 @@ class Gathered(argparse.Action):
         setattr(namespace, self.dest, (*getattr(namespace, self.dest), values))
 
 
+class Version(argparse._VersionAction):
+    """Looks the version up only when it is asked for, which takes as long as all the rest of `--help`."""
+
+    def __call__(self, *arguments: Any) -> NoReturn:
+        """Prints the version, and exits."""
+        from alexnet import __version__
+
+        print(f"alexnet {__version__}")
+        raise SystemExit(0)
+
+
 class PrintCompletion(argparse.Action):
     """Prints the script by which a shell completes the command's words."""
 
@@ -72,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    root.add_argument("--version", action="version", version=f"alexnet {__version__}")
+    root.add_argument("--version", action=Version)
     root.add_argument(
         "--print-completion",
         action=PrintCompletion,

@@ -8,7 +8,6 @@ import base64
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -25,8 +24,7 @@ from alexnet.models.summary import Summary, summary
 from alexnet.models.variants import VARIANTS
 from alexnet.records import Record
 
-SHOWN = ("coffee", "chelsea", "rocket")
-"""Photographs that stand first; the page offers three, and compares all of them with the picture in hand."""
+PAGE = "index.html"
 
 # RGB in [0, 1] over the training pictures of tiny-imagenet, as `dataset.json` of their packed store has it.
 COVARIANCE = (
@@ -58,7 +56,6 @@ class Site(Record, frozen=True, kw_only=True):
     layers: tuple[Layer, ...]
     parts: tuple[Part, ...]
     components: Components
-    notebooks: tuple[str, ...]  # names of those in the folder
     summaries: dict[str, Summary]  # of published networks, by their variants
 
 
@@ -71,18 +68,15 @@ class Written(Record, frozen=True, kw_only=True):
     variant: str
 
 
-def write_site(out: Path, name: str, classifier: Classifier, photographs: Mapping[str, bytes] | None = None) -> Written:
+def write_site(out: Path, name: str, classifier: Classifier) -> Written:
     """Writes the folder, whole or not at all.
-
-    `photographs` are JPEG files by their names; without them the page shows its own.
 
     Raises:
         UsageError: The folder cannot be written.
         DataError: The disk is full.
     """
     parts, stream = tensors(classifier)
-    notebooks = _notebooks()
-    site = _site(name, classifier, parts, tuple(path.stem for path in notebooks))
+    site = _site(name, classifier, parts)
     scripts = {
         "site.js": f"lecture.site = {_json(msgspec.to_builtins(site))};\n",
         "weights.js": f'lecture.weights = "{base64.b64encode(stream).decode()}";\n',
@@ -96,14 +90,10 @@ def write_site(out: Path, name: str, classifier: Classifier, photographs: Mappin
             content = json.loads((folder / f"{text}.json").read_text(encoding="utf-8"))
             scripts[f"{text}.js"] = f"lecture.{text} = {_json(content)};\n"
             (folder / f"{text}.json").unlink()
-        pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
-        first = {key: pictures.pop(key) for key in SHOWN}
-        addresses = {key: _address(jpeg) for key, jpeg in (photographs or {**first, **pictures}).items()}
+        pictures = sorted((folder / "pictures").glob("*.jpg"))
+        addresses = {path.stem: _address(path.read_bytes()) for path in pictures}
         scripts["pictures.js"] = f"lecture.photographs = {_json(addresses)};\n"
         shutil.rmtree(folder / "pictures")
-        (folder / "notebooks").mkdir()
-        for notebook in notebooks:
-            shutil.copy(notebook, folder / "notebooks")
         for file, content in scripts.items():
             (folder / file).write_text(content, encoding="utf-8")
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -113,14 +103,7 @@ def write_site(out: Path, name: str, classifier: Classifier, photographs: Mappin
     return Written(folder=str(out), bytes=size, network=name, variant=classifier.model.variant)
 
 
-def _notebooks() -> list[Path]:
-    """Returns the lecture's notebooks, which stand in a wheel beside this file, and in the source in `docs`."""
-    here = Path(__file__).parent
-    folders = (here / "notebooks", here.parents[2] / "docs" / "lecture")
-    return next((paths for folder in folders if (paths := sorted(folder.glob("*.ipynb")))), [])
-
-
-def _site(name: str, classifier: Classifier, parts: tuple[Part, ...], notebooks: tuple[str, ...]) -> Site:
+def _site(name: str, classifier: Classifier, parts: tuple[Part, ...]) -> Site:
     model = classifier.model
     eigenvalues, vectors = np.linalg.eigh(np.array(COVARIANCE))
     # The sign of a component is free: it points towards the brighter.
@@ -141,7 +124,6 @@ def _site(name: str, classifier: Classifier, parts: tuple[Part, ...], notebooks:
         layers=layers(model),
         parts=parts,
         components=components,
-        notebooks=notebooks,
         summaries=published,
     )
 

@@ -7,11 +7,14 @@ import ctypes
 import functools
 import logging
 import os
+import platform
 import sys
 from collections.abc import Callable
 from ctypes import c_double, c_int, c_int64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
+
+import torch
 
 FILE = Path(__file__).parents[1] / ("_native.pyd" if sys.platform == "win32" else "_native.so")
 """The library, which `setup.py` builds; no module of Python, so one file serves every Python."""
@@ -70,7 +73,12 @@ PROTOTYPES = LRN, AUGMENT, DOT8, SQUARES16
 
 @functools.cache
 def library() -> Kernels | None:
-    """Loads the kernels once; returns None, after a single warning, where they are missing or do not load."""
+    """Loads the kernels once; returns None, after a single warning, where they are missing or do not load.
+
+    They work on every processor; one that is slow with them and with PyTorch is warned of, too.
+    """
+    if torch.backends.cpu.get_cpu_capability() == "DEFAULT" and platform.machine().lower() in ("x86_64", "amd64"):
+        logging.getLogger(__name__).warning("this processor has no AVX2: everything works, several times as slowly")
     if os.environ.get("ALEXNET_NATIVE") == "0":
         return None
     try:
