@@ -1,30 +1,73 @@
-"""The bench of the service, against one that answers at once."""
+"""The bench of the service, against one that answers after ten milliseconds."""
 
-import asyncio
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
 
 from alexnet.benches import serve
 
 
-async def answer(reader, writer):
-    while head := await reader.readline():
-        while (line := await reader.readline()) != b"\r\n":
-            head = line
-        await reader.readexactly(int(head.split()[1]))
-        await asyncio.sleep(0.01)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-    writer.close()
+class Answers(BaseHTTPRequestHandler):
+    protocol_version, code = "HTTP/1.1", 200
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(0.01)
+        self.send_response(self.code)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *words):
+        pass
 
 
-async def measured(monkeypatch):
+@pytest.fixture
+def running(monkeypatch):
     monkeypatch.setattr(serve, "_photograph", lambda seed: bytes(1000))
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    rate, slowest = await serve._closed(port, 0.2), await serve._open(port, 500.0, 0.2)
-    server.close()
-    return rate, slowest
+    handler = type("Own", (Answers,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever).start()
+        yield serve.Running(server.server_port, os.getpid()), handler
+        server.shutdown()
 
 
-def test_clients_ask_at_once_and_at_half_the_rate(monkeypatch):
-    rate, slowest = asyncio.run(measured(monkeypatch))
-    assert 100 < rate <= 32 / 0.01  # 32 clients, each of which waits 10 ms
-    assert slowest >= 10
+def test_clients_ask_at_once_and_at_half_the_rate(running):
+    service, _ = running
+    rate = service.rate(0.2)
+    assert 50 < rate.images_per_s <= 32 / 0.01  # 32 clients, each of which waits 10 ms
+    assert service.slowest_ms(500.0, 0.2) >= 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+def test_the_processor_time_of_a_service_is_counted(running):
+    service, _ = running
+    assert 0.01 < service.rate(0.3).processor_ms < 10  # of this process, which is client and service
+
+
+def test_a_refusal_ends_the_bench_with_its_code(running):
+    service, handler = running
+    handler.code = 503
+    with pytest.raises(RuntimeError, match="answers 503"):
+        service.rate(0.2)
+
+
+def test_a_service_that_says_nothing_ends_the_bench(monkeypatch):
+    monkeypatch.setattr(serve, "ANSWER_S", 0.1)
+    monkeypatch.setattr(serve, "_photograph", lambda seed: bytes(1000))
+    with serve.socket.create_server(("127.0.0.1", 0)) as silent:
+        service = serve.Running(silent.getsockname()[1], os.getpid())
+        with pytest.raises(RuntimeError, match="does not answer"):
+            service.rate(0.1)
+
+
+def test_a_service_that_ends_or_never_stands_is_an_error(monkeypatch):
+    monkeypatch.setattr(serve, "START_S", 0.3)
+    for words in ("pass", "import time; time.sleep(60)"):
+        with pytest.raises(RuntimeError, match="did not start"), serve._running([sys.executable, "-c", words]):
+            raise AssertionError

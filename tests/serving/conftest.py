@@ -1,8 +1,13 @@
 """An index of made-up pictures."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 import alexnet as package
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 import urllib3
 from damage import unsealed
+from running import Service, multipart
 
 import alexnet as package
 from alexnet.evaluation.classifier import load, predict
@@ -27,40 +27,6 @@ pytest.importorskip("uvicorn")
 
 ROUNDS = int(os.environ.get("ALEXNET_STOPS", "2"))
 """How often a service is stopped under load; 50 before a release."""
-
-
-class Service:
-    """`alexnet serve` in a process of its own."""
-
-    def __init__(self, *words):
-        from alexnet.models.variants import VARIANTS
-
-        head = f"from alexnet.models.variants import VARIANTS, Variant\nVARIANTS['toy'] = {VARIANTS['toy']!r}\n"
-        command = f"{head}from alexnet.cli import main\nmain({['serve', *map(str, words), '--port', '0']!r})"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-        self.log = []
-        for line in self.process.stderr:
-            self.log.append(line.decode())
-            if address := re.search(r"serving .* at http://([\d.]+):(\d+)", self.log[-1]):
-                self.host, self.port = address[1], int(address[2])
-                break
-        self.reader = threading.Thread(target=lambda: self.log.extend(map(bytes.decode, self.process.stderr)))
-        self.reader.start()
-        self.web = urllib3.HTTPConnectionPool(self.host, self.port, maxsize=40, retries=False, timeout=60)
-
-    def __call__(self, path, body=None, method=None, **headers):
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.web.request(method or ("GET" if body is None else "POST"), path, body=body, headers=headers)
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        code = self.process.wait(60)
-        self.reader.join()
-        self.process.stderr.close()
-        self.web.close()
-        return code
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +41,6 @@ def service(run, index, tmp_path_factory):
     running.corrections = folder
     yield running
     assert running.end() == 0
-
-
-def multipart(contents):
-    return urllib3.encode_multipart_formdata([("file", (f"{i}.jpg", data)) for i, data in enumerate(contents)])
 
 
 def test_answers_have_the_bits_of_predict_however_many_are_sent_together(service, run, files):

@@ -1,22 +1,28 @@
-"""A service under 32 clients, beside decoding and naming the same pictures, and beside one picture after another."""
+"""A service under 32 clients, beside decoding and naming the same pictures, and beside one picture after another.
 
-import asyncio
+All three stand ready for the whole of the bench and take short turns, so that a disturbance meets them alike.
+"""
+
+import os
 import re
+import selectors
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from statistics import quantiles
 
 import numpy as np
 
 from alexnet import machine
-from alexnet.benches.contest import Contest, Contestant, Notice, typical
+from alexnet.benches.contest import Contest, Contestant, Notice, rows, typical
 from alexnet.benches.data import photograph
 from alexnet.benches.findings import Findings, Size
 from alexnet.data import decode
@@ -25,54 +31,83 @@ from alexnet.weights.box import TINY_IMAGENET
 
 CLIENTS = 32
 PICTURES = 8
+START_S, ANSWER_S = 60.0, 20.0
+"""Seconds within which a service has to stand, and to answer."""
 
 _photograph = cache(photograph)
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What one turn measured; None stands for what the contestant does not measure."""
+class Rate:
+    """Pictures a second, and the processor time of each; None where the system does not tell."""
 
     images_per_s: float
-    p99_ms: float | None = None  # at half that rate; without a service, one picture alone and one batch
+    processor_ms: float | None
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round measured of the work alone, of our service and of the plain one."""
+
+    work: Rate
+    ours: Rate
+    plain: Rate
+    p99_ms: float  # of our service, at half of its rate
+    bound_ms: float  # one picture alone and one batch, without a service
 
 
 def bench(size: Size, notice: Notice) -> Findings:
     """Compares `alexnet serve` with the work itself, and with a service that names one picture after another."""
-    work = Contestant("decoding, and predicting in batches", measure_work, True)
-    ours = Contestant(f"alexnet serve, {CLIENTS} clients", measure_ours)
-    plain = Contestant(f"Starlette, one by one, {CLIENTS} clients", measure_plain)
-    contest = Contest([work, ours, plain], size, notice)
-    table = contest.rows("serve: {}", "images/s", lambda turn: turn.images_per_s, [ours], [plain, work])
-    alone = {"one picture alone and one batch": contest.series(work, lambda turn: turn.p99_ms)}
-    name = "serve: {}, 99th percentile at half that rate"
-    return Findings(table + contest.rows(name, "ms", lambda turn: turn.p99_ms, [ours], bounds=lambda _: alone))
+    contestant = Contestant("all in turns, for about two minutes", measure, True)
+    contest = Contest([contestant], replace(size, rounds=1), notice)
+    rounds = [each for turn in contest(contestant) for each in turn]
+    work, ours = "decoding, and predicting in batches", f"alexnet serve, {CLIENTS} clients"
+    plain = f"Starlette, one by one, {CLIENTS} clients"
+    measured = {ours: [x.ours for x in rounds], plain: [x.plain for x in rounds], work: [x.work for x in rounds]}
+    rates = {name: [each.images_per_s for each in turns] for name, turns in measured.items()}
+    times = {name: [each.processor_ms for each in turns if each.processor_ms] for name, turns in measured.items()}
+    table = []
+    for name in measured:
+        peers = (plain, work) if name == ours else ()
+        table += rows(f"serve: {name}", "images/s", rates[name], {peer: rates[peer] for peer in peers})
+        beside = {peer: times[peer] for peer in peers}
+        table += rows(f"serve: {name}, processor time of a picture", "ms", times[name], beside)
+    alone = {"one picture alone and one batch": [each.bound_ms for each in rounds]}
+    slowest = [each.p99_ms for each in rounds]
+    table += rows(f"serve: {ours}, 99th percentile at half that rate", "ms", slowest, alone)
+    return Findings(table)
 
 
-def measure_work(size: Size) -> Rates:
-    """Measures decoding in threads and then predicting, without any service."""
-    classifier, files = load(TINY_IMAGENET), [_photograph(i % PICTURES) for i in range(size.predict_batch)]
-    with ThreadPoolExecutor(machine.cores()) as threads:
-
-        def name(some: list[bytes]) -> None:
-            classifier.probabilities(np.stack(list(threads.map(partial(_read, classifier), some))))
-
-        many, one = (typical(partial(name, some), size.seconds) for some in (files, files[:1]))
-    return Rates(len(files) / many, 1e3 * (one + many))
-
-
-def measure_ours(size: Size) -> Rates:
-    """Measures `alexnet serve`: how many pictures a second, and how long they take at half that rate."""
-    words = [sys.executable, "-m", "alexnet", "serve", TINY_IMAGENET, "--port", "0", "--drain", "0"]
-    with _running(words) as port:
-        rate = asyncio.run(_closed(port, size.seconds))
-        return Rates(rate, asyncio.run(_open(port, rate / 2, 2 * size.seconds)))
+def measure(size: Size) -> list[Round]:
+    """Measures rounds of turns, as many as there is patience for."""
+    ours = [sys.executable, "-m", "alexnet", "serve", TINY_IMAGENET, "--port", "0", "--drain", "0"]
+    plain = [sys.executable, "-c", "from alexnet.benches.serve import serve_plainly; serve_plainly()"]
+    measured, classifier = list[Round](), load(TINY_IMAGENET)
+    with ThreadPoolExecutor(machine.cores()) as threads, _running(ours) as served, _running(plain) as plainly:
+        started = time.monotonic()
+        while len(measured) < 3 * size.rounds and time.monotonic() - started < 2 * size.patience:
+            work, bound_ms = _work(classifier, threads, size)
+            rate = served.rate(size.seconds)
+            p99_ms = served.slowest_ms(rate.images_per_s / 2, 2 * size.seconds)
+            measured.append(Round(work, rate, plainly.rate(size.seconds), p99_ms, bound_ms))
+    return measured
 
 
-def measure_plain(size: Size) -> Rates:
-    """Measures a service of a few lines that names each picture when it comes."""
-    with _running([sys.executable, "-c", "from alexnet.benches.serve import serve_plainly; serve_plainly()"]) as port:
-        return Rates(asyncio.run(_closed(port, size.seconds)))
+def _work(classifier: Classifier, threads: ThreadPoolExecutor, size: Size) -> tuple[Rate, float]:
+    """Measures decoding in threads and then predicting; also one picture alone and one batch, in milliseconds."""
+    files = [_photograph(i % PICTURES) for i in range(size.predict_batch)]
+    named = 0
+
+    def name(some: list[bytes]) -> None:
+        nonlocal named
+        named += len(some)
+        classifier.probabilities(np.stack(list(threads.map(partial(_read, classifier), some))))
+
+    before = time.process_time()
+    many = typical(partial(name, files), size.seconds)
+    processor_ms = 1e3 * (time.process_time() - before) / named
+    one = typical(partial(name, files[:1]), size.seconds / 4)
+    return Rate(len(files) / many, processor_ms), 1e3 * (one + many)
 
 
 def serve_plainly() -> None:
@@ -101,83 +136,125 @@ def _read(classifier: Classifier, data: bytes) -> decode.Pixels:
     return decode.load(data, "picture", classifier.stored_size, classifier.square)
 
 
-@contextmanager
-def _running(words: list[str]) -> Iterator[int]:
-    """Runs a service in a process of its own; yields its port."""
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        assert process.stderr is not None
+@dataclass(frozen=True)
+class Running:
+    """A service, by its port and the number of its process."""
+
+    port: int
+    process: int
+
+    def rate(self, seconds: float) -> Rate:
+        """Measures clients each of which sends the next picture when it has an answer."""
+        with _clients(self.port, CLIENTS) as clients:
+            clients.keep_busy(seconds / 4)  # to warm up
+            started, before = time.perf_counter(), self._processor_s()
+            answered = clients.keep_busy(seconds)
+            processor_s, seconds = self._processor_s() - before, time.perf_counter() - started
+            clients.finish()
+        return Rate(answered / seconds, 1e3 * processor_s / answered or None)
+
+    def slowest_ms(self, rate: float, seconds: float) -> float:
+        """Returns the 99th percentile of pictures that come at a rate, whoever is still waiting."""
+        with _clients(self.port, 4 * CLIENTS) as clients:
+            started = time.perf_counter()
+            for number in range(max(100, int(rate * seconds))):
+                if time.perf_counter() > started + 3 * seconds:
+                    break  # something else has the processor, and the figure is lost
+                while not clients.free or time.perf_counter() < started + number / rate:
+                    clients.receive(max(0.0, started + number / rate - time.perf_counter()))
+                clients.send(started + number / rate)
+            clients.finish()
+        return 1e3 * quantiles(clients.seconds, n=100)[-1]
+
+    def _processor_s(self) -> float:
+        """Returns the processor time that it has taken; always 0 where the system does not tell."""
         try:
-            for line in process.stderr:
-                if found := re.search(r"serving .*at http://[\d.]+:(\d+)", line):
-                    with ThreadPoolExecutor(1) as reader:
-                        reader.submit(process.stderr.read)  # its log, which would fill the pipe
-                        try:
-                            yield int(found[1])
-                        finally:
-                            process.terminate()
+            fields = Path(f"/proc/{self.process}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def _running(words: list[str]) -> Iterator[Running]:
+    """Runs a service in a process of its own, and kills it in the end."""
+    plain = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    with tempfile.NamedTemporaryFile() as log, subprocess.Popen(words, stderr=log, stdout=log, env=plain) as process:
+        try:
+            until = time.monotonic() + START_S
+            while time.monotonic() < until and process.poll() is None:
+                if ready := re.search(rb"serving .*at http://[\d.]+:(\d+)\n", Path(log.name).read_bytes()):
+                    yield Running(int(ready[1]), process.pid)
                     return
-            raise RuntimeError("the service did not start")
+                time.sleep(0.05)
+            raise RuntimeError("a service did not start")
         finally:
             process.kill()
 
 
-async def _ask(port: int, requests: "asyncio.Queue[float]", seconds: list[float]) -> None:
-    """Sends a picture for each moment of a queue, and notes how long after that moment its answer is there."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    number = 0
+@contextmanager
+def _clients(port: int, count: int) -> Iterator["Clients"]:
+    sockets = []
     try:
-        while (since := await requests.get()) >= 0:
-            picture = _photograph(number % PICTURES)
-            number += 1
-            writer.write(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture)
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"the service answers {head[9:12].decode()}")
-            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            assert length is not None
-            await reader.readexactly(int(length[1]))
-            seconds.append(time.perf_counter() - since)
+        for _ in range(count):
+            sockets.append(socket.create_connection(("127.0.0.1", port), ANSWER_S))
+            sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)  # takes a picture whole
+        with selectors.DefaultSelector() as selector:
+            for each in sockets:
+                selector.register(each, selectors.EVENT_READ)
+            yield Clients(selector, sockets)
     finally:
-        writer.close()
+        for each in sockets:
+            each.close()
 
 
-async def _closed(port: int, seconds: float) -> float:
-    """Returns the pictures a second of clients each of which sends the next when it has an answer."""
-    counts: list[list[float]] = [[] for _ in range(CLIENTS)]
-    requests: asyncio.Queue[float] = asyncio.Queue()
-    tasks = [asyncio.create_task(_ask(port, requests, count)) for count in counts]
+class Clients:
+    """Connections, each with one picture on its way at a time, in one thread that takes little from the service."""
 
-    async def feed(until: float) -> int:
-        before = sum(map(len, counts))
-        while time.perf_counter() < until:
-            while requests.qsize() < CLIENTS:
-                requests.put_nowait(0.0)
-            await asyncio.sleep(0.001)
-        return sum(map(len, counts)) - before
+    def __init__(self, selector: selectors.BaseSelector, sockets: list[socket.socket]) -> None:
+        self.free, self.seconds = [*sockets], list[float]()
+        self._selector, self._since, self._count = selector, dict[socket.socket, float](), 0
+        self._parts = dict.fromkeys(sockets, b"")
 
-    await feed(time.perf_counter() + seconds / 2)  # to warm up
-    started = time.perf_counter()
-    answered = await feed(started + seconds)
-    rate = answered / (time.perf_counter() - started)
-    await _end(requests, tasks)
-    return rate
+    def send(self, since: float) -> None:
+        """Sends the next picture, which counts from a moment."""
+        picture, client = _photograph(self._count % PICTURES), self.free.pop(0)
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture)
+        self._since[client], self._count = since, self._count + 1
 
+    def receive(self, seconds: float = ANSWER_S) -> None:
+        """Waits for so many seconds for answers, and takes those that are there."""
+        for key, _ in self._selector.select(seconds):
+            client = key.fileobj
+            assert isinstance(client, socket.socket)
+            answer = self._parts[client] + (part := client.recv(1 << 16))
+            head, _, body = answer.partition(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            if not part or not head.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"a service answers {head[9:12].decode() or 'nothing'}")
+            is_whole = length is not None and len(body) == int(length[1])
+            self._parts[client] = b"" if is_whole else answer
+            if is_whole:
+                self.seconds.append(time.perf_counter() - self._since.pop(client))
+                self.free.append(client)
 
-async def _open(port: int, rate: float, seconds: float) -> float:
-    """Returns the 99th percentile, in milliseconds, of pictures that come at a rate, whoever is still waiting."""
-    times: list[float] = []
-    requests: asyncio.Queue[float] = asyncio.Queue()
-    tasks = [asyncio.create_task(_ask(port, requests, times)) for _ in range(4 * CLIENTS)]
-    started = time.perf_counter()
-    for number in range(max(100, int(rate * seconds))):
-        at = started + number / rate
-        await asyncio.sleep(max(0.0, at - time.perf_counter()))
-        requests.put_nowait(at)
-    await _end(requests, tasks)
-    return 1e3 * quantiles(times, n=100)[-1]
+    def keep_busy(self, seconds: float) -> int:
+        """Has each client send the next picture when it has an answer; returns how many answers came."""
+        until, before = time.perf_counter() + seconds, len(self.seconds)
+        while (now := time.perf_counter()) < until:
+            while self.free:
+                self.send(now)
+            self.receive(until - now)
+        return len(self.seconds) - before
 
+    def finish(self) -> None:
+        """Waits for the answers that are due.
 
-async def _end(requests: "asyncio.Queue[float]", tasks: "list[asyncio.Task[None]]") -> None:
-    for _ in tasks:
-        requests.put_nowait(-1.0)
-    await asyncio.gather(*tasks)
+        Raises:
+            RuntimeError: None comes.
+        """
+        while self._since:
+            before = len(self.free)
+            self.receive()
+            if len(self.free) == before and not any(self._parts.values()):
+                raise RuntimeError(f"a service does not answer within {ANSWER_S:g} s")

@@ -105,6 +105,8 @@ async def _parts(request: Request, body: bytes, most: int) -> list[File]:
         code = 413 if "Too many" in str(error) else 400
         raise Refusal(code, f"the multipart body cannot be read: {error}") from error
     uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    if not uploads:
+    files = [File(each.filename or "picture", await each.read()) for each in uploads]
+    await form.close()
+    if not files:
         raise Refusal(400, "the multipart body has no file")
-    return [File(each.filename or "picture", await each.read()) for each in uploads]
+    return files

@@ -1,0 +1,396 @@
+"""Limits, tokens, origins and readiness of the application, asked without a socket."""
+
+import asyncio
+import base64
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+from running import multipart
+
+from alexnet.evaluation.classifier import load, predict
+from alexnet.serving import bodies, service
+from alexnet.serving.app import application
+from alexnet.serving.batcher import Batcher, Request
+from alexnet.serving.corrections import Corrections
+from alexnet.serving.limits import Limits, Refusal
+from alexnet.serving.metrics import Metrics
+from alexnet.serving.served import open_runs
+from alexnet.serving.service import Service
+
+TOKEN = "a-token-of-some-length"
+
+
+@dataclass(frozen=True)
+class Response:
+    code: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+async def call(app, path, body=None, method=None, chunks=None, delay=0.0, **headers):
+    """Asks an application; the body comes in chunks, with a delay before each."""
+    path, _, query = path.partition("?")
+    parts, messages = [body or b""] if chunks is None else [*chunks], []
+    fields = {"host": "here", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    fields |= {} if body is None else {"content-length": str(len(body))}
+
+    async def receive():
+        await asyncio.sleep(delay if parts else 60)
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message):
+        messages.append(message)
+
+    await app(
+        {
+            "type": "http",
+            "method": method or ("GET" if body is None and chunks is None else "POST"),
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in fields.items()],
+            "scheme": "http",
+            "http_version": "1.1",
+            "server": ("here", 80),
+            "client": ("there", 1),
+        },
+        receive,
+        send,
+    )
+    head = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    return Response(messages[0]["status"], head, b"".join(message.get("body", b"") for message in messages[1:]))
+
+
+def ask(app, path, body=None, **rest):
+    return asyncio.run(call(app, path, body, **rest))
+
+
+@pytest.fixture(scope="module")
+def models(run):
+    opened = open_runs([run], "float32")
+    opened["toy"].prove()
+    return opened
+
+
+@pytest.fixture
+def serve(models):
+    """A function (limits, ...) that returns a service and its application."""
+
+    def make(token=None, origins=(), root_path="", corrections=None, **limits):
+        one = Service(models, Limits(**limits), None, corrections is not None)
+        one.is_proven = True
+        return one, application(one, corrections, token, origins, root_path)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def picture(pictures):
+    return sorted(pictures.rglob("*.jpg"))[0]
+
+
+def test_a_body_of_too_many_bytes_is_413_whether_it_tells_its_length_or_not(serve, picture):
+    data = picture.read_bytes()
+    _, app = serve(bytes=len(data))
+    assert ask(app, "/predict", data).code == 200
+    assert ask(app, "/predict", data + b"x").code == 413
+    assert ask(app, "/predict", chunks=[data, b"x"]).code == 413
+    assert ask(app, "/predict", chunks=[b"x", b""], content_length=str(len(data) + 1)).code == 413  # before it is read
+
+
+def test_a_picture_of_too_many_pixels_is_422(serve, picture):
+    assert ask(serve(pixels=90 * 100)[1], "/predict", picture.read_bytes()).code == 200
+    assert ask(serve(pixels=90 * 100 - 1)[1], "/predict", picture.read_bytes()).code == 422
+
+
+def test_a_request_of_too_many_pictures_is_413_in_both_protocols(serve, picture):
+    _, app = serve(files=2)
+
+    def codes(count):
+        body, kind = multipart([picture.read_bytes()] * count)
+        data = [base64.b64encode(picture.read_bytes()).decode()] * count
+        question = {"inputs": [{"name": "pictures", "datatype": "BYTES", "shape": [count], "data": data}]}
+        first = ask(app, "/predict", body, content_type=kind)
+        return first.code, ask(app, "/v2/models/toy/infer", json.dumps(question).encode()).code
+
+    assert codes(2) == (200, 200)
+    assert codes(3) == (413, 413)
+
+
+def test_what_is_refused_leaves_its_place_to_others(serve, picture):
+    one, app = serve(waiting=2, files=2, bytes=100_000)
+    for body in (b"", b"no picture", bytes(100_001)):
+        ask(app, "/predict", body)
+    three, kind = multipart([picture.read_bytes()] * 3)
+    assert ask(app, "/predict", three, content_type=kind).code == 413
+    assert (one.gate.pictures, one.gate._bytes) == (0, 0)
+
+
+def test_several_pictures_count_as_many_that_wait(serve, picture):
+    body, kind = multipart([picture.read_bytes()] * 3)
+    refused = ask(serve(waiting=2)[1], "/predict", body, content_type=kind)
+    assert (refused.code, refused.headers["retry-after"]) == (429, "1")
+    assert ask(serve(waiting=3)[1], "/predict", body, content_type=kind).code == 200
+
+
+def test_bodies_that_fill_the_memory_are_refused_with_429(serve, picture, monkeypatch):
+    monkeypatch.setattr(bodies, "MEMORY", 2)
+    one, app = serve(bytes=1000)
+    one.gate._bytes = 1500  # of others
+    assert ask(app, "/predict", bytes(501)).code == 429
+    assert ask(app, "/predict", bytes(500)).code == 422
+    assert one.gate._bytes == 1500
+
+
+def test_a_body_that_comes_too_slowly_is_408(serve, monkeypatch):
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
+    one, app = serve()
+    assert ask(app, "/predict", chunks=[b"x"] * 100, delay=0.01).code == 408
+    assert one.gate.pictures == 0
+
+
+def test_more_maps_than_are_drawn_at_a_time_are_429(serve, picture):
+    one, app = serve()
+    one._drawings = service.LOOKING
+    refused = ask(app, "/explain?method=gradcam", picture.read_bytes())
+    assert (refused.code, refused.headers["retry-after"]) == (429, "1")
+    one._drawings = service.LOOKING - 1
+    assert ask(app, "/explain?method=gradcam", picture.read_bytes()).code == 200
+    assert one._drawings == service.LOOKING - 1
+
+
+def test_a_service_that_leaves_is_not_ready_but_answers_and_closes_connections(serve, picture):
+    one, app = serve()
+    ready = [ask(app, path) for path in ("/v2/health/ready", "/v2/models/toy/ready")]
+    assert [(each.code, each.json["ready"]) for each in ready] == [(200, True)] * 2
+    assert "connection" not in ready[0].headers
+    one.is_leaving = True
+    ready = [ask(app, path) for path in ("/v2/health/ready", "/v2/models/toy/ready")]
+    assert [(each.code, each.json["ready"]) for each in ready] == [(503, False)] * 2
+    answer = ask(app, "/predict", picture.read_bytes())
+    assert (answer.code, answer.headers["connection"]) == (200, "close")
+    assert ask(app, "/v2/health/live").code == 200
+    assert b"\nalexnet_ready 0.0" in ask(app, "/metrics").body
+
+
+def test_nothing_is_answered_before_the_networks_are_proven(serve, picture):
+    one, app = serve()
+    one.is_proven = False
+    for path in ("/predict", "/explain", "/activations", "/v2/models/toy/infer"):
+        refused = ask(app, path, picture.read_bytes())
+        assert (refused.code, refused.headers["retry-after"]) == (503, "1")
+    assert ask(app, "/v2/health/ready").code == 503
+    assert ask(app, "/v2/health/live").code == 200
+
+
+def test_the_token_is_compared_whole(serve):
+    _, app = serve(token=TOKEN)
+    right = f"Bearer {TOKEN}"
+    for wrong in (TOKEN, right[:-1], f"{right}x", right.lower(), "Bearer ", "Bearer \xff", f"Basic {TOKEN}"):
+        refused = ask(app, "/models", authorization=wrong)
+        assert (refused.code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert refused.headers["cross-origin-opener-policy"] == "same-origin"
+    assert ask(app, "/models", authorization=right).code == 200
+    assert ask(app, "//models").code == 404
+    for path in ("/predict", "/explain", "/neighbours", "/activations", "/corrections", "/v2/models/toy/infer"):
+        assert ask(app, path, b"x").code == 401
+    for path in ("/metrics", "/v2", "/v2/models/toy"):
+        assert ask(app, path).code == 401
+
+
+def test_pages_of_other_origins_may_ask_only_where_they_are_listed(serve, picture):
+    here, there, data = "http://here", "https://there.example", picture.read_bytes()
+    _, closed = serve()
+    _, opened = serve(token=TOKEN, origins=[there])
+    assert ask(closed, "/predict", data, origin=here).code == 200
+    assert ask(closed, "/predict", data, origin=there).code == 403
+    assert ask(closed, "/predict", data, origin="null").code == 403
+    assert "access-control-allow-origin" not in ask(closed, "/models", origin=there).headers
+    preflight = {"access_control_request_method": "POST", "access_control_request_headers": "authorization"}
+    allowed = ask(opened, "/predict", method="OPTIONS", origin=there, **preflight)
+    assert (allowed.code, allowed.headers["access-control-allow-origin"]) == (200, there)
+    answer = ask(opened, "/predict", data, origin=there, authorization=f"Bearer {TOKEN}")
+    assert (answer.code, answer.headers["access-control-allow-origin"]) == (200, there)
+    assert ask(opened, "/predict", data, origin=there).code == 401
+    assert ask(opened, "/predict", data, origin="https://third.example").code == 403
+
+
+def test_all_is_reached_below_the_path_of_a_proxy_and_without_it(serve, picture):
+    _, app = serve(token=TOKEN, root_path="/alex/net/")
+    for path in ("/alex/net/predict", "/predict"):
+        assert ask(app, path, picture.read_bytes()).code == 401
+        assert ask(app, path, picture.read_bytes(), authorization=f"Bearer {TOKEN}").code == 200
+    for path in ("/alex/net/", "/alex/net", "/alex/net/page.css", "/alex/net/v2/health/live"):
+        assert ask(app, path).code == 200
+    assert ask(app, "/alex/network").code == 404
+
+
+def test_the_log_has_a_line_a_request_and_nothing_of_pictures_or_tokens(serve, picture, caplog):
+    _, app = serve(token=TOKEN)
+    with caplog.at_level(logging.INFO, "alexnet.serving"):
+        answer = ask(app, "/predict?name=secret-name&top=1", picture.read_bytes(), authorization=f"Bearer {TOKEN}")
+    (line,) = [json.loads(each.message) for each in caplog.records]
+    assert {**line, "time": 0, "seconds": 0} == {
+        "time": 0, "method": "POST", "path": "/predict", "code": 200, "seconds": 0, "bytes": len(answer.body)
+    }  # fmt: skip
+
+
+def test_metrics_have_few_routes_whatever_is_asked_for(serve):
+    one, app = serve()
+    for path in ("/x", "/y/z", "/predictions", "/v2/models/nobody", "/models"):
+        ask(app, path)
+    text = one.metrics.text()
+    assert b'alexnet_requests_total{code="404",route="page"} 3.0' in text
+    assert b'alexnet_requests_total{code="404",route="/v2"} 1.0' in text
+    assert b'alexnet_requests_total{code="200",route="/models"} 1.0' in text
+
+
+def test_ten_views_have_the_bits_of_predict_too(serve, run, picture):
+    (right,) = predict(load(run, numbers="float32"), [picture], views=10, top=3)
+    answer = ask(serve()[1], "/predict?views=10", picture.read_bytes()).json
+    (one,) = answer["pictures"]
+    assert answer["views"] == 10
+    assert [(each["class"], each["probability"]) for each in one["guesses"]] == [
+        (each.class_name, each.probability) for each in right.predictions
+    ]
+
+
+def test_networks_are_averaged_by_their_names_and_say_no_error_of_one(models, picture):
+    two = {"toy": models["toy"], "other": replace(models["toy"], name="other")}
+    one = Service(two, Limits(), None, False)
+    one.is_proven = True
+    app = application(one, None, None, (), "")
+    both, alone = (ask(app, f"/predict?model={names}", picture.read_bytes()).json for names in ("toy,other", "other"))
+    assert (both["model"], both["error"]) == ("toy,other", None)
+    assert both["pictures"][0]["guesses"] == alone["pictures"][0]["guesses"]
+    assert alone["error"]["low"] <= alone["error"]["top1"] <= alone["error"]["high"]
+    assert ask(app, "/v2/models/other").json["name"] == "other"
+
+
+def test_a_correction_is_refused_when_as_many_are_kept_as_may_be(serve, picture, tmp_path, monkeypatch):
+    monkeypatch.setattr("alexnet.serving.corrections.MOST", 1)
+    _, app = serve(corrections=Corrections(tmp_path / "kept"))
+    assert ask(app, "/corrections?class=red", picture.read_bytes()).code == 200
+    assert ask(app, "/corrections?class=red", picture.read_bytes()).code == 429
+    assert ask(serve()[1], "/corrections?class=red", picture.read_bytes()).code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"shape": [2]}, 400),
+        ({"shape": [1, 1]}, 200),
+        ({"datatype": "FP32"}, 400),
+        ({"name": "picture"}, 400),
+        ({"data": ["*"]}, 400),
+        ({"data": [], "shape": [1]}, 400),
+        ({"data": [""]}, 422),
+        ({"data": [{"b64": ""}]}, 422),
+        ({"parameters": {"binary_data_size": 1}}, 400),
+    ],
+)
+def test_what_does_not_follow_the_protocol_is_400(serve, picture, change, code):
+    data = base64.b64encode(picture.read_bytes()).decode()
+    tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1], "data": [data], **change}
+    assert ask(serve()[1], "/v2/models/toy/infer", json.dumps({"inputs": [tensor]}).encode()).code == code
+
+
+def test_versions_of_the_protocol_are_one(serve):
+    _, app = serve()
+    assert ask(app, "/v2/models/toy/versions/1").code == 200
+    assert ask(app, "/v2/models/toy/versions/2").code == 404
+
+
+class Counted(Request):
+    """A request whose batches are counted; pictures are numbers, and -1 fails."""
+
+    def compute(self, pictures):
+        batches.append([*pictures])
+        if -1 in pictures:
+            raise ValueError("a batch that fails")
+        gate.result()
+        return [*pictures]
+
+
+batches, gate = [], None
+
+
+@pytest.fixture
+def held():
+    """A thread that holds the first batches until the function that it returns is called."""
+    global gate
+    batches.clear()
+    with ThreadPoolExecutor(1) as thread:
+        from threading import Event
+
+        opened = Event()
+        gate = thread.submit(opened.wait, 10)
+        yield opened.set
+        opened.set()
+
+
+async def named(batcher, *groups):
+    tasks = []
+    for request, pictures in groups:
+        tasks.append(asyncio.create_task(batcher.name(request, pictures)))
+        await asyncio.sleep(0.01)
+    return tasks
+
+
+def test_what_waits_is_named_together_as_many_as_go_and_of_one_kind(held):
+    async def talk():
+        batcher, one, ten = Batcher(Metrics(lambda: 0, lambda: True), 10), Counted((), 1), Counted((), 10)
+        tasks = await named(batcher, (one, [0]), (one, [1]), (ten, [2]), (one, [3, 4]), (one, [*range(5, 40)]))
+        held()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(talk()) == [[0], [1], [2], [3, 4], [*range(5, 40)]]
+    assert batches == [[0], [1, *range(3, 34)], [2], [*range(34, 40)]]
+
+
+def test_a_picture_whose_client_is_gone_is_not_computed(held):
+    async def talk():
+        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10), Counted((), 1)
+        first, gone, last = await named(batcher, (one, [0]), (one, [1]), (one, [2]))
+        gone.cancel()
+        await asyncio.sleep(0)
+        held()
+        return await asyncio.gather(first, last)
+
+    assert asyncio.run(talk()) == [[0], [2]]
+    assert batches == [[0], [2]]
+
+
+def test_a_batch_that_fails_takes_no_other_with_it(held):
+    async def talk():
+        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10), Counted((), 1)
+        tasks = await named(batcher, (one, [0]), (Counted((), 2), [-1]), (one, [2]))
+        held()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, failed, last = asyncio.run(talk())
+    assert (first, last) == ([0], [2])
+    assert isinstance(failed, ValueError)
+
+
+@pytest.mark.parametrize("name", ["waiting", "bytes", "pixels", "files", "deadline", "drain"])
+def test_limits_that_make_no_sense_are_refused(name):
+    from alexnet.errors import UsageError
+
+    with pytest.raises(UsageError):
+        Limits(**{name: -1})
+
+
+def test_a_refusal_is_its_code_and_sentence():
+    assert (Refusal(400, "why").code, str(Refusal(400, "why"))) == (400, "why")
