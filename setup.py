@@ -11,6 +11,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 IS_RELEASE = "1" in (os.environ.get("ALEXNET_RELEASE"), os.environ.get("CIBUILDWHEEL"))
 IS_PURE = os.environ.get("ALEXNET_PURE") == "1"
@@ -35,6 +36,19 @@ class BuildKernels(build_ext):
         return []
 
 
+class BuildPackage(build_py):
+    """Puts the lecture's notebooks beside its page, which links them."""
+
+    def run(self):
+        """Copies the package, and `docs/lecture` into it."""
+        super().run()
+        if not self.editable_mode:
+            folder = Path(self.build_lib, "alexnet", "lecturing", "notebooks")
+            self.mkpath(str(folder))
+            for notebook in sorted(Path("docs", "lecture").glob("*.ipynb")):
+                self.copy_file(str(notebook), str(folder))
+
+
 class PlatformWheel(bdist_wheel):
     """Tags a wheel with kernels for every Python of this platform: `py3-none-<platform>`."""
 
@@ -54,5 +68,5 @@ kernels = Extension(
 )
 setup(
     ext_modules=[] if IS_PURE else [kernels],
-    cmdclass={"build_ext": BuildKernels, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_py": BuildPackage, "build_ext": BuildKernels, "bdist_wheel": PlatformWheel},
 )

@@ -12,6 +12,7 @@ NEEDED = {
     "alexnet/native/kernels.cpp",
     "alexnet/lecturing/page/index.html",
     "alexnet/lecturing/page/panels/history.js",
+    "alexnet/lecturing/notebooks/1-network.ipynb",
     "alexnet/lecturing/page/pictures/coffee.jpg",
 }
 

@@ -10,6 +10,7 @@ from PIL import Image
 import alexnet as package
 from alexnet.auditing import duplicates
 from alexnet.data.excluding import Exclusion, patterns_in
+from alexnet.data.groups import groups_in
 from alexnet.data.sources import open_source
 from alexnet.errors import UsageError
 from alexnet.records import Duplicates, Pair, Selection
@@ -61,6 +62,7 @@ def test_a_leak_is_first_on_the_page_is_priced_and_its_training_copy_is_to_go(ru
     assert price.low <= price.difference <= price.high
     with (tmp_path / "audit/exclude.csv").open(newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == ["train/blue/000.jpg"]
+    assert list(groups_in(tmp_path / "audit/groups.csv")) == [("train/blue/000.jpg", "val/blue/000.jpg")]
     page = (tmp_path / "audit/index.html").read_text()
     assert 'id="leaks"' in page
     assert 'src="http' not in page

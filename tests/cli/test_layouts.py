@@ -69,7 +69,9 @@ def test_a_packed_store_cannot_be_packed_again_without_some_folders(alexnet, sto
         "train", "modern", "--data", store.directory, "--out", tmp_path / "r", "--exclude", "x", *TOY
     )
     assert code == 2
-    assert "is packed: give --exclude and --labels with the source that it was packed from" in err
+    assert (
+        "is packed: give --exclude, --labels and --split-by-duplicates with the source that it was packed from" in err
+    )
 
 
 @pytest.mark.parametrize("folders", [{"red": 1, "green": 1}, {"red": 3}, {"red": 8, "blue": 8}, {"test/red": 2}])
@@ -122,3 +124,28 @@ def test_a_training_says_once_what_was_left_out(alexnet, data, tmp_path):
         code, _, err = alexnet("train", "paper", "--data", data, "--out", tmp_path / run, *TOY, "--steps", "1")
         assert code == 0, err
         assert err.count("left out") == 1
+
+
+def test_what_a_table_groups_stays_on_one_side(alexnet, make_folder, tmp_path):
+    data = make_folder(tmp_path / "data", {"red": 9, "blue": 9})
+    (tmp_path / "groups.csv").write_text(
+        "group,path\n" + "".join(f"{i},{c}/{i:03d}.jpg\n" for i in range(9) for c in ("red", "blue"))
+    )
+    table = ["--split-by-duplicates", tmp_path / "groups.csv"]
+    code, _, err = alexnet("pack", data, tmp_path / "store", "--size", 32, *table)
+    assert code == 0, err
+    store = Store(tmp_path / "store")
+    assert len(store.selection.groups) == 9
+    held = {store.splits["val"].name(i) for i in range(len(store.splits["val"]))}
+    assert held
+    assert {name.partition("/")[2] for name in held if name.startswith("red")} == {
+        name.partition("/")[2] for name in held if name.startswith("blue")
+    }
+
+
+def test_a_training_takes_a_table_of_groups(alexnet, store, tmp_path):
+    (tmp_path / "groups.csv").write_text("group,path\n0,red/000.jpg\n")
+    command = ["train", "modern", "--out", tmp_path / "r", "--split-by-duplicates", tmp_path / "groups.csv", *TOY]
+    code, _, err = alexnet(*command, "--data", store.directory)
+    assert (code, "is packed: give --exclude, --labels and --split-by-duplicates with" in err) == (2, True)
+    assert alexnet("train", "--resume", tmp_path / "r", "--split-by-duplicates", tmp_path / "groups.csv")[0] == 2

@@ -185,6 +185,26 @@ def test_a_unit_of_conv1_changes_with_the_pixels_of_its_field_and_with_no_others
     assert is_other == [False, True, True, False, False]
 
 
+def test_the_distances_of_neighbours_are_those_of_the_packages_features(page, classifier):
+    script = """async () => {
+      const layer = lecture.hidden(), rows = [], pictures = [lecture.picture.rgb, lecture.pixels.drawn(112).data];
+      for (const rgb of pictures) {
+        const { outputs } = await lecture.run(lecture.pixels.input(rgb), {}, [layer]);
+        rows.push(outputs[layer].data);
+      }
+      return [pictures.map((rgb) => [...rgb]), layer, lecture.distance(rows[0], rows[1])];
+    }"""
+    pictures, layer, distance = page.evaluate(script)
+    first, second = classifier.features(np.array(pictures, np.uint8).reshape(2, 112, 112, 3))
+    assert layer == "relu7"
+    assert distance == pytest.approx(float(np.linalg.norm(first - second)), rel=1e-3)
+
+
+def test_a_window_that_is_dragged_passes_every_place_between(page):
+    passed = page.evaluate("lecture.passed({top: 3, left: 7}, {top: 1, left: 3})")
+    assert passed == ["3,6", "2,5", "2,4", "1,3"]
+
+
 def test_a_tower_that_is_off_gives_what_zeros_in_its_layers_give(page, classifier):
     picture, model = made_up(SIDE), classifier.model
     probabilities, _ = in_page(page, picture, page.evaluate("({silent: lecture.silentTower('2')})"))

@@ -13,6 +13,8 @@ from PIL import Image
 import alexnet
 from alexnet.lecturing.server import serving
 from alexnet.lecturing.site import write_site
+from alexnet.records import Example, Examples
+from alexnet.run import Run
 
 PAGE = Path(alexnet.__file__).parent / "lecturing" / "page"
 TEXTS = json.loads((PAGE / "texts.json").read_text(encoding="utf-8"))
@@ -144,11 +146,62 @@ def test_the_wire_carries_what_the_other_half_of_each_layer_holds(page):
 def test_windows_are_counted_as_they_are_dragged_over(page):
     panel = go(page, "augmentation")
     panel.locator(".shown canvas").first.focus()
-    before = text_of(panel.locator(".read"), "of 392 windows")
+    before = text_of(panel.locator(".read"), "of 2,178 windows")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
-    after = text_of(panel.locator(".read"), "of 392 windows")
+    after = text_of(panel.locator(".read"), "of 2,178 windows")
+    assert "The paper counts 32 × 32 × 2 = 2,048" in after
     assert int(after.split()[0]) == int(before.split()[0]) + 2
+    panel.get_by_role("button", name="this network's: 99 in 112").click()
+    assert text_of(panel.locator(".read"), "of 392 windows").startswith("1 of 392 windows passed: 14 × 14 places")
+
+
+def test_the_race_ends_for_relu_after_seven_epochs_and_not_for_tanh(page):
+    panel = go(page, "relu")
+    panel.get_by_label("epochs", exact=True).fill("40")
+    assert panel.locator(".read").last.inner_text().startswith("After 40.0 epochs: ReLU 25.0 %, tanh 26.8 %")
+
+
+def test_a_touched_stage_shows_all_its_channels(page):
+    panel = go(page, "architecture")
+    panel.get_by_role("button", name="conv5: 256 × 5 × 5").press("Enter")
+    assert panel.locator("select").input_value() == "relu5"
+    assert panel.locator("figcaption").filter(has_text="128 channels of relu5").count() == 2
+    assert panel.locator(".flow .across").count() == 7  # two at conv3, fc6 and fc7, and one at fc8
+
+
+def test_a_guess_is_compared_with_the_citations(page):
+    panel = go(page, "use")
+    panel.get_by_label("your guess").fill("86000")
+    panel.get_by_role("button", name="Show").click()
+    assert panel.locator(".read").inner_text() == "Your guess: 86,000; it was 172,000. You were off by a factor of 2.0."
+
+
+def test_the_nearest_picture_by_fc7_is_the_mirror_image(page):
+    panel = go(page, "neighbours")
+    assert "among" in text_of(panel.locator(".read"), "a picture|coffee|among")
+    panel.locator(".nearest").first.locator("li").first.wait_for(timeout=60_000)
+    assert panel.locator(".nearest").first.locator("li span").first.inner_text() == "coffee, mirrored"
+
+
+def test_every_panel_links_its_notebook_which_lies_in_the_folder(page, site):
+    for key, panel in TEXTS["panels"].items():
+        assert go(page, key).locator(".deeper a").get_attribute("href") == f"notebooks/{panel['notebook']}.ipynb"
+        assert (site / "notebooks" / f"{panel['notebook']}.ipynb").is_file()
+
+
+def test_a_run_shows_its_own_test_pictures(alexnet, run, open_site, tmp_path, monkeypatch):
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40), (200, 30, 30)).save(file, "JPEG")
+    example = Example(name="test/red/7.jpg", label="red", top=(("red", 0.5),), jpeg=file.getvalue())
+    monkeypatch.setattr(Run, "examples", lambda self: Examples(sample=(example,)))
+    code, _, _ = alexnet("lecture", "--run", run, "--out", tmp_path / "site")
+    assert code == 0
+    page = open_site((tmp_path / "site" / "index.html").as_uri())
+    names = [each.get_attribute("aria-label") for each in page.locator(".pictures button").all()]
+    assert names == ["a drawn ball", "red (test/red/7.jpg)"]
+    rgb = np.array(page.evaluate("[...lecture.picture.rgb]"))
+    assert abs(rgb.reshape(-1, 3).mean(0) - [200, 30, 30]).max() < 3
 
 
 def test_a_coin_silences_about_half_of_the_units(page):
@@ -160,7 +213,7 @@ def test_a_coin_silences_about_half_of_the_units(page):
 def test_arrow_keys_turn_the_pages_and_p_shows_one_at_a_time(open_site, served):
     page = open_site(served)
     page.keyboard.press("Home")
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("ArrowRight")
     assert page.locator("nav [aria-current]").inner_text() == "Architecture"
     page.keyboard.press("p")

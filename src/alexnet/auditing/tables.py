@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
+from alexnet.data.excluding import PATH
+from alexnet.data.groups import GROUP
 from alexnet.records import Audit, Excluded, Member, Pair
 
 ORDER = ("train", "val", "test")
@@ -41,6 +43,16 @@ def suspected(audit: Audit) -> list[Excluded]:
 def table(rows: Sequence[Excluded]) -> str:
     """Returns a table that `exclude` takes, as CSV."""
     return _csv([("path", "reason"), *((row.path, row.reason) for row in rows)])
+
+
+def groups(audit: Audit) -> str:
+    """Returns the groups of duplicates, which `split_by_duplicates` takes, as CSV."""
+    rows = [
+        (str(number), member.name, member.split, member.class_name)
+        for number, group in enumerate(audit.duplicates.groups)
+        for member in group
+    ]
+    return _csv([(GROUP, PATH, "split", "class"), *rows])
 
 
 def findings(audit: Audit) -> str:

@@ -35,6 +35,10 @@ SPLIT = "split to measure errors on: val, test, train+val ...; val by default, o
 NUMBERS = "numbers to compute in; auto takes bf16 where the processor has it"
 TIMEOUT = "under torchrun: seconds to wait for a process that does not come or answer, before all give up"
 LABELS = "table of the pictures' paths and labels, and of splits if it has them: CSV, TSV, JSON lines or Parquet"
+GROUPS = (
+    "table of groups of duplicates, groups.csv of alexnet audit: none is divided when pictures are held out of a "
+    "source without splits"
+)
 BAD_IMAGE = "skip lists a picture that cannot be read in the quarantine; stop ends with an error"
 
 Excluded = Annotated[
@@ -45,6 +49,7 @@ Excluded = Annotated[
         "or all that a CSV file lists, as alexnet audit writes it",
     ),
 ]
+Groups = Annotated[Place, About("FILE", GROUPS)]
 Labels = Annotated[Place, About("FILE", LABELS)]
 Network = Annotated[Place, About("RUN", "run folder, weight file, or tiny-imagenet, which comes with the package")]
 NewRun = Annotated[Place, About("RUN", "run folder to make")]

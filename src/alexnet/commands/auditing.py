@@ -14,7 +14,7 @@ from alexnet.records import Audit, sealed
 
 SOURCE = f"pictures to examine: {arguments.SOURCES}; {arguments.PACKED}"
 MODEL = "network whose features describe the pictures: a run folder, a weight file, or the one of the package"
-OUT = "folder to make, with a page, audit.json, findings.csv, exclude.csv and suspects.csv"
+OUT = "folder to make, with a page, audit.json, findings.csv, groups.csv, exclude.csv and suspects.csv"
 
 
 @documented
@@ -59,6 +59,7 @@ def audit(
     result = structs.replace(examine(classifier, store, str(model), sizes, observer), page=str(page))
     make_folder(folder)
     write(folder / "findings.csv", tables.findings(result))
+    write(folder / "groups.csv", tables.groups(result))
     write(folder / "exclude.csv", tables.table(tables.exclusions(result)))
     write(folder / "suspects.csv", tables.table(tables.suspected(result)))
     write(page, audit_page(result, store).render())

@@ -33,7 +33,8 @@ def lecture(
 ) -> "Written":
     """Shows the whole lecture as a page on which a network runs, and every slide can be touched.
 
-    The page needs no network connection: it computes in the browser, and pictures stay there.
+    The page needs no network connection: it computes in the browser, and pictures stay there. With a run folder it
+    shows test pictures of the run.
 
     Raises:
         UsageError: The folder holds something or cannot be written.
@@ -43,10 +44,13 @@ def lecture(
     from alexnet.evaluation.classifier import load
     from alexnet.lecturing.server import serving
     from alexnet.lecturing.site import write_site
+    from alexnet.run import Run
 
     observer = observer or Display()
     with _folder(out) as folder:
-        written = write_site(folder, Path(run).name, load(run, numbers="float32"))
+        classifier, examples = load(run, numbers="float32"), Run(run).examples() if Path(run).is_dir() else None
+        pictures = {f"{each.label} ({each.name})": each.jpeg for each in examples.sample} if examples else None
+        written = write_site(folder, Path(run).name, classifier, pictures)
         if open or out is None:
             with serving(folder) as address:
                 observer.notice(f"the lecture is at {address} until Ctrl-C")

@@ -17,7 +17,7 @@ from alexnet.config import Value
 from alexnet.errors import AlexNetError, TrainingError, UsageError
 from alexnet.observer import Observer
 from alexnet.progress import Display, interruptible
-from alexnet.records import Understanding, left_out_lines
+from alexnet.records import EVERYTHING, Understanding, left_out_lines
 
 if TYPE_CHECKING:
     from alexnet.data.listing import Source
@@ -54,6 +54,7 @@ def pack(
     seed: Annotated[int, About("S", "seed of the held-out quarter, if the source has no split")] = 0,
     exclude: arguments.Excluded = (),
     labels: arguments.Labels | None = None,
+    split_by_duplicates: arguments.Groups | None = None,
     dry_run: Annotated[bool, About(None, "say how the source is understood and what is left out, and stop")] = False,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
@@ -73,7 +74,8 @@ def pack(
     observer = observer or Display()
     if verify:
         return _verified(source, store, observer)
-    pictures = open_source(source, seed=seed, selection=work.selection(exclude, labels), observer=observer)
+    selection = work.selection(exclude, labels, split_by_duplicates)
+    pictures = open_source(source, seed=seed, selection=selection, observer=observer)
     if dry_run:
         return understanding(pictures)
     if store is None:
@@ -113,6 +115,7 @@ def train(
     parallel: Annotated[Literal["data", "towers", "hybrid"], About(None, PARALLEL)] | None = None,
     exclude: arguments.Excluded = (),
     labels: arguments.Labels | None = None,
+    split_by_duplicates: arguments.Groups | None = None,
     timeout: arguments.Timeout = arguments.TIMEOUT_S,
     on_bad_image: arguments.OnBadImage = "skip",
     observer: arguments.Watcher = None,
@@ -127,18 +130,17 @@ def train(
         TrainingError: The loss is not finite any more.
         TeamError: A process of the team ended or hangs.
     """
-    from alexnet import machine
-    from alexnet.meeting import assemble
+    from alexnet import machine, meeting
 
     machine.keep_memory()
-    observer = observer or Display()
+    observer, chosen = observer or Display(), work.selection(exclude, labels, split_by_duplicates)
     named = {"variant": variant, "epochs": epochs, "steps": steps, "seed": seed, "input_size": input_size}
     changes = work.given(settings | named | {"freeze": freeze, "precision": precision})
-    with assemble(parallel, timeout) as team:
+    with meeting.assemble(parallel, timeout) as team:
         if resume is None:
-            job = work.new(recipe, data, out, from_, changes, work.selection(exclude, labels))
+            job = work.new(recipe, data, out, from_, changes, chosen)
         else:
-            job = work.old(resume, data, recipe or out or from_ or changes or exclude or labels, team)
+            job = work.old(resume, data, recipe or out or from_ or changes or chosen != EVERYTHING, team)
         store, is_complete = _pictures(job, on_bad_image, observer, team), None
         job = work.head_alone(job, store, changes, observer)
         while is_complete is None:  # a tuning that diverges begins again, once

@@ -38,18 +38,20 @@ def given(values: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def selection(exclude: Sequence[str], labels: Place | None) -> Selection:
+def selection(exclude: Sequence[str], labels: Place | None, split_by_duplicates: Place | None = None) -> Selection:
     """Returns what a user said about how the source is to be read.
 
     Raises:
-        UsageError: A table of what is excluded cannot be read.
+        UsageError: A table of what is excluded, or of groups, cannot be read.
     """
     from alexnet.data.excluding import patterns_in
+    from alexnet.data.groups import groups_in
 
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     return Selection(
         exclude=tuple(patterns_in(patterns)),
         labels=None if labels is None else str(Path(labels).expanduser().absolute()),
+        groups=() if split_by_duplicates is None else tuple(groups_in(Path(split_by_duplicates).expanduser())),
     )
 
 

@@ -28,14 +28,24 @@ def patterns_in(given: Iterable[str]) -> Iterator[str]:
         if path.suffix.lower() != ".csv" or not path.is_file():
             yield pattern
             continue
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                table = csv.DictReader(file)
-                if PATH not in (table.fieldnames or ()):
-                    raise UsageError(f"{path} has no column `{PATH}`: give a table as alexnet audit writes it")
-                yield from (glob.escape(row[PATH]) for row in table if row[PATH])
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise UsageError(f"{path} is no table of paths ({error}): give CSV in UTF-8") from error
+        yield from (glob.escape(excluded) for (excluded,) in columns(path, PATH))
+
+
+def columns(table: Path, *names: str) -> Iterator[tuple[str, ...]]:
+    """Yields the values of some columns of a CSV file, row by row, of rows that have them all.
+
+    Raises:
+        UsageError: The file has no such column, or is no CSV in UTF-8.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            for name in names:
+                if name not in (rows.fieldnames or ()):
+                    raise UsageError(f"{table} has no column `{name}`: give a table as alexnet audit writes it")
+            yield from (values for row in rows if all(values := tuple(row[name] for name in names)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{table} is no table of paths ({error}): give CSV in UTF-8") from error
 
 
 class Exclusion:

@@ -43,12 +43,13 @@ def open_tree(
     else:
         assignment = _by_folders(path, tree, rows, is_measured)
     excluded = f"exclude {selection.exclude}\n" if selection.exclude else ""
+    grouped = f"groups {selection.groups}\n" if selection.groups else ""
     source = Source(
         name=as_text(path.resolve().name if kind == "folder" else path.resolve().stem),
         kind=kind,
         classes=tuple(map(as_text, assignment.classes)),
         splits=_listings(tree, rows, assignment),
-        fingerprint=f"{tree.fingerprint}{assignment.fingerprint}{excluded}",
+        fingerprint=f"{tree.fingerprint}{assignment.fingerprint}{excluded}{grouped}",
         path=path.resolve(),
         left_out=tree.left_out,
         layout=assignment.text,

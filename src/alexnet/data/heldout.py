@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet import machine
+from alexnet.data.groups import Groups, joined
 from alexnet.data.listing import Digests, Integers, Listing, Source, digest, drawn
 from alexnet.data.pictures import prefetch
 from alexnet.errors import AlexNetError, DataError
@@ -44,7 +45,8 @@ def divided(source: Source, seed: int, draw: Draw, observer: Observer) -> Source
     if draw == "names":
         splits: Mapping[str, Listing] = by_names(whole, classes, seed)
     else:
-        splits, fingerprint = Quarter(whole, len(classes), seed, origin, observer), f"{fingerprint} by content"
+        groups = source.selection.groups
+        splits, fingerprint = Quarter(whole, len(classes), seed, origin, observer, groups), f"{fingerprint} by content"
     return replace(source, splits=splits, fingerprint=fingerprint, is_split_drawn=True)
 
 
@@ -87,10 +89,14 @@ class Quarter(Mapping[str, Listing]):
         seed: The seed of the draw.
         origin: Where the source lies and what it is, in words that change with its files.
         observer: Is told about the reading.
+        groups: Paths of pictures that belong together.
     """
 
-    def __init__(self, whole: Listing, classes: int, seed: int, origin: str, observer: Observer) -> None:
+    def __init__(
+        self, whole: Listing, classes: int, seed: int, origin: str, observer: Observer, groups: Groups = ()
+    ) -> None:
         self.whole, self._classes, self._seed, self._observer = whole, classes, seed, observer
+        self._groups = groups
         self._kept = cache() / "digests" / f"{blake2b(origin.encode(errors='replace'), digest_size=16).hexdigest()}.npy"
 
     def __getitem__(self, split: str) -> Listing:
@@ -109,7 +115,12 @@ class Quarter(Mapping[str, Listing]):
             digests = _read_digests(self.whole, self._observer)
             _keep(self._kept, digests)
         whole = replace(self.whole, digests=digests)
-        is_held = held_out(digests[whole.rows], whole.labels, self._classes, self._seed)
+        draw, own = held_out, digests[whole.rows]
+        if self._groups:
+            draw, own = held_out_undivided, joined(own, whole, self._groups)
+        is_held = draw(own, whole.labels, self._classes, self._seed)
+        if not is_held.any():
+            raise DataError("`split_by_duplicates` leaves nothing to hold out: every class is of one group")
         return {"train": whole.take(np.flatnonzero(~is_held)), "val": whole.take(np.flatnonzero(is_held))}
 
 
@@ -137,6 +148,22 @@ def held_out(digests: Digests, labels: Integers, classes: int, seed: int) -> npt
         is_held[copies] = False
         is_held[copies[1:][: max(1, len(copies) // 4)]] = True
     return is_held
+
+
+def held_out_undivided(digests: Digests, labels: Integers, classes: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Draws as `held_out` does, but pictures of one digest lie on one side, also if they are of several classes.
+
+    Those of several classes are in no class's exception. A class that is of one digest alone is trained on.
+    """
+    _, of = np.unique(digests, return_inverse=True)
+    first, last = np.full(len(labels), classes), np.zeros(len(labels), np.int64)
+    np.minimum.at(first, of, labels)
+    np.maximum.at(last, of, labels)
+    has_one_class = (first == last)[of]
+    is_held = (digests != 0) & (_mixed(digests, seed) < QUARTER)
+    is_held[has_one_class] = held_out(digests[has_one_class], labels[has_one_class], classes, seed)
+    is_divided = np.bincount(of, ~is_held) > 0
+    return np.asarray(is_held & ~is_divided[of])
 
 
 def _mixed(digests: Digests, seed: int) -> Digests:

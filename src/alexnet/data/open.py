@@ -109,7 +109,8 @@ def _open_packed(place: str | Path) -> Store:
 def _check_packed(store: Store, selection: Selection, is_measured: bool) -> None:
     if selection not in (EVERYTHING, store.selection):
         raise UsageError(
-            f"{store.location} is packed: give `exclude` and `labels` with the source that it was packed from"
+            f"{store.location} is packed: give `exclude`, `labels` and `split_by_duplicates` with the source that "
+            "it was packed from"
         )
     if "train" not in store.splits and not is_measured:
         raise UsageError(f"{store.location} holds pictures to measure on, none to train on: give their source")

@@ -48,16 +48,26 @@ def open_source(
         spec: The built-in name or the path.
         seed: The seed of the held-out quarter, where the source has no split of its own.
         draw: What decides which pictures are held out.
-        selection: What is left out, and where the labels stand.
+        selection: What is left out, where the labels stand, and which pictures stay on one side of a held-out split.
         is_measured: Whether a network is only to be measured on the pictures: nothing is held out, one class will do,
             and all pictures of a source without splits are in "test".
         observer: Is told about the scan of a folder, and about the reading of pictures to hold some out.
 
     Raises:
-        UsageError: There is no such source, or it is of no known kind.
+        UsageError: There is no such source, it is of no known kind, or it has splits and pictures are to be kept
+            together in a held-out one.
         DataError: The source has no pictures, only one class or an empty class; a file is missing or damaged; or a
             package that the source needs is not installed.
     """
+    source = _open(spec, seed, draw, selection, is_measured, observer or Observer())
+    if selection.groups and not is_measured and (spec == SOLAR_CELLS or not source.is_split_drawn):
+        raise UsageError(f"`split_by_duplicates` is for pictures without splits of their own, and {spec} has them")
+    return source
+
+
+def _open(
+    spec: str | Path, seed: int, draw: Draw, selection: Selection, is_measured: bool, observer: Observer
+) -> Source:
     if spec == SOLAR_CELLS:
         return open_solar_cells(seed)
     path = from_home(spec)
@@ -73,7 +83,7 @@ def open_source(
     if (batches := cifar.find(path)) is not None:
         return cifar.open_cifar(batches)
     if path.is_dir() or is_zip(path) or _is_tar(path):
-        return folders.open_tree(path, seed, draw, observer or Observer(), selection, is_measured)
+        return folders.open_tree(path, seed, draw, observer, selection, is_measured)
     raise UsageError(f"{path} is no known source: give a folder, a .tar or .zip file, or {SOLAR_CELLS!r}")
 
 

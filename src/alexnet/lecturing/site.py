@@ -8,6 +8,7 @@ import base64
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from alexnet.models.summary import Summary, summary
 from alexnet.models.variants import VARIANTS
 from alexnet.records import Record
 
-PAGE = "index.html"
+SHOWN = ("coffee", "chelsea", "rocket")
+"""Photographs that stand first; the page offers three, and compares all of them with the picture in hand."""
 
 # RGB in [0, 1] over the training pictures of tiny-imagenet, as `dataset.json` of their packed store has it.
 COVARIANCE = (
@@ -56,6 +58,7 @@ class Site(Record, frozen=True, kw_only=True):
     layers: tuple[Layer, ...]
     parts: tuple[Part, ...]
     components: Components
+    notebooks: tuple[str, ...]  # names of those in the folder
     summaries: dict[str, Summary]  # of published networks, by their variants
 
 
@@ -68,15 +71,18 @@ class Written(Record, frozen=True, kw_only=True):
     variant: str
 
 
-def write_site(out: Path, name: str, classifier: Classifier) -> Written:
+def write_site(out: Path, name: str, classifier: Classifier, photographs: Mapping[str, bytes] | None = None) -> Written:
     """Writes the folder, whole or not at all.
+
+    `photographs` are JPEG files by their names; without them the page shows its own.
 
     Raises:
         UsageError: The folder cannot be written.
         DataError: The disk is full.
     """
     parts, stream = tensors(classifier)
-    site = _site(name, classifier, parts)
+    notebooks = _notebooks()
+    site = _site(name, classifier, parts, tuple(path.stem for path in notebooks))
     scripts = {
         "site.js": f"lecture.site = {_json(msgspec.to_builtins(site))};\n",
         "weights.js": f'lecture.weights = "{base64.b64encode(stream).decode()}";\n',
@@ -90,10 +96,14 @@ def write_site(out: Path, name: str, classifier: Classifier) -> Written:
             content = json.loads((folder / f"{text}.json").read_text(encoding="utf-8"))
             scripts[f"{text}.js"] = f"lecture.{text} = {_json(content)};\n"
             (folder / f"{text}.json").unlink()
-        pictures = sorted((folder / "pictures").glob("*.jpg"))
-        addresses = {path.stem: _address(path.read_bytes()) for path in pictures}
+        pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
+        first = {key: pictures.pop(key) for key in SHOWN}
+        addresses = {key: _address(jpeg) for key, jpeg in (photographs or {**first, **pictures}).items()}
         scripts["pictures.js"] = f"lecture.photographs = {_json(addresses)};\n"
         shutil.rmtree(folder / "pictures")
+        (folder / "notebooks").mkdir()
+        for notebook in notebooks:
+            shutil.copy(notebook, folder / "notebooks")
         for file, content in scripts.items():
             (folder / file).write_text(content, encoding="utf-8")
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -103,7 +113,14 @@ def write_site(out: Path, name: str, classifier: Classifier) -> Written:
     return Written(folder=str(out), bytes=size, network=name, variant=classifier.model.variant)
 
 
-def _site(name: str, classifier: Classifier, parts: tuple[Part, ...]) -> Site:
+def _notebooks() -> list[Path]:
+    """Returns the lecture's notebooks, which stand in a wheel beside this file, and in the source in `docs`."""
+    here = Path(__file__).parent
+    folders = (here / "notebooks", here.parents[2] / "docs" / "lecture")
+    return next((paths for folder in folders if (paths := sorted(folder.glob("*.ipynb")))), [])
+
+
+def _site(name: str, classifier: Classifier, parts: tuple[Part, ...], notebooks: tuple[str, ...]) -> Site:
     model = classifier.model
     eigenvalues, vectors = np.linalg.eigh(np.array(COVARIANCE))
     # The sign of a component is free: it points towards the brighter.
@@ -124,6 +141,7 @@ def _site(name: str, classifier: Classifier, parts: tuple[Part, ...]) -> Site:
         layers=layers(model),
         parts=parts,
         components=components,
+        notebooks=notebooks,
         summaries=published,
     )
 

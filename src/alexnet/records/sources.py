@@ -67,6 +67,7 @@ class Selection(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     exclude: tuple[str, ...] = ()  # patterns of paths that are left out
     labels: str | None = None  # the table of paths and labels, an absolute path
+    groups: tuple[tuple[str, ...], ...] = ()  # paths of duplicates, which a held-out split does not divide
 
 
 EVERYTHING = Selection()

@@ -30,8 +30,8 @@
   const best = (numbers, count) => [...numbers.keys()].sort((a, b) => numbers[b] - numbers[a]).slice(0, count);
 
   /** Rows of a name, a bar and a value; `share` is from 0 to 1, `before` an optional mark. */
-  function bars(rows, label) {
-    return make("ol", { class: "bars", "aria-label": label },
+  function bars(rows, label, kind = "") {
+    return make("ol", { class: `bars ${kind}`, "aria-label": label },
       rows.map(({ name, share, text, before, tone = "" }) => make("li", {},
         make("span", { class: "who", title: name }, name),
         make("span", { class: "track", "aria-hidden": "true" },
@@ -97,8 +97,11 @@
     target.getContext("2d").putImageData(image, 0, 0);
   }
 
-  /** Paints maps (C, H, W), from channel `first` on, as tiles in `columns`; returns how they lie. */
-  function tiles(target, map, { first = 0, count = map.shape[0], columns, tone = shade, low = 0, high = null }) {
+  /** Paints maps (C, H, W), from channel `first` on, as tiles in `columns`; returns how they lie.
+   *
+   * A number is shown as the square root of its share of the largest, so that what is faint can be seen.
+   */
+  function tiles(target, map, { first = 0, count = map.shape[0], columns, tone = shade, high = null }) {
     const [, height, width] = map.shape, places = height * width, gap = 1;
     const part = map.data.subarray(first * places, (first + count) * places);
     const most = high ?? part.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-9);
@@ -110,7 +113,8 @@
       for (let y = 0; y < height; y++)
         for (let x = 0; x < width; x++) {
           const row = Math.floor(c / columns) * (height + gap) + y, column = (c % columns) * (width + gap) + x;
-          const [r, g, b] = tone((part[c * places + y * width + x] - low) / (most - low));
+          const share = part[c * places + y * width + x] / most;
+          const [r, g, b] = tone(Math.sign(share) * Math.sqrt(Math.abs(share)));
           image.data.set([r, g, b, 255], (row * target.width + column) * 4);
         }
     context.putImageData(image, 0, 0);

@@ -4,6 +4,8 @@
   const { make, button, fill, paint, canvas, percent, best, shortName } = lecture.draw;
   const { texts, figures, site, pixels } = lecture, words = texts.frame;
   const order = Object.keys(texts.panels), built = new Map(), dirty = new Set();
+  const OFFERED = 3; // photographs at the top of the page
+  const nameOf = (key) => words.names[key] ?? key;
   const root = document.documentElement;
   root.lang = texts.language;
   document.title = texts.title;
@@ -30,20 +32,27 @@
     const ball = pixels.drawn(64), small = canvas(64, 64, "");
     paint(small, ball.data, 64);
     add(words.names.drawn, small, () => lecture.setPicture(words.names.drawn, pixels.drawn(site.stored_size)));
-    for (const [key, address] of Object.entries(lecture.photographs)) {
+    for (const [key, address] of Object.entries(lecture.photographs).slice(0, OFFERED)) {
       const target = canvas(64, 64, ""), image = new Image();
       image.onload = () => target.getContext("2d").drawImage(image, 0, 0, 64, 64);
       image.src = address;
-      add(words.names[key], target, () => example(key));
+      add(nameOf(key), target, () => example(key));
     }
     const field = make("input", { type: "file", accept: "image/*", "aria-label": words.choose, onchange: () => take(field.files[0]) });
     return [group, make("span", { class: "file" }, words.choose, field)];
   }
 
-  async function example(key) {
+  /** An example by its key: {name, rgb, pixels}. */
+  lecture.photograph = async (key) => {
     const letters = atob(lecture.photographs[key].split(",")[1]);
     const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
-    lecture.setPicture(words.names[key], await pixels.decode(new Blob([bytes], { type: "image/jpeg" }), words));
+    const decoded = await pixels.decode(new Blob([bytes], { type: "image/jpeg" }), words);
+    return { name: nameOf(key), rgb: pixels.fit(decoded, site.stored_size), pixels: decoded };
+  };
+
+  async function example(key) {
+    const { name, pixels: decoded } = await lecture.photograph(key);
+    lecture.setPicture(name, decoded);
   }
 
   /** Takes the user's own picture, or says in a sentence why not. */
@@ -71,16 +80,23 @@
     const stage = make("div", { class: "stage" });
     return make("section", { class: "panel", id: key, "aria-labelledby": heading, tabindex: "-1" },
       make("header", {}, make("h2", { id: heading }, text.title), make("p", { class: "claim" }, text.claim)),
-      stage, make("div", { class: "more" }, measured(key, text), exercise(key, text.exercise), code(text.code)));
+      stage, make("div", { class: "more" }, measured(key, text),
+        make("div", { class: "aside" }, exercise(key, text.exercise), code(text.code), deeper(text.notebook))));
+  }
+
+  /** The notebook that goes deeper: a file of the folder, where the package has it. */
+  function deeper(name) {
+    const file = `notebooks/${name}.ipynb`, isHere = site.notebooks.includes(name);
+    return make("p", { class: "deeper" }, `${words.deeper} `, isHere ? make("a", { href: file, download: "" }, name) : make("code", {}, `docs/lecture/${name}.ipynb`));
   }
 
   function measured(key, text) {
     const rows = figures[key] ?? [];
-    if (!rows.length) return null;
+    if (!rows.length) return make("div", { class: "measured" }, make("h3", {}, words.measured), make("p", { class: "soft" }, words.nothing_measured));
     return make("div", { class: "measured" }, make("h3", {}, words.measured), make("div", { class: "scroll" }, make("table", {},
       make("thead", {}, make("tr", {}, ["", words.paper, words.ours, words.interval].map((head) => make("th", { scope: "col" }, head)))),
       make("tbody", {}, rows.map((row) => make("tr", {}, make("th", { scope: "row" }, text.figures[row.key]),
-        [row.paper, row.ours, row.interval].map((cell) => make("td", {}, cell ?? "–"))))))),
+        make("td", {}, row.paper ?? words.no_figure), make("td", {}, row.ours ?? words.not_measured), make("td", {}, row.interval ?? "–")))))),
     [...new Set(rows.map((row) => row.command).filter(Boolean))].map((command) =>
       make("p", { class: "command" }, make("code", {}, command))),
     rows.some((row) => row.command?.includes("claim")) ? make("p", { class: "hint" }, words.source) : null);
@@ -116,6 +132,7 @@
   }
 
   /** The panel whose head is nearest to the top of the window. */
+  let isSteered = false; // by a key or a link: what scrolls by on the way there is not meant
   let current = order.includes(location.hash.slice(1)) ? location.hash.slice(1) : order[0];
 
   function show(key, isFocused = false) {
@@ -126,6 +143,7 @@
     }
     build(key);
     if (isFocused) {
+      isSteered = true;
       history.replaceState(null, "", `#${key}`);
       const target = document.getElementById(key);
       target.focus({ preventScroll: true });
@@ -194,8 +212,9 @@
     }
     for (const key of inView) build(key);
     const top = order.find((key) => inView.has(key) && document.getElementById(key).getBoundingClientRect().bottom > 200);
-    if (top && !root.classList.contains("projector")) show(top);
+    if (top && !isSteered && !root.classList.contains("projector")) show(top);
   }, { rootMargin: "-80px 0px 0px 0px", threshold: [0, 0.25] });
+  for (const kind of ["scrollend", "wheel", "touchmove"]) addEventListener(kind, () => { isSteered = false; }, { passive: true });
   for (const key of order) watch.observe(document.getElementById(key));
 
   lecture.onPicture(async ({ name, rgb }) => {
@@ -213,7 +232,7 @@
   requestAnimationFrame(() => setTimeout(async () => {
     try {
       await lecture.begin();
-      await example(Object.keys(lecture.photographs)[1]);
+      await example(Object.keys(lecture.photographs)[0]);
     } catch (error) {
       answer.textContent = fill(words.failed, { error: error.message });
     }

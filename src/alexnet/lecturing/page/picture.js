@@ -104,6 +104,16 @@
     return out;
   }
 
+  /** A square window of a square picture `side` pixels wide: RGB bytes (size, size, 3). */
+  function cut(rgb, side, { top, left }, size) {
+    const out = new Uint8ClampedArray(size * size * 3);
+    for (let y = 0; y < size; y++) out.set(rgb.subarray(((top + y) * side + left) * 3, ((top + y) * side + left + size) * 3), y * size * 3);
+    return out;
+  }
+
+  /** The part of a stored picture that the network sees in its middle. */
+  const seen = (rgb) => cut(rgb, site.stored_size, centre(), site.input_size);
+
   function centre() {
     const margin = Math.floor((site.stored_size - site.input_size) / 2);
     return { top: margin, left: margin, mirror: false };
@@ -130,11 +140,11 @@
   }
 
   const listeners = new Set();
-  lecture.pixels = { decode, fit, input, centre, tenViews, drawn, NoPicture };
-  lecture.picture = null; // {name, rgb}: bytes (S, S, 3) of the stored size
+  lecture.pixels = { decode, fit, input, cut, seen, centre, tenViews, drawn, NoPicture };
+  lecture.picture = null; // {name, rgb, pixels}: bytes (S, S, 3) of the stored size, and the picture before it was fitted
   lecture.onPicture = (listener) => listeners.add(listener);
   lecture.setPicture = (name, pixels) => {
-    lecture.picture = { name, rgb: fit(pixels, site.stored_size) };
+    lecture.picture = { name, rgb: fit(pixels, site.stored_size), pixels };
     for (const listener of listeners) listener(lecture.picture);
   };
 }

@@ -25,23 +25,23 @@
   lecture.panel("architecture", (stage, words) => {
     const { site } = lecture, mapped = site.layers.filter((layer) => layer.shape.length === 3 && layer.kind !== "pad");
     const count = Math.max(1, ...site.layers.map((layer) => layer.groups ?? 1)) > 1 ? 2 : 1;
-    let chosen = mapped[0].name, shown = site.variant, outputs = null, unit = null;
+    let chosen = mapped[0].name, shown = "own", outputs = null, unit = null;
     const picture = canvas(site.input_size, site.input_size, words.picture);
     const field = make("div", { class: "window", hidden: true }), holder = make("div", { class: "shown" }, picture, field);
     const towers = Array.from({ length: count }, (_, tower) => canvas(1, 1, "", { class: "map" }));
     const captions = towers.map(() => make("figcaption"));
     const read = make("p", { class: "read", role: "status" }, words.hint), table = make("div", { class: "scroll" });
-    const lies = [];
+    const lies = [], flow = lecture.flow({ words: words.flow, pick: (stage) => pick(stage.shape.length === 3 ? stage.shown : chosen) });
 
     function drawTable() {
-      const rows = shown === site.variant ? site.layers : site.summaries[shown].layers;
+      const rows = shown === "own" ? site.layers : site.summaries[shown].layers;
       const shape = (row) => (row.shape ?? row.output_shape).join(" × ");
       const sum = (key) => rows.reduce((total, row) => total + (row[key] ?? 0), 0);
       const cells = (row) => [row.parameters, row.macs].map((n) => make("td", { class: "number" }, n ? whole(n) : ""));
       table.replaceChildren(make("table", { class: "plain" },
         make("thead", {}, make("tr", {}, words.heads.map((head, i) => make("th", { class: i ? "number" : "" }, head)))),
-        make("tbody", {}, rows.map((row) => make("tr", { class: shown === site.variant && row.name === chosen ? "chosen" : "" },
-          make("th", {}, shown === site.variant && mapped.some((layer) => layer.name === row.name)
+        make("tbody", {}, rows.map((row) => make("tr", { class: shown === "own" && row.name === chosen ? "chosen" : "" },
+          make("th", {}, shown === "own" && mapped.some((layer) => layer.name === row.name)
             ? make("button", { type: "button", onclick: () => pick(row.name) }, row.name) : row.name),
           make("td", { class: "number" }, shape(row)), cells(row)))),
         make("tfoot", {}, make("tr", { "data-total": shown }, make("th", {}, words.total), make("td"), ["parameters", "macs"].map((key) => make("td", { class: "number" }, make("b", {}, whole(sum(key)))))))));
@@ -134,19 +134,21 @@
     draggable(picture, (x, y) => showPixel(Math.floor(y * site.input_size), Math.floor(x * site.input_size)), (dx, dy) => showPixel(pixel[0] + dy, pixel[1] + dx));
 
     const select = make("select", { "aria-label": words.layer, onchange: () => pick(select.value) }, mapped.map((layer) => make("option", { value: layer.name }, `${layer.name}   ${layer.shape.join(" × ")}`)));
-    const published = [[site.variant, words.own], ["alexnet", words.lectures], ["alexnet-two-tower", words.papers]].filter(([key], i, all) => all.findIndex(([other]) => other === key) === i);
+    const published = [["own", words.own], ["alexnet", words.lectures], ["alexnet-two-tower", words.papers]];
     stage.append(
-      make("div", { class: "split" },
-        make("figure", {}, holder, make("figcaption", {}, words.picture_hint)),
-        make("div", {}, make("label", {}, `${words.layer} `, select), make("p", { class: "hint" }, words.how), read)),
-      make("div", { class: "split wide" }, towers.map((target, i) => make("figure", {}, target, captions[i]))),
+      make("figure", {}, make("div", { class: "scroll" }, flow.element), make("figcaption", {}, words.flow_hint)),
+      make("div", { class: "controls" }, make("label", {}, `${words.layer} `, select), read),
+      make("div", { class: "see" }, make("figure", {}, holder, make("figcaption", {}, words.picture_hint)),
+        towers.map((target, i) => make("figure", {}, target, captions[i]))),
+      make("p", { class: "hint" }, words.how),
       make("div", {}, make("h3", {}, words.table), choice(words.table, published, shown, (key) => { shown = key; drawTable(); }), table));
     drawTable();
     return async ({ rgb }) => {
-      ({ outputs } = await lecture.run(lecture.pixels.input(rgb), {}, mapped.map((layer) => layer.name)));
-      const { top, left } = lecture.pixels.centre(), size = site.input_size, cut = new Uint8ClampedArray(size * size * 3);
-      for (let y = 0; y < size; y++) cut.set(rgb.subarray(((top + y) * site.stored_size + left) * 3, ((top + y) * site.stored_size + left + size) * 3), y * size * 3);
-      paint(picture, cut, size);
+      const result = await lecture.run(lecture.pixels.input(rgb), {}, [...mapped.map((layer) => layer.name), ...flow.keep]);
+      const cut = lecture.pixels.seen(rgb);
+      ({ outputs } = result);
+      flow.draw(result, cut);
+      paint(picture, cut, site.input_size);
       drawMaps();
     };
   });

@@ -27,11 +27,11 @@
       const masks = toss();
       drawGrid(masks[drops[0].name]);
       const { probabilities } = await lecture.run(input, { masks });
-      tossed.replaceChildren(guesses(probabilities, words.tossed));
+      tossed.replaceChildren(guesses(probabilities, words.tossed, best(usual, 5), usual));
     }
     async function atTest() {
       const { probabilities } = await lecture.run(input, { masks: full(1 - rate) });
-      half.replaceChildren(guesses(probabilities, words.half));
+      half.replaceChildren(guesses(probabilities, words.half, best(usual, 5), usual));
     }
     async function twenty() {
       const votes = new Map(), sum = new Float64Array(usual.length), tosses = 20;
@@ -50,7 +50,7 @@
     stage.append(...[make("div", { class: "sliders" }, slider({ label: words.rate, min: 0, max: 0.9, step: 0.05, value: rate, show: (v) => percent(v, 0), change: (v) => { rate = v; if (input) { once(); atTest(); } } })),
       make("div", { class: "controls" }, button(words.toss, once, { id: "toss" }), button(words.twenty, twenty)),
       make("div", { class: "split" }, make("figure", {}, make("div", { class: "shown" }, grid), make("figcaption", {}, fill(words.grid_hint, { layer: sources[0].name }))),
-        make("div", {}, count, make("h3", {}, words.tossed), tossed, make("h3", {}, words.half), half)),
+        make("div", {}, count, make("h3", {}, words.tossed), tossed, make("h3", {}, words.half), half, make("p", { class: "hint" }, words.mark))),
       drops[0].scale < 1 ? make("p", { class: "hint" }, fill(words.own, { share: percent(1 - drops[0].scale, 0) })) : null, many].filter(Boolean));
     return async ({ rgb }) => {
       input = lecture.pixels.input(rgb);

@@ -24,13 +24,16 @@
     let off = "none", input = null, whole_ = null;
     const answers = make("div"), read = make("p", { class: "read", role: "status" });
     const rows = lecture.wires(site.layers), total = rows.reduce((sum, row) => sum + row.numbers, 0);
+    const flow = lecture.flow({ words: words.flow, numbers: Object.fromEntries(rows.map((row) => [row.layer, whole(row.numbers)])) });
     const update = lecture.draw.latest(async () => {
-      const { probabilities } = await lecture.run(input, off === "none" ? {} : { silent: lecture.silentTower(off) });
+      const result = await lecture.run(input, off === "none" ? {} : { silent: lecture.silentTower(off) }, flow.keep), { probabilities } = result;
+      flow.draw(result, lecture.pixels.seen(lecture.picture.rgb));
       answers.replaceChildren(guesses(probabilities, words.answers, best(whole_, 5), whole_));
       const [first] = best(probabilities, 1);
       read.textContent = fill(off === "none" ? words.both : words.off, { tower: off, guess: lecture.draw.shortName(first), share: percent(probabilities[first]) });
     });
     stage.append(choice(words.towers, [["none", words.all], ["1", words.first], ["2", words.second]], off, (key) => { off = key; update(); }),
+      make("figure", {}, make("div", { class: "scroll" }, flow.element), make("figcaption", {}, words.flow_hint)),
       make("div", { class: "split wide" }, make("div", {}, answers, read, make("p", { class: "hint" }, words.mark)),
         make("div", {}, make("h3", {}, words.wire), make("div", { class: "scroll" }, make("table", { class: "plain" },
           make("thead", {}, make("tr", {}, words.heads.map((head, i) => make("th", { class: i > 1 ? "number" : "" }, head)))),

@@ -44,7 +44,7 @@
       verdict.textContent = fill(place === 0 ? words.both : place > 0 ? words.only_five : words.none, { truth: shortName(truth) });
     }
     stage.append(
-      bars(counts.map(({ name, count }) => ({ name, share: count / most, text: whole(count) })), words.sizes),
+      bars(counts.map(({ name, count }) => ({ name, share: count / most, text: whole(count) })), words.sizes, "wordy"),
       make("h3", {}, words.judge), make("div", { class: "split" }, answers,
         make("div", {}, make("label", {}, `${words.truth} `, select), verdict, make("p", { class: "hint" }, words.hint))));
     return async ({ rgb }) => {

@@ -16,6 +16,12 @@
   lecture.fromConvention = (name, { k, size, alpha, beta }) =>
     name === "tensorflow" ? { k, size: 2 * size + 1, alpha, beta } : { k, size, alpha: name === "paper" ? alpha : alpha / size, beta };
 
+  /** The place and channel of the largest number of a map. */
+  function loudest({ data, shape: [, height, width] }) {
+    const at = data.reduce((top, value, i) => (value > data[top] ? i : top), 0);
+    return { channel: Math.floor(at / (height * width)), y: Math.floor(at / width) % height, x: at % width };
+  }
+
   lecture.panel("lrn", (stage, words) => {
     const { site } = lecture, own = site.layers.find((layer) => layer.kind === "norm");
     const before = own ? site.layers[site.layers.indexOf(own) - 1] : null;
@@ -97,7 +103,8 @@
       if (!own) return;
       picture = lecture.pixels.input(rgb);
       ({ outputs: { [before.name]: map } } = await lecture.run(picture, {}, [before.name]));
-      place ??= { channel: 0, y: Math.floor(map.shape[1] / 2), x: Math.floor(map.shape[2] / 2) };
+      place ??= loudest(map);
+      number.set(place.channel);
       update();
     };
   });

@@ -48,9 +48,9 @@
       make("div", {}, make("h3", {}, words.curves), curves, slider({ label: words.sum, min: -5, max: 5, step: 0.1, value: x, show: (v) => fixed(v, 1), change: (v) => { x = v; drawCurves(); } }), read),
       make("div", {}, make("h3", {}, words.saturation), choice(words.layer, sum.map((name) => [name, name]), layer, (key) => { layer = key; drawShares(); }),
         slider({ label: words.scale, min: -2, max: 1, step: 0.1, value: 0, show: (v) => `× ${(10 ** v).toPrecision(2)}`, change: (v) => { scale = 10 ** v; drawShares(); } }), shares, note)),
-    make("h3", {}, words.race), make("div", { class: "scroll" }, make("table", { class: "plain" },
+    make("h3", {}, words.race), ...lecture.race(words.race_words), make("details", { class: "plain-details" }, make("summary", {}, words.race_all), make("div", { class: "scroll" }, make("table", { class: "plain" },
       make("thead", {}, make("tr", {}, words.race_heads.map((head) => make("th", {}, head)))),
-      make("tbody", {}, words.race_rows.map((row) => make("tr", {}, row.map((cell, i) => make(i ? "td" : "th", {}, cell))))))));
+      make("tbody", {}, words.race_rows.map((row) => make("tr", {}, row.map((cell, i) => make(i ? "td" : "th", {}, cell)))))))));
     drawCurves();
     return async ({ rgb }) => {
       ({ outputs: sums } = await lecture.run(lecture.pixels.input(rgb), {}, sum));

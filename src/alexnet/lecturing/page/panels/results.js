@@ -18,7 +18,7 @@
     const table = make("div"), vote = make("p", { class: "read", role: "status" });
     function draw() {
       table.replaceChildren(make("div", { class: "split wide" }, [1, 2].map((column) => make("div", {}, make("h3", {}, words.kinds[column - 1]),
-        bars(words.tables[year].filter((row) => row[column] !== null).map((row) => ({ name: row[0], share: row[column] / 60, text: `${row[column]} %`, tone: row[3] ? "warm" : "gray" })), words.kinds[column - 1])))),
+        bars(words.tables[year].filter((row) => row[column] !== null).map((row) => ({ name: row[0], share: row[column] / 60, text: `${row[column].toFixed(1)} %`, tone: row[3] ? "warm" : "gray" })), words.kinds[column - 1])))),
       make("p", { class: "hint" }, words.notes[year]));
     }
     function drawVote() {
