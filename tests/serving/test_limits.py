@@ -4,9 +4,11 @@ import asyncio
 import base64
 import json
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("starlette")
@@ -15,6 +17,7 @@ pytest.importorskip("uvicorn")
 from running import multipart
 
 from alexnet.evaluation.classifier import load, predict
+from alexnet.records import Bin
 from alexnet.serving import bodies, service
 from alexnet.serving.app import application
 from alexnet.serving.batcher import Batcher, Request
@@ -141,7 +144,9 @@ def test_several_pictures_count_as_many_that_wait(serve, picture):
     body, kind = multipart([picture.read_bytes()] * 3)
     refused = ask(serve(waiting=2)[1], "/predict", body, content_type=kind)
     assert (refused.code, refused.headers["retry-after"]) == (429, "1")
-    assert ask(serve(waiting=3)[1], "/predict", body, content_type=kind).code == 200
+    one, app = serve(waiting=3)
+    assert ask(app, "/predict", body, content_type=kind).code == 200
+    assert one.gate.pictures == 0
 
 
 def test_bodies_that_fill_the_memory_are_refused_with_429(serve, picture, monkeypatch):
@@ -184,6 +189,29 @@ def test_a_service_that_leaves_is_not_ready_but_answers_and_closes_connections(s
     assert b"\nalexnet_ready 0.0" in ask(app, "/metrics").body
 
 
+@pytest.mark.parametrize(
+    ("drains", "seconds"), [((True,), 0.3), ((True, True), 0.3), ((False,), 0), ((True, False), 0)]
+)
+def test_sigterm_has_it_answer_for_as_long_as_told_and_sigint_does_not(serve, drains, seconds):
+    import uvicorn
+
+    from alexnet.serving.server import Server
+
+    async def ends_after():
+        one, app = serve(drain=0.3)
+        server = Server(uvicorn.Config(app), one, lambda: None)
+        assert not await server.on_tick(1)
+        for each in drains:
+            server.leave(each)
+        assert one.is_leaving
+        started = time.monotonic()
+        while not await server.on_tick(1):
+            await asyncio.sleep(0.01)
+        return time.monotonic() - started
+
+    assert asyncio.run(ends_after()) == pytest.approx(seconds, abs=0.15)
+
+
 def test_nothing_is_answered_before_the_networks_are_proven(serve, picture):
     one, app = serve()
     one.is_proven = False
@@ -201,6 +229,7 @@ def test_the_token_is_compared_whole(serve):
         refused = ask(app, "/models", authorization=wrong)
         assert (refused.code, refused.headers["www-authenticate"]) == (401, "Bearer")
         assert refused.headers["cross-origin-opener-policy"] == "same-origin"
+        assert refused.headers["cross-origin-embedder-policy"] == "require-corp"
     assert ask(app, "/models", authorization=right).code == 200
     assert ask(app, "//models").code == 404
     for path in ("/predict", "/explain", "/neighbours", "/activations", "/corrections", "/v2/models/toy/infer"):
@@ -266,6 +295,18 @@ def test_ten_views_have_the_bits_of_predict_too(serve, run, picture):
     ]
 
 
+def test_an_answer_is_unsure_below_one_half_of_what_was_right_when_the_network_was_as_sure(models):
+    plain, right = replace(models["toy"], bins=()), np.array([0.49, 0.51, 0.0], np.float32)
+    assert not plain.answer("x", right, 1, True).unsure
+    assert plain.answer("x", right - 0.02, 1, True).unsure
+    bins = [Bin(confidence=confidence, accuracy=right, n=1) for confidence, right in ((0.5, 0.2), (0.7, 0.8))]
+    measured = replace(plain, bins=tuple(bins))
+    low, high = (measured.answer("x", np.array([p, 0, 0], np.float32), 1, True) for p in (0.55, 0.65))
+    assert (low.calibrated, low.unsure) == (pytest.approx(0.35), True)
+    assert (high.calibrated, high.unsure) == (pytest.approx(0.65), False)
+    assert measured.answer("x", np.array([0.55, 0, 0], np.float32), 1, False).calibrated is None
+
+
 def test_networks_are_averaged_by_their_names_and_say_no_error_of_one(models, picture):
     two = {"toy": models["toy"], "other": replace(models["toy"], name="other")}
     one = Service(two, Limits(), None, False)
@@ -298,12 +339,23 @@ def test_a_correction_is_refused_when_as_many_are_kept_as_may_be(serve, picture,
         ({"data": [""]}, 422),
         ({"data": [{"b64": ""}]}, 422),
         ({"parameters": {"binary_data_size": 1}}, 400),
+        ({"parameters": {"binary_data_size": 0}}, 400),
     ],
 )
 def test_what_does_not_follow_the_protocol_is_400(serve, picture, change, code):
     data = base64.b64encode(picture.read_bytes()).decode()
     tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1], "data": [data], **change}
     assert ask(serve()[1], "/v2/models/toy/infer", json.dumps({"inputs": [tensor]}).encode()).code == code
+
+
+def test_an_element_behind_the_protocol_that_is_longer_than_the_data_is_400(serve, picture):
+    data = picture.read_bytes()
+    tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data) + 4}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    for more, code in ((0, 200), (1, 400)):
+        body = head + (len(data) + more).to_bytes(4, "little") + data
+        answer = ask(serve()[1], "/v2/models/toy/infer", body, inference_header_content_length=str(len(head)))
+        assert answer.code == code
 
 
 def test_versions_of_the_protocol_are_one(serve):
@@ -357,6 +409,7 @@ def test_what_waits_is_named_together_as_many_as_go_and_of_one_kind(held):
 
     assert asyncio.run(talk()) == [[0], [1], [2], [3, 4], [*range(5, 40)]]
     assert batches == [[0], [1, *range(3, 34)], [2], [*range(34, 40)]]
+    assert (Counted((), 10).most, Counted((), 1).most) == (3, 32)  # ten views take as long as ten pictures
 
 
 def test_a_picture_whose_client_is_gone_is_not_computed(held):

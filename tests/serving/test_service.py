@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -40,7 +41,7 @@ def service(run, index, tmp_path_factory):
     running = Service(run, "--index", index, "--corrections", folder, "--drain", 0, "--precision", "float32")
     running.corrections = folder
     yield running
-    assert running.end() == 0
+    assert running.end() == 0, running.log[-20:]
 
 
 def test_answers_have_the_bits_of_predict_however_many_are_sent_together(service, run, files):
@@ -98,6 +99,60 @@ def test_hostile_pictures_and_bodies_never_make_the_service_fail(service, files)
         assert service("/predict", damaged, content_type=dice.choice([kind, "image/jpeg"])).status < 500
         assert service("/v2/models/toy/infer", damaged, inference_header_content_length=str(place)).status < 500
     assert service("/predict", good).status == 200
+
+
+def talk(service, *parts, ends=False):
+    """Sends parts as they are; returns all that comes back until the service ends the connection, or `ends` it."""
+    with socket.create_connection((service.host, service.port), 20) as connection:
+        try:
+            for part in parts:
+                connection.sendall(part)
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        except ConnectionError:
+            return b""
+
+
+PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"\0" * 1000,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"GET /%00%ff/..%2f..%2fetc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /../../pyproject.toml HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET http://other/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /models?model=%ff&%=&&=\x80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n",
+        PREDICT + b"Content-Length: 1000\r\n\r\nhalf",
+        PREDICT + b"Content-Length: -1\r\n\r\n",
+        PREDICT + b"Content-Length: 99999999999999999999999\r\n\r\n",
+        PREDICT + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        PREDICT + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        PREDICT + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc",
+        PREDICT + b"Connection: close\r\nContent-Type: multipart/form-data\r\nContent-Length: 0\r\n\r\n",
+        PREDICT + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
+    ],
+)
+def test_half_open_and_broken_connections_do_no_harm(service, sent):
+    codes = [int(code) for code in re.findall(rb"HTTP/1\.1 (\d+)", talk(service, sent, ends=True))]
+    assert all(code < 500 for code in codes)
+    assert service("/v2/health/ready").status == 200
+
+
+def test_a_client_that_goes_on_sending_what_was_refused_still_gets_the_answer(service, files):
+    long = PREDICT + b"Content-Length: 30000000\r\n\r\n"
+    last = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answers = talk(service, long, *[bytes(1_000_000)] * 30, last)
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"413", b"200"]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ class Running:
 
     def rate(self, seconds: float) -> Rate:
         """Measures clients each of which sends the next picture when it has an answer."""
-        with _clients(self.port, CLIENTS) as clients:
+        with Clients(self.port, CLIENTS) as clients:
             clients.keep_busy(seconds / 4)  # to warm up
             started, before = time.perf_counter(), self._processor_s()
             answered = clients.keep_busy(seconds)
@@ -155,12 +155,12 @@ class Running:
 
     def slowest_ms(self, rate: float, seconds: float) -> float:
         """Returns the 99th percentile of pictures that come at a rate, whoever is still waiting."""
-        with _clients(self.port, 4 * CLIENTS) as clients:
+        with Clients(self.port, 4 * CLIENTS) as clients:
             started = time.perf_counter()
             for number in range(max(100, int(rate * seconds))):
                 if time.perf_counter() > started + 3 * seconds:
                     break  # something else has the processor, and the figure is lost
-                while not clients.free or time.perf_counter() < started + number / rate:
+                while not clients.can_send or time.perf_counter() < started + number / rate:
                     clients.receive(max(0.0, started + number / rate - time.perf_counter()))
                 clients.send(started + number / rate)
             clients.finish()
@@ -192,57 +192,55 @@ def _running(words: list[str]) -> Iterator[Running]:
             process.kill()
 
 
-@contextmanager
-def _clients(port: int, count: int) -> Iterator["Clients"]:
-    sockets = []
-    try:
-        for _ in range(count):
-            sockets.append(socket.create_connection(("127.0.0.1", port), ANSWER_S))
-            sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)  # takes a picture whole
-        with selectors.DefaultSelector() as selector:
-            for each in sockets:
-                selector.register(each, selectors.EVENT_READ)
-            yield Clients(selector, sockets)
-    finally:
-        for each in sockets:
-            each.close()
-
-
 class Clients:
     """Connections, each with one picture on its way at a time, in one thread that takes little from the service."""
 
-    def __init__(self, selector: selectors.BaseSelector, sockets: list[socket.socket]) -> None:
-        self.free, self.seconds = [*sockets], list[float]()
-        self._selector, self._since, self._count = selector, dict[socket.socket, float](), 0
-        self._parts = dict.fromkeys(sockets, b"")
+    def __init__(self, port: int, most: int) -> None:
+        self.seconds = list[float]()
+        self._port, self._most, self._count = port, most, 0
+        self._free, self._since = list[socket.socket](), dict[socket.socket, float]()
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> "Clients":
+        """Returns the clients, of which none is connected."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Ends all connections."""
+        for each in (*self._free, *self._since):
+            each.close()
+        self._selector.close()
+
+    @property
+    def can_send(self) -> bool:
+        """Whether one more picture can be on its way."""
+        return len(self._since) < self._most
 
     def send(self, since: float) -> None:
         """Sends the next picture, which counts from a moment."""
-        picture, client = _photograph(self._count % PICTURES), self.free.pop(0)
+        picture, client = _photograph(self._count % PICTURES), self._free.pop() if self._free else self._connect()
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture)
         self._since[client], self._count = since, self._count + 1
 
-    def receive(self, seconds: float = ANSWER_S) -> None:
-        """Waits for so many seconds for answers, and takes those that are there."""
-        for key, _ in self._selector.select(seconds):
-            client = key.fileobj
+    def receive(self, seconds: float) -> int:
+        """Waits for so many seconds for answers, and returns how many came."""
+        for client in (ready := [key.fileobj for key, _ in self._selector.select(seconds)]):
             assert isinstance(client, socket.socket)
-            answer = self._parts[client] + (part := client.recv(1 << 16))
-            head, _, body = answer.partition(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            if not part or not head.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"a service answers {head[9:12].decode() or 'nothing'}")
-            is_whole = length is not None and len(body) == int(length[1])
-            self._parts[client] = b"" if is_whole else answer
-            if is_whole:
+            if client in self._free:  # the service ends a connection that was idle
+                self._selector.unregister(client)
+                self._free.remove(client)
+                client.close()
+            else:
+                _read_answer(client)
                 self.seconds.append(time.perf_counter() - self._since.pop(client))
-                self.free.append(client)
+                self._free.append(client)
+        return len(ready)
 
     def keep_busy(self, seconds: float) -> int:
         """Has each client send the next picture when it has an answer; returns how many answers came."""
         until, before = time.perf_counter() + seconds, len(self.seconds)
         while (now := time.perf_counter()) < until:
-            while self.free:
+            while self.can_send:
                 self.send(now)
             self.receive(until - now)
         return len(self.seconds) - before
@@ -254,7 +252,28 @@ class Clients:
             RuntimeError: None comes.
         """
         while self._since:
-            before = len(self.free)
-            self.receive()
-            if len(self.free) == before and not any(self._parts.values()):
+            if not self.receive(ANSWER_S):
                 raise RuntimeError(f"a service does not answer within {ANSWER_S:g} s")
+
+    def _connect(self) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self._port), ANSWER_S)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)  # takes a picture whole
+        self._selector.register(client, selectors.EVENT_READ)
+        return client
+
+
+def _read_answer(client: socket.socket) -> None:
+    """Reads one answer, of which a part is there.
+
+    Raises:
+        RuntimeError: It is a refusal, or none.
+    """
+    answer, part = b"", b"-"
+    while part:
+        answer += (part := client.recv(1 << 16))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if length is not None and len(body) == int(length[1]):
+            break
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"a service answers {answer[9:12].decode() or 'nothing'}")

@@ -78,7 +78,6 @@ class Calls:
         if views not in (1, 10):
             raise Refusal(400, f"`views` is 1 or 10, got {views}")
         top = number(request, "top", 5, CLASSES)
-        self._service.refuse_unproven()
         async with self._service.gate.files(request) as files:
             return as_json(await self._service.answer(models, files, views, top))
 

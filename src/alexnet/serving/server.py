@@ -167,6 +167,7 @@ class Protocol(HttpToolsProtocol):
     patience = Limits.header
     _timer: asyncio.TimerHandle | None = None
     _head = 0  # bytes of headers that are not complete
+    _is_refused = False  # what still comes is the body of a request that is answered
     _is_leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -181,8 +182,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Refuses headers that do not end."""
+        had_begun = self._awaits_headers
         super().data_received(data)
-        if self._timer is not None:
+        if had_begun and self._awaits_headers:
             self._head += len(data)
             if self._head > HEADER_BYTES:
                 self.send_400_response("The headers are too long.")
@@ -190,7 +192,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Waits for the headers of a further request."""
         super().on_message_begin()
-        if self._timer is None:
+        if not self._awaits_headers:
             self._await_headers()
 
     def on_headers_complete(self) -> None:
@@ -204,8 +206,8 @@ class Protocol(HttpToolsProtocol):
         """Closes a connection that goes on sending what was refused."""
         super().on_response_complete()
         if self.cycle.more_body and not self.transport.is_closing():
-            self._stop()
-            self._timer = self.loop.call_later(self.patience, self.transport.close)
+            self._await_headers()
+            self._is_refused = True
 
     def shutdown(self) -> None:
         """Closes the connection: after the answer that is due, or when no request comes that may be on its way."""
@@ -220,14 +222,18 @@ class Protocol(HttpToolsProtocol):
         if is_idle and not self._head:  # headers that have begun to come have their own time
             self.transport.close()
 
+    @property
+    def _awaits_headers(self) -> bool:
+        return self._timer is not None and not self._is_refused
+
     def _await_headers(self) -> None:
-        self._head = 0
+        self._stop()
         self._timer = self.loop.call_later(self.patience, self.transport.close)
 
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._head = None, 0
+        self._timer, self._head, self._is_refused = None, 0, False
 
 
 def run(
