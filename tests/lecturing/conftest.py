@@ -26,7 +26,7 @@ def open_site(chromium):
     pages = []
 
     def show(address, width=1280, listener=None):
-        page = chromium.new_page(viewport={"width": width, "height": 800})
+        page = chromium.new_page(viewport={"width": width, "height": 800}, reduced_motion="reduce")
         pages.append(page)
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))

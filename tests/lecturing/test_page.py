@@ -69,12 +69,18 @@ def test_the_times_of_the_teachers_sheet_are_those_of_its_lectures():
     assert [sum(panel["timing"][i] for panel in TEXTS["panels"].values()) for i in (0, 1)] == [45, 90]
 
 
-def test_all_panels_are_built_without_an_error(page):
+@pytest.fixture(scope="module")
+def built(page):
+    """The page after every panel was shown once."""
     for key in TEXTS["panels"]:
-        panel = go(page, key)
-        panel.locator(".stage > *").first.wait_for()
-        assert panel.locator("h2").inner_text() == TEXTS["panels"][key]["title"]
-    assert page.errors == []
+        go(page, key).locator(".stage > *").first.wait_for()
+    return page
+
+
+def test_all_panels_are_built_without_an_error(built):
+    for key, panel in TEXTS["panels"].items():
+        assert built.locator(f"#{key} h2").inner_text() == panel["title"]
+    assert built.errors == []
 
 
 @pytest.mark.parametrize("key", TEXTS["panels"])
@@ -184,9 +190,12 @@ def test_the_nearest_picture_by_fc7_is_the_mirror_image(page):
     assert panel.locator(".nearest").first.locator("li span").first.inner_text() == "coffee, mirrored"
 
 
-def test_every_panel_links_its_notebook_which_lies_in_the_folder(page, site):
+def test_every_panel_links_its_notebook_which_lies_in_the_folder(built, site):
     for key, panel in TEXTS["panels"].items():
-        assert go(page, key).locator(".deeper a").get_attribute("href") == f"notebooks/{panel['notebook']}.ipynb"
+        assert (
+            built.locator(f"#{key}").locator(".deeper a").get_attribute("href")
+            == f"notebooks/{panel['notebook']}.ipynb"
+        )
         assert (site / "notebooks" / f"{panel['notebook']}.ipynb").is_file()
 
 
@@ -222,6 +231,33 @@ def test_arrow_keys_turn_the_pages_and_p_shows_one_at_a_time(open_site, served):
     page.keyboard.press("Escape")
     page.keyboard.press("t")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_all_that_can_be_touched_is_reached_by_the_tabulator_and_has_a_name(built):
+    page = built
+    script = """() => [...document.querySelectorAll("*")].filter((each) => each.tabIndex >= 0).map((own) => {
+      const name = own.ariaLabel || own.getAttribute("aria-label") || own.textContent || own.labels?.[0]?.textContent;
+      return [own.closest("section")?.id ?? "", own.tagName.toLowerCase(), (name ?? "").trim()];
+    })"""
+    stops = page.evaluate(script)
+    assert stops[0] == ["", "a", TEXTS["frame"]["skip"]]
+    assert [stop for stop in stops if not stop[2]] == []
+    reachable = {(panel, tag) for panel, tag, _ in stops}
+    touched = {"pooling": "button", "lrn": "input", "occlusion": "canvas", "augmentation": "canvas", "kernels": "input"}
+    assert {*touched.items(), ("architecture", "canvas"), ("architecture", "g"), ("depth", "rect")} <= reachable
+    assert {panel for panel, _ in reachable} == {"", "teacher", *TEXTS["panels"]}
+
+
+def test_every_drawing_has_words(built):
+    script = """() => [...document.querySelectorAll("main canvas, main svg")]
+      .filter((each) => !each.getAttribute("aria-label")).map((each) => each.closest("section").id)"""
+    assert built.evaluate(script) == []
+
+
+def test_the_title_is_painted_before_any_script_has_run(site):
+    body = (site / "index.html").read_text(encoding="utf-8").split("<body>")[1]
+    assert body.lstrip().startswith('<header class="top"><h1>AlexNet</h1></header>')
+    assert "weights.js" not in (site / "index.html").read_text(encoding="utf-8")  # fetched after the first paint
 
 
 @pytest.mark.parametrize("width", [375, 1280, 1920])

@@ -98,7 +98,7 @@ function makeEngine() {
     return { matrix, down, across };
   }
 
-  /** out += the row's weights times the rows of a matrix of `width` columns, eight weights at a time. */
+  /** out += the row's weights times the rows of a matrix of `width` columns, four weights at a time. */
   function multiply(weights, row, matrix, width, out, to) {
     const { starts, places, values, columns } = weights;
     const first = starts ? starts[row] : row * columns, last = starts ? starts[row + 1] : first + columns;

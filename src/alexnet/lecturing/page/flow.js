@@ -66,8 +66,8 @@
       const group = svg("g", pick ? { role: "button", tabindex: 0, "aria-label": fill(words.stage, { layer: stage.name, shape: stage.shape.join(" × ") }) } : {});
       for (let tower = 0; tower < stage.towers; tower++) {
         const y = heights(tower, stage.towers) - tall / 2;
-        if (stage.shape.length > 1) for (const shift of [6, 3]) group.append(svg("rect", { class: "sheet", x: x + shift, y: y - shift, width: wide, height: tall }));
-        group.append(svg("rect", { class: "sheet", x, y, width: wide, height: tall }));
+        if (stage.shape.length > 1) for (const shift of [6, 3]) group.append(svg("rect", { class: "stack", x: x + shift, y: y - shift, width: wide, height: tall }));
+        group.append(svg("rect", { class: "stack", x, y, width: wide, height: tall }));
         if (result && !stage.isLast) group.append(image(thumbnail(result.outputs[stage.shown], tower, stage.towers), x, y, wide, tall, i + 1));
       }
       const top = heights(0, stage.towers) - tall / 2 - 16, bottom = heights(stage.towers - 1, stage.towers) + tall / 2 + 16;

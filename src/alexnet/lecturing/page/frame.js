@@ -13,7 +13,8 @@
   const answer = make("p", { class: "answer", "aria-live": "polite" }, words.loading);
   const strip = make("div", { class: "strip" }, make("div", {}, pictureButtons(), answer, steps()));
   const main = make("main", { id: "content" }, order.map(panel), sheet());
-  const nav = make("nav", { "aria-label": words.panels }, order.map((key) => make("a", { href: `#${key}` }, texts.panels[key].short)));
+  const nav = make("nav", { "aria-label": words.panels }, order.map((key) => make("a", { href: `#${key}` }, texts.panels[key].short)), make("a", { href: "#teacher" }, words.sheet));
+  document.querySelector("header.top").remove(); // it stands there so that something is painted at once
   document.body.append(
     make("a", { class: "skip", href: "#content" }, words.skip),
     make("header", { class: "top" }, make("h1", {}, texts.title), make("p", { class: "soft" }, fill(words.about, {
@@ -81,13 +82,14 @@
     return make("section", { class: "panel", id: key, "aria-labelledby": heading, tabindex: "-1" },
       make("header", {}, make("h2", { id: heading }, text.title), make("p", { class: "claim" }, text.claim)),
       stage, make("div", { class: "more" }, measured(key, text),
-        make("div", { class: "aside" }, exercise(key, text.exercise), code(text.code), deeper(text.notebook))));
+        make("div", { class: "aside" }, exercise(key, text.exercise), code(text.code),
+          make("p", { class: "deeper" }, `${words.deeper} `, notebook(text.notebook)))));
   }
 
   /** The notebook that goes deeper: a file of the folder, where the package has it. */
-  function deeper(name) {
-    const file = `notebooks/${name}.ipynb`, isHere = site.notebooks.includes(name);
-    return make("p", { class: "deeper" }, `${words.deeper} `, isHere ? make("a", { href: file, download: "" }, name) : make("code", {}, `docs/lecture/${name}.ipynb`));
+  function notebook(name) {
+    if (!site.notebooks.includes(name)) return make("code", {}, `docs/lecture/${name}.ipynb`);
+    return make("a", { href: `notebooks/${name}.ipynb`, download: "" }, name);
   }
 
   function measured(key, text) {
@@ -122,9 +124,9 @@
   }
 
   function sheet() {
-    const rows = order.map((key) => [texts.panels[key].title, ...texts.panels[key].timing, texts.panels[key].exercise.minutes, texts.panels[key].notebook]);
+    const rows = order.map((key) => [texts.panels[key].title, ...texts.panels[key].timing, texts.panels[key].exercise.minutes, notebook(texts.panels[key].notebook)]);
     const sum = (column) => rows.reduce((total, row) => total + row[column], 0);
-    const cells = (row, tag = "td") => row.map((cell, i) => make(i ? tag : "th", { class: i && i < 4 ? "number" : "" }, String(cell)));
+    const cells = (row, tag = "td") => row.map((cell, i) => make(i ? tag : "th", { class: i && i < 4 ? "number" : "" }, cell));
     return make("section", { class: "panel sheet", id: "teacher" }, make("header", {}, make("h2", {}, words.sheet), make("p", {}, words.sheet_about)),
       make("div", { class: "stage" }, make("div", { class: "scroll" }, make("table", { class: "plain" },
         make("thead", {}, make("tr", {}, cells(words.sheet_heads, "th"))),
@@ -200,7 +202,7 @@
   });
   nav.addEventListener("click", (event) => {
     const link = event.target.closest("a");
-    if (!link) return;
+    if (!link || !order.includes(link.hash.slice(1))) return;
     event.preventDefault();
     show(link.hash.slice(1), true);
   });

@@ -48,7 +48,8 @@
       progress.textContent = fill(words.done, { name: shortName(aim), least: percent(Math.min(...left)), before: percent(usual[aim]) });
     }
     function drawHeat(left, places, margin) {
-      paint(heat, rgb);
+      const gray = rgb.map((_, i) => (rgb[i - (i % 3)] + rgb[i - (i % 3) + 1] + rgb[i - (i % 3) + 2]) / 3);
+      paint(heat, gray);
       const small = document.createElement("canvas"), most = Math.max(usual[aim], 1e-6);
       small.width = small.height = places;
       const context = small.getContext("2d"), image = context.createImageData(places, places);
