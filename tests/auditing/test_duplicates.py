@@ -142,11 +142,11 @@ def test_an_interrupted_extraction_goes_on_and_a_finished_one_computes_nothing(s
     computed, is_killed = [], True
 
     class Torn(type(network)):
-        def features(self, pictures):
+        def layers(self, pictures, *names):
             computed.append(len(pictures))
             if len(computed) == 5 and is_killed:
                 raise KeyboardInterrupt
-            return super().features(pictures)
+            return super().layers(pictures, *names)
 
     torn = Torn(network.model, network.mean, network.dtype, network.header)
     with pytest.raises(KeyboardInterrupt):

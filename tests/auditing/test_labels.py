@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from alexnet.auditing.cached_features import CachedFeatures
-from alexnet.auditing.heads import FOLDS, Heads, folds
-from alexnet.auditing.labels import alike, confident, margins
+from alexnet.auditing.heads import FOLDS, Heads, folds, principal
+from alexnet.auditing.labels import alike, confident, margins, suspects
 from alexnet.observer import Observer
 from alexnet.records import ClassPair, Member
 
@@ -49,7 +50,8 @@ def planted(count=60, units=8, wrong=(3, 17)):
     labels = truth.copy()
     labels[list(wrong)] = 1 - labels[list(wrong)]
     store = SimpleNamespace(classes=("a", "b"), splits={"train": Part(labels)})
-    return CachedFeatures(store, features.astype(np.float16), thumbnails=None, digests=None)
+    maps = features.astype(np.float16)
+    return CachedFeatures(store, features=None, maps=maps, thumbnails=None, looks=None, digests=None)
 
 
 def test_heads_that_never_saw_a_picture_find_the_labels_that_are_wrong():
@@ -87,3 +89,52 @@ def test_a_group_of_duplicates_is_in_one_fold():
     drawn = folds(cached, groups)
     assert len(set(drawn[:6].tolist())) == 1
     assert set(drawn.tolist()) == set(range(FOLDS))
+
+
+def test_heads_read_the_directions_in_which_the_maps_vary_most():
+    dice = np.random.default_rng(0)
+    rows = torch.from_numpy(dice.normal(size=(50, 3)) @ dice.normal(size=(3, 40))).float()
+    onto = principal(rows, 3)
+    assert onto.shape == (40, 3)
+    torch.testing.assert_close(rows @ onto @ onto.T, rows, atol=1e-3, rtol=0)
+    assert torch.equal(principal(rows[:, :2], 3), torch.eye(2))
+
+
+def test_heads_on_components_find_what_those_on_all_units_find(monkeypatch):
+    monkeypatch.setattr("alexnet.auditing.heads.COMPONENTS", 4)
+    monkeypatch.setattr("alexnet.auditing.heads.SAMPLE", 40)
+    cached = planted(units=32)
+    heads = Heads(cached, folds(cached, ()), Observer())
+    assert np.flatnonzero(heads.out_of_fold().argmax(1).numpy() != heads.labels).tolist() == [3, 17]
+
+
+def test_suspects_are_as_many_as_confidently_belong_elsewhere_but_those_of_lowest_margin():
+    cached = SimpleNamespace(
+        store=SimpleNamespace(classes=("a", "b")),
+        member=lambda row: Member(split="train", place=row, name=f"{row}", class_name="ab"[labels[row]]),
+    )
+    chances = np.array([[0.7, 0.3], [0.3, 0.7], [0.55, 0.45], [0.01, 0.99], [0.01, 0.99]])
+    labels = np.array([0, 0, 1, 1, 1])
+    # Row 2 is at least as probable in class a as its pictures on average, 0.5; row 1 is not so in b, 0.81.
+    assert confident(chances, labels).tolist() == [0, -1, 0, 1, 1]
+    ((row, suspect),) = suspects(cached, chances, labels)
+    assert (row, suspect.suggested, suspect.own_probability, suspect.suggested_probability) == (1, "b", 0.3, 0.7)
+
+
+def test_a_picture_that_heads_take_for_its_own_class_is_no_suspect():
+    chances, labels = np.array([[0.55, 0.45, 0], [0.95, 0.05, 0], [0.3, 0.45, 0.25]]), np.array([0, 0, 1])
+    # Row 0 confidently belongs to b: 0.45 is what b's picture has, and 0.55 is below a's average of 0.75.
+    assert confident(chances, labels).tolist() == [1, 0, 1]
+    named = SimpleNamespace(
+        store=SimpleNamespace(classes=("a", "b", "c")),
+        member=lambda row: Member(split="train", place=row, name=f"{row}", class_name="a"),
+    )
+    assert list(suspects(named, chances, labels)) == []
+
+
+def test_a_head_knows_how_common_classes_are():
+    cached = planted(wrong=())
+    blank = replace(cached, maps=np.zeros((60, 8), np.float16))
+    blank.store.splits["train"].labels[:] = np.arange(60) % 4 == 0
+    chances = Heads(blank, folds(blank, ()), Observer()).out_of_fold().softmax(1)
+    np.testing.assert_allclose(chances[:, 1], 0.25, atol=0.1)

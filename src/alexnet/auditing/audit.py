@@ -44,7 +44,7 @@ def audit(classifier: Classifier, store: Store, network: str, sizes: Sizes, obse
         counts=dict(zip(store.classes, counts, strict=True)),
         duplicates=pairs,
         suspects=suspects,
-        odd=tuple(odd(store, sizes, observer)),
+        odd=tuple(odd(cached, sizes)),
         unreadable=store.quarantine,
         alike=alike,
         prices=prices,

@@ -1,7 +1,9 @@
 """What an audit computes of every picture, once: kept in the cache, so that an audit interrupted goes on.
 
 CACHE/features/HASH/features      float16 (N, units), the features that the last layer reads
+                    maps          float16 (N, units), what the first fully connected layer reads
                     thumbnails    uint8 (N, THUMBNAIL, THUMBNAIL), gray
+                    looks         float32 (N, 4), the figures of `Looks`
                     digests       uint64 (N,), hashes of the decoded pixels
                     done          how many rows are whole, as text
 
@@ -14,13 +16,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import adaptive_avg_pool2d
 
+from alexnet.auditing.looks import THUMBNAIL, Looks, looks, thumbnails
 from alexnet.data.pictures import Pictures, prefetch
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import Classifier
@@ -30,33 +33,40 @@ from alexnet.observer import Observer
 from alexnet.records import Member
 
 FOLDER, DONE = "features", "done"
-THUMBNAIL = 56  # pixels a side
 STRIDE = 16 * BATCH  # pictures after which the work so far is kept
-LUMA = torch.tensor([0.299, 0.587, 0.114])  # of red, green and blue: BT.601
 
 
 Rows = Mapping[str, np.dtype[np.generic]]
 """File -> what it holds of a picture."""
 
 
-Values = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint64]]
-"""Features, thumbnails and digests of some pictures."""
+Floats = NDArray[np.float32]
+Values = tuple[Floats, Floats, NDArray[np.uint8], Floats, NDArray[np.uint64]]
+"""Features, maps, thumbnails, looks and digests of some pictures."""
 
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features, thumbnails and digests of the pictures of a store, split after split; they stay on the disk."""
+    """What is computed of the pictures of a store, split after split; it stays on the disk."""
 
     store: Store
     features: NDArray[np.float16]  # (N, units), AlexNet's fc7 after its ReLU
+    maps: NDArray[np.float16]  # (N, units), AlexNet's pool5
     thumbnails: NDArray[np.uint8]  # (N, THUMBNAIL, THUMBNAIL), gray
+    looks: NDArray[np.float32]  # (N, 4), in the order of `Looks`
     digests: NDArray[np.uint64]  # (N,)
 
     def rows(self, split: str) -> slice:
         """Returns where the rows of a split lie."""
-        starts = np.cumsum([0, *map(len, self.store.splits.values())])
-        number = list(self.store.splits).index(split)
-        return slice(int(starts[number]), int(starts[number + 1]))
+        return self._rows[split]
+
+    @cached_property
+    def _rows(self) -> dict[str, slice]:
+        ends = accumulate(map(len, self.store.splits.values()))
+        return {
+            name: slice(end - len(self.store.splits[name]), end)
+            for name, end in zip(self.store.splits, ends, strict=True)
+        }
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -85,10 +95,13 @@ def cached_features(classifier: Classifier, store: Store, observer: Observer | N
     """
     check_size(classifier, store)
     observer, count = observer or Observer(), sum(map(len, store.splits.values()))
-    units = classifier.features(np.zeros((1, store.size, store.size, 3), np.uint8)).shape[1]
+    blank = np.zeros((1, store.size, store.size, 3), np.uint8)
+    features, maps = (each.shape[1] for each in _described(classifier, blank))
     rows: Rows = {
-        "features": np.dtype((np.float16, units)),
+        "features": np.dtype((np.float16, features)),
+        "maps": np.dtype((np.float16, maps)),
         "thumbnails": np.dtype((np.uint8, (THUMBNAIL, THUMBNAIL))),
+        "looks": np.dtype((np.float32, len(Looks._fields))),
         "digests": np.dtype(np.uint64),
     }
     folder = cache() / FOLDER / _key(classifier, store)
@@ -98,15 +111,17 @@ def cached_features(classifier: Classifier, store: Store, observer: Observer | N
             _compute(classifier, store, folder, rows, count, observer)
     return CachedFeatures(
         store,
-        features=np.memmap(folder / "features", np.float16, "r", shape=(count, units)),
+        features=np.memmap(folder / "features", np.float16, "r", shape=(count, features)),
+        maps=np.memmap(folder / "maps", np.float16, "r", shape=(count, maps)),
         thumbnails=np.memmap(folder / "thumbnails", np.uint8, "r", shape=(count, THUMBNAIL, THUMBNAIL)),
+        looks=np.memmap(folder / "looks", np.float32, "r", shape=(count, len(Looks._fields))),
         digests=np.memmap(folder / "digests", np.uint64, "r", shape=(count,)),
     )
 
 
 def _key(classifier: Classifier, store: Store) -> str:
     """Returns a hash of all that decides the features."""
-    facts = ("2", classifier.dtype, classifier.header.preprocessing, store.content_hash)
+    facts = ("3", classifier.dtype, classifier.header.preprocessing, store.content_hash)
     key = blake2b(repr(facts).encode(), digest_size=16)
     key.update(np.ascontiguousarray(classifier.mean).data)
     for name, values in classifier.model.state_dict().items():
@@ -148,7 +163,7 @@ def _size(path: Path) -> int:
 
 
 def _values(classifier: Classifier, store: Store, done: int) -> Iterator[Values]:
-    """Yields features, thumbnails and digests, batch by batch, of the pictures behind the first `done`."""
+    """Yields features, maps, thumbnails, looks and digests, batch by batch, of the pictures behind the first `done`."""
     for part in store.splits.values():
         places = range(min(done, len(part)), len(part))
         done -= min(done, len(part))
@@ -156,15 +171,14 @@ def _values(classifier: Classifier, store: Store, done: int) -> Iterator[Values]
         pictures = Pictures(part, store.size, memory_budget=0)
         try:
             for batch in prefetch(pictures.read, batches):
-                yield classifier.features(batch), thumbnails(batch), _digests(batch)
+                yield *_described(classifier, batch), thumbnails(batch), looks(batch), _digests(batch)
         finally:
             pictures.close()
 
 
-def thumbnails(pictures: NDArray[np.uint8], side: int = THUMBNAIL) -> NDArray[np.uint8]:
-    """Returns pictures (N, S, S, 3) in gray, each (side, side) the means of areas."""
-    gray = torch.from_numpy(pictures).float() @ LUMA
-    return adaptive_avg_pool2d(gray, side).round().to(torch.uint8).numpy()
+def _described(classifier: Classifier, pictures: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    features, maps = classifier.layers(pictures, classifier.model.feature_layer, classifier.model.last_maps)
+    return features, maps
 
 
 def _digests(pictures: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -4,17 +4,13 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet.auditing.cached_features import LUMA
+from alexnet.auditing.cached_features import CachedFeatures
+from alexnet.auditing.looks import Looks
 from alexnet.data.listing import Listing
-from alexnet.data.pictures import Pictures, prefetch
-from alexnet.data.store import Store
-from alexnet.evaluation.evaluate import BATCH
 from alexnet.observer import Observer
-from alexnet.records import Member, Odd, Oddity
+from alexnet.records import Odd, Oddity
 
 THRESHOLDS: dict[Oddity, float] = {
     "one colour": 3.0,
@@ -39,43 +35,24 @@ Sizes = Mapping[str, tuple[int, int]]
 """Name of a picture -> width and height of the file's picture."""
 
 
-def odd(store: Store, sizes: Sizes, observer: Observer) -> Iterator[Odd]:
+def odd(cached: CachedFeatures, sizes: Sizes) -> Iterator[Odd]:
     """Yields what is odd about pictures; of one colour, dark and bright only the first is said."""
-    observer.began("looking at pictures")
-    done, total = 0, sum(map(len, store.splits.values()))
-    for split, part in store.splits.items():
-        batches = [np.arange(start, min(start + BATCH, len(part))) for start in range(0, len(part), BATCH)]
-        pictures = Pictures(part, store.size, memory_budget=0)
-        try:
-            for places, batch in zip(batches, prefetch(pictures.read, batches), strict=True):
-                for place, pixels in zip(places.tolist(), batch, strict=True):
-                    name = part.name(place)
-                    size = sizes.get(name)
-                    for oddity, figure in _oddities(pixels, size):
-                        class_name = store.classes[part.labels[place]]
-                        member = Member(split=split, place=place, name=name, class_name=class_name)
-                        yield Odd(picture=member, oddity=oddity, figure=figure, threshold=THRESHOLDS[oddity])
-                done += len(places)
-                observer.advanced(done, total)
-        finally:
-            pictures.close()
+    for row, figures in enumerate(map(Looks._make, cached.looks.tolist())):
+        picture = cached.member(row)
+        for oddity, figure in _oddities(figures, cached.store.size, sizes.get(picture.name)):
+            yield Odd(picture=picture, oddity=oddity, figure=figure, threshold=THRESHOLDS[oddity])
 
 
-def _oddities(pixels: NDArray[np.uint8], size: tuple[int, int] | None) -> Iterator[tuple[Oddity, float]]:
-    gray = pixels @ LUMA.numpy()
-    spread = float(pixels.reshape(-1, 3).std(0).max())
-    low, high = np.percentile(gray[::2, ::2], (5, 95)).tolist()
-    if spread < THRESHOLDS["one colour"]:
-        yield "one colour", spread
-    elif high < THRESHOLDS["dark"]:
-        yield "dark", high
-    elif low > THRESHOLDS["bright"]:
-        yield "bright", low
-    elif size is None or min(size) >= len(pixels):
-        laplacian = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:] - 4 * gray[1:-1, 1:-1]
-        sharpness = float(laplacian.std() / gray.std().clip(1e-6))
-        if sharpness < THRESHOLDS["blurred"]:
-            yield "blurred", sharpness
+def _oddities(figures: Looks, side: int, size: tuple[int, int] | None) -> Iterator[tuple[Oddity, float]]:
+    """Yields what is odd about a picture whose stored side is `side` and whose file had some size, in pixels."""
+    if figures.spread < THRESHOLDS["one colour"]:
+        yield "one colour", figures.spread
+    elif figures.high < THRESHOLDS["dark"]:
+        yield "dark", figures.high
+    elif figures.low > THRESHOLDS["bright"]:
+        yield "bright", figures.low
+    elif (size is None or min(size) >= side) and figures.sharpness < THRESHOLDS["blurred"]:
+        yield "blurred", figures.sharpness
     if size is not None and min(size) < THRESHOLDS["tiny"]:
         yield "tiny", min(size)
     if size is not None and max(size) > THRESHOLDS["odd shape"] * min(size):

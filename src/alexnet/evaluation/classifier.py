@@ -87,6 +87,18 @@ class Classifier:
         total = sum(self._run(output, pictures, views))
         return np.asarray((total / views).cpu().numpy())  # type: ignore[union-attr]
 
+    def layers(self, pictures: NDArray[np.uint8], *names: str) -> list[NDArray[np.float32]]:
+        """Returns what layers of `model.order` give on the centre view, (N, units) each, in one pass."""
+        outputs: dict[str, Tensor] = {}
+
+        def keep(images: Tensor) -> Tensor:
+            outputs.update(self.model.activations(images, *names))
+            return outputs[names[-1]]
+
+        for _ in self._run(keep, pictures, views=1):
+            pass
+        return [np.asarray(outputs[name].flatten(1).float().cpu().numpy()) for name in names]
+
     def __repr__(self) -> str:
         return f"Classifier({self.model.variant!r}, {len(self.classes)} classes, {self.stored_size} pixels)"
 

@@ -56,6 +56,12 @@ class Network(nn.Module):
         before = self.order[:-1]
         return before[-2] if before[-1].startswith("drop") else before[-1]
 
+    @property
+    def last_maps(self) -> str:
+        """Name of the layer that the first fully connected one reads, its dropout left out: AlexNet's `pool5`."""
+        is_full = [name.startswith(("fc", "drop")) for name in self.order]
+        return self.order[is_full.index(True) - 1]
+
     def features(self, images: Tensor) -> Tensor:
         """Returns the features (N, units) that the last layer reads: AlexNet's 4096 of fc7 after its ReLU, no dropout.
 
