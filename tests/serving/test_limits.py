@@ -265,6 +265,22 @@ def test_all_is_reached_below_the_path_of_a_proxy_and_without_it(serve, picture)
     assert ask(app, "/alex/network").code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [
+        ("/predict", "GET", "POST"),
+        ("/predict", "OPTIONS", "POST"),
+        ("/v2", "POST", "GET, HEAD"),
+        ("/", "POST", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_405_and_the_right_ones_are_told(serve, path, method, allowed):
+    refused = ask(serve()[1], path, method=method)
+    assert (refused.code, {*refused.headers["allow"].split(", ")}) == (405, {*allowed.split(", ")})
+    assert refused.json["error"]
+    assert ask(serve()[1], "/predict/", b"x").code in (404, 405)
+
+
 def test_the_log_has_a_line_a_request_and_nothing_of_pictures_or_tokens(serve, picture, caplog):
     _, app = serve(token=TOKEN)
     with caplog.at_level(logging.INFO, "alexnet.serving"):
@@ -447,3 +463,20 @@ def test_limits_that_make_no_sense_are_refused(name):
 
 def test_a_refusal_is_its_code_and_sentence():
     assert (Refusal(400, "why").code, str(Refusal(400, "why"))) == (400, "why")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("x" * 16, True), ("x" * 15, False), ("", False), ("x" * 16 + "\ny", False)]
+)
+def test_a_token_is_one_line_of_sixteen_characters_or_more(tmp_path, text, is_one):
+    from alexnet.errors import UsageError
+    from alexnet.serving.server import token_for
+
+    file = tmp_path / "token"
+    file.touch(0o600)
+    file.write_text(text)
+    if is_one:
+        assert token_for("127.0.0.1", file, False) == text
+    else:
+        with pytest.raises(UsageError, match="holds no token"):
+            token_for("127.0.0.1", file, False)

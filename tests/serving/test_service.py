@@ -375,7 +375,8 @@ def test_a_network_that_answers_wrongly_is_never_ready(run):
     assert isinstance(service.failure, CheckpointError)
 
 
-def test_a_connection_whose_headers_do_not_end_is_closed():
+async def left_alone(sent, app=None):
+    """Returns what a connection gives until it is closed on the service's side, after a patience of 0.1 s."""
     import uvicorn
     from uvicorn.server import ServerState
 
@@ -384,19 +385,28 @@ def test_a_connection_whose_headers_do_not_end_is_closed():
     class Impatient(Protocol):
         patience = 0.1
 
-    async def talk(sent):
-        config = uvicorn.Config(lambda scope: None, http=Impatient, lifespan="off", log_config=None)
-        config.load()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Impatient(config, ServerState(), {}), "127.0.0.1", 0
-        )
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(sent)
-        answer = await asyncio.wait_for(reader.read(), 10)
-        writer.close()
-        server.close()
-        return answer
+    config = uvicorn.Config(app, http=Impatient, lifespan="off", log_config=None)
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Impatient(config, ServerState(), {}), "127.0.0.1", 0
+    )
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(sent)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    server.close()
+    return answer
 
-    assert asyncio.run(talk(b"")) == b""
-    assert asyncio.run(talk(b"POST /predict HTTP/1.1\r\nA: b\r\n")) == b""
-    assert asyncio.run(talk(b"GET / HTTP/1.1\r\nA: " + b"b" * 100_000)).startswith(b"HTTP/1.1 400")
+
+def test_a_connection_whose_headers_do_not_end_is_closed():
+    for sent in (b"", b"POST /predict HTTP/1.1\r\nA: b\r\n"):
+        assert asyncio.run(left_alone(sent)) == b""
+    assert asyncio.run(left_alone(b"GET / HTTP/1.1\r\nA: " + b"b" * 100_000)).startswith(b"HTTP/1.1 400")
+
+
+def test_a_connection_that_goes_on_and_on_sending_what_was_refused_is_closed():
+    from alexnet.serving.front import refused
+    from alexnet.serving.limits import Refusal
+
+    sent = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx"
+    assert asyncio.run(left_alone(sent, refused(Refusal(413, "too large")))).startswith(b"HTTP/1.1 413")

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -38,7 +38,7 @@ def application(
 ) -> ASGIApp:
     """Returns the whole application: the page, our routes, and those of the Open Inference Protocol."""
     calls = Calls(service, corrections)
-    routes: list[Route | Mount] = [
+    routes = [
         Route("/models", calls.models),
         Route("/predict", calls.predict, methods=["POST"]),
         Route("/explain", calls.explain, methods=["POST"]),
@@ -50,14 +50,12 @@ def application(
         Route("/reference", reference.page),
         *inference.routes(service),
     ]
-    if PAGE.is_dir():
-        routes.append(Mount("/", StaticFiles(directory=PAGE, html=True)))
-    app: ASGIApp = Starlette(
-        routes=routes, exception_handlers={Refusal: _refusal, HTTPException: _http, AlexNetError: _mistake}
-    )
+    handlers = {Refusal: _refusal, HTTPException: _http, AlexNetError: _mistake}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes, app.router.default = False, StaticFiles(directory=PAGE, html=True)
     if origins:
         allowed = ["Authorization", "Content-Type"]
-        app = CORSMiddleware(app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=allowed)
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=allowed)
     return Front(app, service, token, origins, root_path)
 
 
@@ -94,7 +92,7 @@ class Calls:
 
     async def activations(self, request: Request) -> Response:
         """Shows the maps of a layer."""
-        layer = request.query_params.get("layer", "conv1")
+        layer = request.query_params.get("layer") or "conv1"
         (model, *_) = self._service.chosen(request.query_params.get("model"))
         if layer not in model.layers:
             raise Refusal(400, f"there is no layer {layer[:80]!r} with maps; there are {', '.join(model.layers)}")
