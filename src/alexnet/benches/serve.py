@@ -187,7 +187,8 @@ def _running(words: list[str]) -> Iterator[Running]:
                     yield Running(int(ready[1]), process.pid)
                     return
                 time.sleep(0.05)
-            raise RuntimeError("a service did not start")
+            lines = Path(log.name).read_text(errors="replace").splitlines() or ["it says nothing"]
+            raise RuntimeError(f"a service did not start within {START_S:g} s: {lines[-1]}")
         finally:
             process.kill()
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -21,7 +20,7 @@ from alexnet.explaining.maps import Method
 from alexnet.serving import inference, looking, reference
 from alexnet.serving.bodies import File
 from alexnet.serving.corrections import Corrections
-from alexnet.serving.front import Front, refused
+from alexnet.serving.front import Front, as_json, refused
 from alexnet.serving.limits import Refusal
 from alexnet.serving.served import Pixels, Served
 from alexnet.serving.service import Service
@@ -141,11 +140,6 @@ def number(request: Request, name: str, default: int, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
         raise Refusal(400, f"`{name}` is a whole number from 1 to {most}, got {text[:80]!r}")
     return int(text)
-
-
-def as_json(answer: object) -> Response:
-    """Returns the response of a record."""
-    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 def _only(files: Sequence[File]) -> File:

@@ -19,6 +19,7 @@ from alexnet import __version__
 from alexnet.errors import BadImage
 from alexnet.serving.batcher import Row
 from alexnet.serving.bodies import File
+from alexnet.serving.front import as_json
 from alexnet.serving.limits import Refusal
 from alexnet.serving.served import Served
 from alexnet.serving.service import Service
@@ -88,19 +89,19 @@ class _Calls:
         self._service = service
 
     async def server(self, request: Request) -> Response:
-        return _json({"name": "alexnet", "version": __version__, "extensions": ["binary_tensor_data"]})
+        return as_json({"name": "alexnet", "version": __version__, "extensions": ["binary_tensor_data"]})
 
     async def live(self, request: Request) -> Response:
-        return _json({"live": True})
+        return as_json({"live": True})
 
     async def ready(self, request: Request) -> Response:
         # The specification calls the field `live`, and its examples `ready`.
         is_ready = self._service.is_ready
-        return _json({"live": is_ready, "ready": is_ready}, 200 if is_ready else 503)
+        return as_json({"live": is_ready, "ready": is_ready}, 200 if is_ready else 503)
 
     async def model_ready(self, request: Request) -> Response:
         is_ready = self._service.is_ready
-        return _json({"name": self._model(request).name, "ready": is_ready}, 200 if is_ready else 503)
+        return as_json({"name": self._model(request).name, "ready": is_ready}, 200 if is_ready else 503)
 
     async def metadata(self, request: Request) -> Response:
         model = self._model(request)
@@ -109,7 +110,7 @@ class _Calls:
             {"name": PROBABILITIES, "datatype": "FP32", "shape": [-1, len(model.classifier.classes)]},
             {"name": CLASSES, "datatype": "BYTES", "shape": [-1]},
         ]
-        return _json(
+        return as_json(
             {"name": model.name, "versions": ["1"], "platform": "alexnet", "inputs": inputs, "outputs": outputs}
         )
 
@@ -176,31 +177,19 @@ def _split(data: bytes, size: object) -> Sequence[bytes]:
 def _reply(model: Served, question: _Question, rows: Sequence[Row]) -> Response:
     whole = np.stack(rows)
     names = [model.classifier.classes[i] for i in whole.argmax(1)]
-    lines = [name.encode() for name in names]
-    packed = {
-        PROBABILITIES: whole.astype("<f4").tobytes(),
-        CLASSES: b"".join(len(line).to_bytes(4, "little") + line for line in lines),
-    }
-    tensors = {
-        PROBABILITIES: _Tensor(PROBABILITIES, "FP32", [*whole.shape], whole.ravel().tolist()),
-        CLASSES: _Tensor(CLASSES, "BYTES", [len(names)], names),
-    }
     is_packed = bool(question.parameters.get("binary_data_output"))
     outputs, tail = [], b""
     for wanted in question.outputs or [_Wanted(PROBABILITIES), _Wanted(CLASSES)]:
-        tensor = tensors[wanted.name]
+        if wanted.name == PROBABILITIES:
+            tensor = _Tensor(wanted.name, "FP32", [*whole.shape], whole.ravel().tolist())
+            data = whole.astype("<f4").tobytes()
+        else:
+            tensor = _Tensor(wanted.name, "BYTES", [len(names)], names)
+            data = b"".join(len(line).to_bytes(4, "little") + line for line in map(str.encode, names))
         if wanted.parameters.get("binary_data", is_packed):
-            data = packed[wanted.name]
-            tensor, tail = (
-                _Tensor(tensor.name, tensor.datatype, tensor.shape, None, {"binary_data_size": len(data)}),
-                tail + data,
-            )
+            tensor.data, tensor.parameters, tail = None, {"binary_data_size": len(data)}, tail + data
         outputs.append(tensor)
     head = msgspec.json.encode(_Reply(model.name, "1", outputs, question.id))
     if not tail:
         return Response(head, media_type="application/json")
     return Response(head + tail, headers={LENGTH_HEADER: str(len(head))}, media_type="application/octet-stream")
-
-
-def _json(value: object, code: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), code, media_type="application/json")
