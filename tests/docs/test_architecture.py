@@ -1,6 +1,7 @@
 """What the documents say of the code, where it can be held against the code."""
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -104,13 +105,19 @@ def test_an_alexnet_has_sixteen_tensors():
     assert len(list(create("toy", initialisation="none").parameters())) == 16
 
 
+@functools.cache
+def ends_of_paths():
+    """Every file of the repository by all ends of its path; environments and what was built are not of it."""
+    own = [path for path in ROOT.iterdir() if path.name not in ("build", "dist", "runs") and path.name[0] != "."]
+    there = [path.relative_to(ROOT).parts for top in own for path in (top, *top.rglob("*"))]
+    return {"/".join(parts[i:]) for parts in there for i in range(len(parts))}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_file_that_a_document_names_is_there(document):
     text = document.read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w./*-])(?:[\w-]+/)*[\w-]+\.(?:py|cpp|ipynb)\b", text))
-    there = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if ".git" not in path.parts}
-    ends = {"/".join(parts[i:]) for parts in (path.split("/") for path in there) for i in range(len(parts))}
-    assert named <= ends
+    assert named <= ends_of_paths()
 
 
 def test_the_table_of_the_run_folder_has_every_file_of_a_run(alexnet, pictures, tmp_path):
