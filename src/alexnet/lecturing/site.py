@@ -99,7 +99,8 @@ def write_site(out: Path, name: str, classifier: Classifier, photographs: Mappin
         pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
         first = {key: pictures.pop(key) for key in SHOWN}
         addresses = {key: _address(jpeg) for key, jpeg in (photographs or {**first, **pictures}).items()}
-        scripts["pictures.js"] = f"lecture.photographs = {_json(addresses)};\n"
+        epochs = {path.stem: _address(path.read_bytes(), "png") for path in (folder / "pictures" / "epochs").iterdir()}
+        scripts["pictures.js"] = f"lecture.photographs = {_json(addresses)};\nlecture.epochs = {_json(epochs)};\n"
         shutil.rmtree(folder / "pictures")
         (folder / "notebooks").mkdir()
         for notebook in notebooks:
@@ -150,8 +151,8 @@ def _rows(rows: list[list[float]]) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, rows))
 
 
-def _address(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+def _address(picture: bytes, kind: str = "jpeg") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _json(content: object) -> str:

@@ -54,7 +54,10 @@
       if (n < (i + 1) * each) choose(n);
     }));
     stage.append(make("div", { class: "split wide" }, targets.map((target, i) => make("figure", {}, target, make("figcaption", {}, fill(towers > 1 ? words.tower : words.one, { i: i + 1, count: each }))))),
-      number, make("div", { class: "split" }, make("figure", {}, make("div", { class: "shown" }, large), make("figcaption", {}, words.large)), make("figure", {}, make("div", { class: "shown" }, found), make("figcaption", {}, words.found))), read, make("p", { class: "hint" }, words.hint));
+      number, make("div", { class: "split" }, make("figure", {}, make("div", { class: "shown" }, large), make("figcaption", {}, words.large)), make("figure", {}, make("div", { class: "shown" }, found), make("figcaption", {}, words.found))), read,
+      make("h3", {}, words.epochs), make("div", { class: "split wide" }, Object.entries(lecture.epochs).sort(([a], [b]) => a - b).map(([epochs, src]) =>
+        make("figure", {}, make("img", { class: "map", src, alt: fill(words.after, { epochs }) }), make("figcaption", {}, fill(words.after, { epochs }))))),
+      make("p", { class: "hint" }, words.hint));
     return async ({ rgb }) => {
       kernels = lecture.kernelPictures(layer, lecture.tensors[`${layer.name}.weight`]);
       targets.forEach((target, i) => image(target, Array.from({ length: each }, (_, n) => i * each + n), columns));
