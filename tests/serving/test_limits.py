@@ -364,11 +364,12 @@ def test_what_does_not_follow_the_protocol_is_400(serve, picture, change, code):
     assert ask(serve()[1], "/v2/models/toy/infer", json.dumps({"inputs": [tensor]}).encode()).code == code
 
 
-def test_an_element_behind_the_protocol_that_is_longer_than_the_data_is_400(serve, picture):
+def test_an_element_behind_the_protocol_has_the_length_that_it_says(serve, picture):
     data = picture.read_bytes()
-    tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data) + 4}}
-    head = json.dumps({"inputs": [tensor]}).encode()
-    for more, code in ((0, 200), (1, 400)):
+    tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1]}
+    for size, more, code in ((4, 0, 200), (4, 1, 400), (5, 0, 400), (3, 0, 400)):
+        tensor["parameters"] = {"binary_data_size": len(data) + size}
+        head = json.dumps({"inputs": [tensor]}).encode()
         body = head + (len(data) + more).to_bytes(4, "little") + data
         answer = ask(serve()[1], "/v2/models/toy/infer", body, inference_header_content_length=str(len(head)))
         assert answer.code == code

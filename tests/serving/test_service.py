@@ -385,7 +385,7 @@ async def left_alone(sent, app=None):
     class Impatient(Protocol):
         patience = 0.1
 
-    config = uvicorn.Config(app, http=Impatient, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=Impatient, lifespan="off", log_config=None, timeout_keep_alive=60)
     config.load()
     server = await asyncio.get_running_loop().create_server(
         lambda: Impatient(config, ServerState(), {}), "127.0.0.1", 0
@@ -404,9 +404,10 @@ def test_a_connection_whose_headers_do_not_end_is_closed():
     assert asyncio.run(left_alone(b"GET / HTTP/1.1\r\nA: " + b"b" * 100_000)).startswith(b"HTTP/1.1 400")
 
 
-def test_a_connection_that_goes_on_and_on_sending_what_was_refused_is_closed():
+def test_a_connection_that_sends_the_rest_of_a_refused_body_or_of_headers_too_slowly_is_closed():
     from alexnet.serving.front import refused
     from alexnet.serving.limits import Refusal
 
-    sent = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx"
-    assert asyncio.run(left_alone(sent, refused(Refusal(413, "too large")))).startswith(b"HTTP/1.1 413")
+    refusal, head = refused(Refusal(413, "too large")), b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    assert asyncio.run(left_alone(head + b"1000\r\n\r\nx", refusal)).startswith(b"HTTP/1.1 413")
+    assert asyncio.run(left_alone(head + b"0\r\n\r\nGET / HT", refusal)).startswith(b"HTTP/1.1 413")

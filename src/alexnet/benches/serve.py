@@ -151,6 +151,8 @@ class Running:
             answered = clients.keep_busy(seconds)
             processor_s, seconds = self._processor_s() - before, time.perf_counter() - started
             clients.finish()
+        if not answered:
+            raise RuntimeError(f"a service names nothing in {seconds:.1f} s")
         return Rate(answered / seconds, 1e3 * processor_s / answered or None)
 
     def slowest_ms(self, rate: float, seconds: float) -> float:
@@ -250,7 +252,7 @@ class Clients:
         """Waits for the answers that are due.
 
         Raises:
-            RuntimeError: None comes.
+            RuntimeError: No answer comes within `ANSWER_S`.
         """
         while self._since:
             if not self.receive(ANSWER_S):

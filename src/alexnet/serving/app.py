@@ -134,7 +134,7 @@ def number(request: Request, name: str, default: int, most: int) -> int:
     """Returns a whole number of the query, from 1 to `most`.
 
     Raises:
-        Refusal: It is none.
+        Refusal: The parameter is no such number.
     """
     text = request.query_params.get(name) or str(min(default, most))
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):

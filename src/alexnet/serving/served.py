@@ -58,7 +58,7 @@ class Served:
         """Finds the sizes of batches that give the same bits, and answers the built-in pictures as they were recorded.
 
         Raises:
-            CheckpointError: It does not.
+            CheckpointError: The answers differ from those recorded, or from one time to the next.
         """
         pictures = [*evidence.pictures(self.classifier.stored_size)]
         right = padded(self.classifier, pictures, 1)
