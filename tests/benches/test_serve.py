@@ -62,7 +62,7 @@ def test_a_service_that_says_nothing_ends_the_bench(monkeypatch):
     monkeypatch.setattr(serve, "_photograph", lambda seed: bytes(1000))
     with serve.socket.create_server(("127.0.0.1", 0)) as silent:
         service = serve.Running(silent.getsockname()[1], os.getpid())
-        with pytest.raises(RuntimeError, match="does not answer"):
+        with pytest.raises(RuntimeError, match="names nothing"):
             service.rate(0.1)
 
 
