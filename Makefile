@@ -109,12 +109,15 @@ test-oldest:
 	rm -rf $(VENV)/oldest
 	$(PYTHON) -m venv $(VENV)/oldest
 	$(VENV)/oldest/bin/python -m pip --disable-pip-version-check -q install --constraint constraints-oldest.txt '.[all]' pytest hypothesis pyyaml
-	$(VENV)/oldest/bin/pytest -o filterwarnings= $(TESTS) # newer packages below old ones warn of them
+# Newer packages below the oldest ones warn of them. torch 2.10 cannot do these two: docs/reference/dependencies.md.
+	$(VENV)/oldest/bin/pytest -o filterwarnings= $(TESTS) \
+	    --deselect 'tests/exports/test_export.py::test_networks_for_cifar_go_to_torch_only[cifar-11pct]' \
+	    --deselect tests/data/test_remote.py::test_a_truncated_shard_is_said_by_one_process_and_ends_both
 
 test-all:
 	command -v chromium
 	$(MAKE) setup VENV=$(VENV)/all
-	$(VENV)/all/bin/python -m pip --disable-pip-version-check -q install --constraint constraints.txt tensorflow triton
+	$(VENV)/all/bin/python -m pip --disable-pip-version-check -q install tensorflow triton
 	npm install --silent --prefix $(VENV)/all/npm onnxruntime-web
 	ALEXNET_KILLS=50 ONNXRUNTIME_WEB=$(abspath $(VENV)/all/npm/node_modules/onnxruntime-web) $(VENV)/all/bin/pytest -rs $(TESTS)
 

@@ -15,6 +15,7 @@ from alexnet.commands.arguments import explained
 
 EXAMPLES = r"""
 examples:
+  alexnet predict tiny-imagenet holiday.jpg
   alexnet train demo --data solar-cells --out runs/demo
   alexnet train modern --data ~/pictures --out runs/mine
   alexnet evaluate runs/mine --data ~/pictures --views 10
