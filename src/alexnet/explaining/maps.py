@@ -6,6 +6,7 @@ probabilities do.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Literal
 
 import torch
@@ -128,12 +129,16 @@ def _blurred(image: Tensor) -> Tensor:
 
 
 def _fast(model: Network) -> Answer:
-    """Returns the network in bf16 where the machine has it, but for the last layer: logits in bf16 would be coarse."""
+    """Returns the network in bf16 where the machine has it, but for the last layer: logits in bf16 would be coarse.
+
+    Its weights are converted once; autocast, which gives the same bits, converts them again for each batch.
+    """
+    if not machine.has_bf16():
+        return model
+    small, last = deepcopy(model).bfloat16(), getattr(model, model.order[-1])
 
     def answer(images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=machine.has_bf16()):
-            features = model.before_head(images)
-        logits: Tensor = getattr(model, model.order[-1])(features.float())
+        logits: Tensor = last(small.before_head(images.bfloat16()).float())
         return logits
 
     return answer
