@@ -58,6 +58,8 @@ class Round:
 
 def bench(size: Size, notice: Notice) -> Findings:
     """Compares `alexnet serve` with the work itself, and with a service that names one picture after another."""
+    # Threads of all three sleep while they wait: spinning ones make figures of a machine that others use worthless.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     contestant = Contestant("all in turns, for about two minutes", measure, True)
     contest = Contest([contestant], replace(size, rounds=1), notice)
     rounds = [each for turn in contest(contestant) for each in turn]
@@ -239,12 +241,15 @@ class Clients:
                 self._free.append(client)
 
     def keep_busy(self, seconds: float) -> int:
-        """Has each client send the next picture when it has an answer; returns how many answers came."""
+        """Has each client send the next picture when it has an answer, until one has come at least.
+
+        Returns how many answers came.
+        """
         until, before = time.perf_counter() + seconds, len(self.seconds)
-        while (now := time.perf_counter()) < until:
+        while (now := time.perf_counter()) < until or (len(self.seconds) == before and now < until + ANSWER_S):
             while self.can_send:
                 self.send(now)
-            self.receive(until - now)
+            self.receive(max(0.01, until - now))
         return len(self.seconds) - before
 
     def finish(self) -> None:
