@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -17,11 +18,21 @@ from alexnet.commands import results
 from alexnet.config import CHOICES, FIELDS, PAPER, RANGES, Train
 from alexnet.recipes import RECIPES
 
+MODULES = (
+    *("alexnet.config", "alexnet.recipes", "alexnet.seeds", "alexnet.data.augment", "alexnet.data.decode"),
+    *("alexnet.data.open", "alexnet.data.pack", "alexnet.data.sources", "alexnet.evaluation.features"),
+    *("alexnet.models.dropout", "alexnet.models.lrn", "alexnet.models.network", "alexnet.models.summary"),
+    *("alexnet.models.variants", "alexnet.pages.kernels", "alexnet.searching.index", "alexnet.training.step"),
+    "alexnet.weights.sparse",
+)
+"""The modules below `alexnet` that documents and notebooks import; their names stay."""
+
 
 def write(folder: Path) -> None:
     """Writes every page into a folder."""
     folder.mkdir(exist_ok=True)
     pages = {"commands": commands, "settings": settings, "recipes": recipes, "records": record_pages, "python": python}
+    pages["modules"] = modules
     for name, page in pages.items():
         text = "\n".join(page()) + "\n"
         path = folder / f"{name}.md"
@@ -98,3 +109,18 @@ def python() -> Iterator[str]:
         else:
             continue
         yield f"## {name}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def modules() -> Iterator[str]:
+    """Yields the page of the modules that notebooks and other pages import."""
+    yield "# Modules\n\nThe parts of AlexNet by themselves, as the notebooks and the pages of this site import them.\n"
+    for module in map(import_module, MODULES):
+        yield f"## {module.__name__}\n\n{_first_sentence(module)}\n\n| name | what it is |\n|---|---|"
+        for name, member in vars(module).items():
+            if getattr(member, "__module__", "") == module.__name__ and callable(member) and not name.startswith("_"):
+                yield f"| `{name}` | {_first_sentence(member)} |"
+        yield ""
+
+
+def _first_sentence(documented: object) -> str:
+    return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split()).replace("|", "\\|")

@@ -76,20 +76,6 @@ def test_the_tutorial_runs_as_it_stands(home, capsys):
     assert f"of {held_out} pictures are named wrongly" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "document", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda path: path.name
-)
-def test_every_link_inside_the_repository_leads_somewhere(document):
-    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
-        if not re.match(r"https?:|mailto:|#", target):
-            assert (document.parent / target.partition("#")[0]).exists(), target
-
-
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("make ")])
-def test_the_makefile_has_every_target(line):
-    assert re.search(rf"^{line.split()[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-
-
 def test_both_kinds_of_commands_are_there():
     assert {line.split()[0] for line in LINES if line} >= {"alexnet", "make"}
     assert PYTHON

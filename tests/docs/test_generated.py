@@ -56,6 +56,12 @@ def test_the_records_that_commands_return_are_there(pages):
         assert f"## {name}\n" in pages["records"]
 
 
+def test_every_module_that_is_to_be_imported_has_its_names(pages):
+    assert re.findall(r"^## (.+)$", pages["modules"], re.MULTILINE) == [*generated.MODULES]
+    assert "| `LocalResponseNorm` | " in pages["modules"]
+    assert not re.search(r"\| +\|$", pages["modules"], re.MULTILINE)
+
+
 def test_a_page_that_has_not_changed_is_not_written_again(tmp_path):
     generated.write(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

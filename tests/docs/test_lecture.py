@@ -1,16 +1,29 @@
-"""The notebooks of the lecture: they run, and say what they said when their pictures were kept."""
+"""The notebooks, most of them of the lecture: they run, and say what they said when their pictures were kept."""
 
+import ast
 import contextlib
+import importlib.util
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import alexnet
 from alexnet.models.variants import VARIANTS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "lecture"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.parent.rglob("*.ipynb"))
+
+
+spec = importlib.util.spec_from_file_location("generated", FOLDER.parent / "generated.py")
+generated = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(generated)
+
+
+def public(module):
+    return [name for name in vars(importlib.import_module(module)) if not name.startswith("_")]
 
 
 def code_cells(notebook):
@@ -72,5 +85,24 @@ def test_a_notebook_is_small_and_names_no_place_of_this_machine(notebook):
 
 def test_the_table_of_contents_has_every_notebook():
     contents = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert NOTEBOOKS
-    assert [path.name for path in NOTEBOOKS if f"({path.name})" not in contents] == []
+    lecture = [path for path in NOTEBOOKS if path.parent == FOLDER]
+    assert len(lecture) == 7
+    assert [path.name for path in lecture if f"({path.name})" not in contents] == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_imports_documented_names_only(notebook):
+    documented = {"alexnet": alexnet.__all__, **{name: public(name) for name in generated.MODULES}}
+    for cell in code_cells(notebook):
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "alexnet":
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                names = [alias.name for alias in node.names]
+                assert set(names) <= set(documented[node.module]) or set(whole) <= set(documented)
+
+
+@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if path.parent == FOLDER], ids=lambda path: path.stem)
+def test_a_notebook_of_the_lecture_ends_with_two_exercises_and_their_solutions(notebook):
+    last = "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][-1]["source"])
+    assert last.startswith("## Exercises")
+    assert len(re.findall(r"^\*\*\d\.\*\* ", last, re.MULTILINE)) == last.count("<summary>Solution</summary>") == 2
