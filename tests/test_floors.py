@@ -78,6 +78,6 @@ def test_every_part_stands_on_a_floor():
 
 def test_the_document_draws_the_floors_as_they_are():
     text = (Path(__file__).parents[1] / "docs/explanation/architecture.md").read_text(encoding="utf-8")
-    drawing = text.split("**Floors.**")[1].split("```")[1].strip().splitlines()
+    drawing = text.split("**Floors.**")[1].split("```text")[1].split("```")[0].strip().splitlines()
     names = [set(line.split("    ")[0].split()) for line in drawing]
     assert names[::-1] == [floor - {"__init__", "__main__"} for floor in FLOORS]

@@ -92,14 +92,14 @@ def reason(page, text):
 
 
 COMMANDS = sorted({(page, line) for page in PAGES for line in commands(page)})
-OURS = [(page, line) for page, line in COMMANDS if line.startswith(("alexnet ", "torchrun "))]
+OURS = [(page, line) for page, line in COMMANDS if line.startswith(("alexnet ", "pipx ", "torchrun ", "uvx "))]
 BLOCKS = [(page, kind, body) for page in PAGES for kind, body in blocks(page)]
 
 
 def test_every_block_is_of_a_kind_that_is_checked_or_is_no_code():
     assert {kind for _, kind, _ in BLOCKS} == {"sh", "python", "yaml", *NOT_CODE}
     assert {line.split()[0] for _, line in COMMANDS} <= {
-        "alexnet", "curl", "make", "pip", "torchrun", *OTHER_PROGRAMS
+        "alexnet", "curl", "make", "pip", "pipx", "torchrun", "uvx", *OTHER_PROGRAMS
     }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_every_reason_not_to_execute_something_has_something():
 
 @pytest.mark.parametrize(("page", "line"), OURS)
 def test_every_command_is_understood(page, line):
-    words = shlex.split(line.partition("-m alexnet ")[2] or line.removeprefix("alexnet "))
+    words = shlex.split(re.split(r"(?:^|\s)alexnet ", line, maxsplit=1)[1])  # behind torchrun, pipx or uvx, too
     assert parser().parse_args(words).command == words[0]
 
 
