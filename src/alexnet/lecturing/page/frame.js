@@ -92,16 +92,17 @@
     return make("a", { href: `notebooks/${name}.ipynb`, download: "" }, name);
   }
 
+  /** The table of the paper's figures beside ours, where a panel has figures. */
   function measured(key, text) {
     const rows = figures[key] ?? [];
-    if (!rows.length) return make("div", { class: "measured" }, make("h3", {}, words.measured), make("p", { class: "soft" }, words.nothing_measured));
+    if (!rows.length) return null;
     return make("div", { class: "measured" }, make("h3", {}, words.measured), make("div", { class: "scroll" }, make("table", {},
       make("thead", {}, make("tr", {}, ["", words.paper, words.ours, words.interval].map((head) => make("th", { scope: "col" }, head)))),
       make("tbody", {}, rows.map((row) => make("tr", {}, make("th", { scope: "row" }, text.figures[row.key]),
         make("td", {}, row.paper ?? words.no_figure), make("td", {}, row.ours ?? words.not_measured), make("td", {}, row.interval ?? "–")))))),
     [...new Set(rows.map((row) => row.command).filter(Boolean))].map((command) =>
       make("p", { class: "command" }, make("code", {}, command))),
-    rows.some((row) => row.command?.includes("claim")) ? make("p", { class: "hint" }, words.source) : null);
+    rows.some((row) => row.command?.includes("clothing.tar")) ? make("p", { class: "hint" }, words.source) : null);
   }
 
   function exercise(key, { question, answer: right, tolerance = 0, minutes, solution }) {
