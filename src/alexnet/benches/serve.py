@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -204,6 +205,7 @@ class Clients:
         self.seconds = list[float]()
         self._port, self._most, self._count = port, most, 0
         self._free, self._since = list[socket.socket](), dict[socket.socket, float]()
+        self._answers = defaultdict[socket.socket, bytes](bytes)  # as far as they have come
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> "Clients":
@@ -236,9 +238,11 @@ class Clients:
                 self._free.remove(client)
                 client.close()
             else:
-                _read_answer(client)
-                self.seconds.append(time.perf_counter() - self._since.pop(client))
-                self._free.append(client)
+                self._answers[client] += (part := client.recv(1 << 16))
+                if _is_whole(self._answers[client]) or not part:
+                    _check(self._answers.pop(client))
+                    self.seconds.append(time.perf_counter() - self._since.pop(client))
+                    self._free.append(client)
 
     def keep_busy(self, seconds: float) -> int:
         """Has each client send the next picture when it has an answer, until one has come at least.
@@ -265,18 +269,13 @@ class Clients:
         return client
 
 
-def _read_answer(client: socket.socket) -> None:
-    """Reads one answer, of which a part is there.
+def _is_whole(answer: bytes) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    return length is not None and len(body) == int(length[1])
 
-    Raises:
-        RuntimeError: It is a refusal, or none.
-    """
-    answer, part = b"", b"-"
-    while part:
-        answer += (part := client.recv(1 << 16))
-        head, _, body = answer.partition(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        if length is not None and len(body) == int(length[1]):
-            break
+
+def _check(answer: bytes) -> None:
+    """Raises RuntimeError where an answer is a refusal, or none."""
     if not answer.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(f"a service answers {answer[9:12].decode() or 'nothing'}")
