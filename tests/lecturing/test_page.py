@@ -238,6 +238,16 @@ def test_arrow_keys_turn_the_pages_and_p_shows_one_at_a_time(open_site, served):
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+def test_a_panel_that_is_jumped_to_stays_at_the_top_while_others_grow(open_site, served):
+    page = open_site(served)
+    page.emulate_media(reduced_motion="no-preference")
+    page.click("nav a[href='#results']")
+    page.locator("#results .stage > *").first.wait_for()
+    page.wait_for_timeout(1500)
+    top = page.evaluate("document.getElementById('results').getBoundingClientRect().top")
+    assert 0 <= top < 150  # the pictures' strip, 59 pixels high, lies above it
+
+
 def test_all_that_can_be_touched_is_reached_by_the_tabulator_and_has_a_name(built):
     page = built
     script = """() => [...document.querySelectorAll("*")].filter((each) => each.tabIndex >= 0).map((own) => {
