@@ -28,7 +28,8 @@
     let chosen = mapped[0].name, shown = "own", outputs = null, unit = null;
     const picture = canvas(site.input_size, site.input_size, words.picture);
     const field = make("div", { class: "window", hidden: true }), holder = make("div", { class: "shown" }, picture, field);
-    const towers = Array.from({ length: count }, (_, tower) => canvas(1, 1, "", { class: "map" }));
+    const towers = Array.from({ length: count }, (_, tower) => canvas(
+      1, 1, fill(words.maps, { layer: chosen, count: mapped[0].shape[0] / count, tower: tower + 1 }), { class: "map" }));
     const captions = towers.map(() => make("figcaption"));
     const read = make("p", { class: "read", role: "status" }, words.hint), table = make("div", { class: "scroll" });
     const lies = [], flow = lecture.flow({ words: words.flow, pick: (stage) => pick(stage.shape.length === 3 ? stage.shown : chosen) });
