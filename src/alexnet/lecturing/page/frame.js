@@ -5,7 +5,6 @@
   const { texts, figures, site, pixels } = lecture, words = texts.frame;
   const order = Object.keys(texts.panels), built = new Map(), dirty = new Set();
   const OFFERED = 3; // photographs at the top of the page
-  const SETTLING_MS = 3000; // in which a panel that was jumped to stays in place, while those above it grow
   const nameOf = (key) => words.names[key] ?? key;
   const root = document.documentElement;
   root.lang = texts.language;
@@ -137,7 +136,6 @@
 
   /** The panel whose head is nearest to the top of the window. */
   let isSteered = false; // by a key or a link: what scrolls by on the way there is not meant
-  let settled; // when panels have grown to their size, unless the reader scrolls before
   let current = order.includes(location.hash.slice(1)) ? location.hash.slice(1) : order[0];
 
   function show(key, isFocused = false) {
@@ -149,17 +147,11 @@
     build(key);
     if (isFocused) {
       isSteered = true;
-      clearTimeout(settled);
-      settled = setTimeout(() => { isSteered = false; }, SETTLING_MS);
       history.replaceState(null, "", `#${key}`);
-      document.getElementById(key).focus({ preventScroll: true });
-      align();
+      const target = document.getElementById(key);
+      target.focus({ preventScroll: true });
+      if (root.classList.contains("projector")) scrollTo(0, 0); else target.scrollIntoView();
     }
-  }
-
-  function align() {
-    if (root.classList.contains("projector")) scrollTo(0, 0);
-    else document.getElementById(current).scrollIntoView({ behavior: "instant" });
   }
 
   function build(key) {
@@ -225,10 +217,7 @@
     const top = order.find((key) => inView.has(key) && document.getElementById(key).getBoundingClientRect().bottom > 200);
     if (top && !isSteered && !root.classList.contains("projector")) show(top);
   }, { rootMargin: "-80px 0px 0px 0px", threshold: [0, 0.25] });
-  for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
-    addEventListener(kind, () => { isSteered = false; }, { passive: true, capture: true });
-  }
-  new ResizeObserver(() => { if (isSteered) align(); }).observe(main);
+  for (const kind of ["scrollend", "wheel", "touchmove"]) addEventListener(kind, () => { isSteered = false; }, { passive: true });
   for (const key of order) watch.observe(document.getElementById(key));
 
   lecture.onPicture(async ({ name, rgb }) => {
