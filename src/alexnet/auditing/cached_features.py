@@ -79,10 +79,7 @@ class CachedFeatures:
 
     def member(self, row: int) -> Member:
         """Returns whose row it is."""
-        split = next(split for split in self.store.splits if row < self.rows(split).stop)
-        part, place = self.store.splits[split], row - self.rows(split).start
-        label = self.store.classes[part.labels[place]]
-        return Member(split=split, place=place, name=part.name(place), class_name=label)
+        return self.store.member(row)
 
 
 def cached_features(classifier: Classifier, store: Store, observer: Observer | None = None) -> CachedFeatures:

@@ -15,6 +15,7 @@ only adds random access. An example's number is its place in the source, so a ba
 import copy
 import mmap
 from collections import OrderedDict
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from itertools import count, takewhile
@@ -40,6 +41,7 @@ from alexnet.data.manifest import (
 )
 from alexnet.errors import DataError
 from alexnet.files import in_use
+from alexnet.records import Member
 
 EXAMPLES_PER_SHARD = 1024
 OPEN_SHARDS = 8192  # mapped at once, about 20 MB of address space each; fewer where fewer files may be open
@@ -86,6 +88,21 @@ class Store:
         self.location = shards.location
         self.splits = {name: self._split(name, shards) for name in manifest.splits}
         self.is_announced = False  # whether a person has just been told what the source was understood to be
+
+    def member(self, row: int, splits: Iterable[str] | None = None) -> Member:
+        """Returns the picture of a row; the rows are the pictures of some splits, or of all, one split after another.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+        place = row
+        for name in self.splits if splits is None else splits:
+            part = self.splits[name]
+            if place < len(part):
+                class_name = self.classes[part.labels[place]]
+                return Member(split=name, place=place, name=part.name(place), class_name=class_name)
+            place -= len(part)
+        raise IndexError(row)
 
     def with_mean(self, mean_image: npt.NDArray[np.float32]) -> Self:
         """Returns the same store with another mean image, (size, size, 3) in 0..255: that of a trained network."""

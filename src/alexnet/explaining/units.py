@@ -18,7 +18,7 @@ from alexnet.evaluation.evaluate import splits_of
 from alexnet.evaluation.features import features, layer_of
 from alexnet.models.fields import field_of
 from alexnet.observer import Observer
-from alexnet.records import Excitation, Excited, Member
+from alexnet.records import Excitation, Excited
 
 BEST = np.dtype([("output", np.float32), ("row", np.int64), ("spot", np.int64)])
 """The largest output of a unit on a picture, the picture's row in the splits, and the place in the unit's map."""
@@ -75,7 +75,7 @@ def excite(
             for output, row, spot in column[column["output"] > 0].tolist():
                 down, across = divmod(spot, width)
                 box = field.box(down, across, size, edge)
-                excitations.append(Excitation(picture=_member(store, splits, row), output=output, field=box))
+                excitations.append(Excitation(picture=store.member(row, splits), output=output, field=box))
             yield Excited(unit=unit.text, layer=layer, field=field.side, excitations=tuple(excitations))
 
 
@@ -100,13 +100,3 @@ def _best(
         best = np.concatenate([best, new])
         best = np.take_along_axis(best, np.argsort(-best["output"], 0, kind="stable")[:top], 0)
     return best, width
-
-
-def _member(store: Store, splits: Sequence[str], row: int) -> Member:
-    for split in splits:
-        part = store.splits[split]
-        if row < len(part):
-            class_name = store.classes[part.labels[row]]
-            return Member(split=split, place=row, name=part.name(row), class_name=class_name)
-        row -= len(part)
-    raise IndexError(row)

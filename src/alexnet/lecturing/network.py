@@ -16,6 +16,7 @@ from torch import nn
 from alexnet.evaluation.classifier import Classifier
 from alexnet.models.alexnet import PadEnd
 from alexnet.models.dropout import Dropout
+from alexnet.models.fields import window_of
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import Network
 from alexnet.models.summary import summarise
@@ -87,18 +88,12 @@ def _layer(layer: nn.Module, name: str, shape: tuple[int, ...], parameters: int,
         settings = {"scale": 1.0 if layer.rescale else 1 - layer.rate}
     elif isinstance(layer, PadEnd):
         settings = {"kernel": layer.kernel, "stride": layer.stride}
-    elif isinstance(layer, nn.Conv2d):
-        settings = {"kernel": layer.kernel_size[0], "stride": layer.stride[0], "padding": int(layer.padding[0])}
-        settings["groups"] = layer.groups
-    elif isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
-        settings = {"kernel": _side(layer.kernel_size), "stride": _side(layer.stride), "ceil": layer.ceil_mode}
-    elif kind == "local":
-        settings = {"kernel": 3, "padding": 1}
+    elif kind in ("conv", "local", "pool", "avg"):
+        kernel, stride, padding = window_of(layer)
+        settings = {"kernel": kernel, "stride": stride, "padding": padding}
+        settings["groups"] = getattr(layer, "groups", 1)
+        settings["ceil"] = getattr(layer, "ceil_mode", False)
     return Layer(name=name, kind=kind, shape=shape, parameters=parameters, macs=macs, **settings)  # type: ignore[arg-type]
-
-
-def _side(size: int | tuple[int, ...]) -> int:
-    return size if isinstance(size, int) else size[0]
 
 
 def _coded(name: str, array: NDArray[np.float32]) -> tuple[Part, bytes]:

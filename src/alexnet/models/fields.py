@@ -34,12 +34,12 @@ def field_of(model: Network, layer: str) -> Field:
         module = getattr(model, name)
         if isinstance(module, nn.Linear):
             return Field(model.input_size, model.input_size, 0)
-        window, stride, padding = _window(module)
+        window, stride, padding = window_of(module)
         side, start, jump = side + (window - 1) * jump, start - padding * jump, jump * stride
     return Field(side, jump, start)
 
 
-def _window(module: nn.Module) -> tuple[int, int, int]:
+def window_of(module: nn.Module) -> tuple[int, int, int]:
     """Returns side, stride and padding of the windows of a layer; one that reads no neighbours has (1, 1, 0)."""
     if isinstance(module, nn.Conv2d):
         return module.kernel_size[0], module.stride[0], int(module.padding[0])
