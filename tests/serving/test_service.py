@@ -101,6 +101,27 @@ def test_hostile_pictures_and_bodies_never_make_the_service_fail(service, files)
     assert service("/predict", good).status == 200
 
 
+def test_requests_made_up_from_the_description_are_answered_as_it_says(service):
+    schemathesis = pytest.importorskip("schemathesis", reason="needs the package schemathesis")
+    from hypothesis import HealthCheck, given, settings
+    from schemathesis.checks import CHECKS, load_all_checks
+
+    load_all_checks()
+    wrong = CHECKS.get_by_names(["positive_data_acceptance"])  # it takes any bytes for a picture
+    description = schemathesis.openapi.from_url(f"http://{service.host}:{service.port}/openapi.json")
+
+    def check(operation):
+        @settings(max_examples=4, deadline=None, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
+        @given(operation.as_strategy())
+        def ask(case):
+            case.call_and_validate(excluded_checks=wrong)
+
+        ask()
+
+    for operation in description.get_all_operations():
+        check(operation.ok())
+
+
 def talk(service, *parts, ends=False):
     """Sends parts as they are; returns all that comes back until the service ends the connection, or `ends` it."""
     with socket.create_connection((service.host, service.port), 20) as connection:
