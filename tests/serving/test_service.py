@@ -419,6 +419,23 @@ async def left_alone(sent, app=None):
     return answer
 
 
+def test_answers_are_not_kept_back_to_be_sent_together_with_others():
+    from alexnet.serving.server import listen
+
+    async def delays(listener):
+        answer = asyncio.get_running_loop().create_future()
+        async with await asyncio.start_server(lambda reader, writer: answer.set_result(writer), sock=listener):
+            _, client = await asyncio.open_connection(*listener.getsockname())
+            writer = await answer
+            option = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            for each in (client, writer):
+                each.close()
+        return not option
+
+    with listen("127.0.0.1", 0) as listener:
+        assert not asyncio.run(delays(listener))
+
+
 def test_a_connection_whose_headers_do_not_end_is_closed():
     for sent in (b"", b"POST /predict HTTP/1.1\r\nA: b\r\n"):
         assert asyncio.run(left_alone(sent)) == b""

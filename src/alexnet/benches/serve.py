@@ -128,7 +128,8 @@ def serve_plainly() -> None:
         guesses = best(classifier.probabilities(picture[None])[0], classifier.classes, 5)
         return JSONResponse([[each.class_name, each.probability] for each in guesses])
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # as uvicorn opens it; it answers without delay
+        listener.bind(("127.0.0.1", 0))
         sys.stderr.write(f"serving at http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stderr.flush()
         app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])

@@ -58,11 +58,11 @@ def listen(host: str, port: int) -> socket.socket:
         UsageError: There is no such address here, or another program has it.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = places[0]
         with contextlib.ExitStack() as failing:
-            listener = failing.enter_context(socket.socket(family, kind))
+            # Only with its protocol: else asyncio leaves Nagle's algorithm on, which keeps answers back for 40 ms.
+            listener = failing.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             failing.pop_all()
