@@ -7,6 +7,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -412,14 +413,18 @@ def held():
 async def named(batcher, *groups):
     tasks = []
     for request, pictures in groups:
-        tasks.append(asyncio.create_task(batcher.name(request, pictures)))
+        tasks.append(asyncio.create_task(batcher.name(request, [partial(int, each) for each in pictures])))
         await asyncio.sleep(0.01)
     return tasks
 
 
 def test_what_waits_is_named_together_as_many_as_go_and_of_one_kind(held):
     async def talk():
-        batcher, one, ten = Batcher(Metrics(lambda: 0, lambda: True), 10), Counted((), 1), Counted((), 10)
+        batcher, one, ten = (
+            Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)),
+            Counted((), 1),
+            Counted((), 10),
+        )
         tasks = await named(batcher, (one, [0]), (one, [1]), (ten, [2]), (one, [3, 4]), (one, [*range(5, 40)]))
         held()
         return await asyncio.gather(*tasks)
@@ -431,7 +436,7 @@ def test_what_waits_is_named_together_as_many_as_go_and_of_one_kind(held):
 
 def test_a_picture_whose_client_is_gone_is_not_computed(held):
     async def talk():
-        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10), Counted((), 1)
+        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)), Counted((), 1)
         first, gone, last = await named(batcher, (one, [0]), (one, [1]), (one, [2]))
         gone.cancel()
         await asyncio.sleep(0)
@@ -442,9 +447,27 @@ def test_a_picture_whose_client_is_gone_is_not_computed(held):
     assert batches == [[0], [2]]
 
 
+def test_a_picture_that_waits_to_be_decoded_past_its_deadline_is_refused_and_never_decoded(held):
+    decoded = []
+
+    async def talk():
+        batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.05, ThreadPoolExecutor(1))
+        first = asyncio.create_task(batcher.name(Counted((), 1), [gate.result]))
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal) as refusal:
+            await batcher.name(Counted((), 1), [lambda: decoded.append(1)])
+        held()
+        with pytest.raises(Refusal):
+            await first
+        batcher._decoding.shutdown()
+        return refusal.value.code
+
+    assert (asyncio.run(talk()), decoded, batches) == (503, [], [])
+
+
 def test_a_batch_that_fails_takes_no_other_with_it(held):
     async def talk():
-        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10), Counted((), 1)
+        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)), Counted((), 1)
         tasks = await named(batcher, (one, [0]), (Counted((), 2), [-1]), (one, [2]))
         held()
         return await asyncio.gather(*tasks, return_exceptions=True)

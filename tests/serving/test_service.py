@@ -244,11 +244,11 @@ def test_a_picture_that_waits_past_its_deadline_is_refused_with_503_and_is_never
             return [0] * len(pictures)
 
     async def talk():
-        batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.05)
-        first = asyncio.create_task(batcher.name(Slow((), 1), [()]))
+        batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.05, ThreadPoolExecutor(1))
+        first = asyncio.create_task(batcher.name(Slow((), 1), [tuple]))
         await asyncio.sleep(0.01)
         with pytest.raises(Refusal) as refusal:
-            await batcher.name(Slow((), 1), [()])
+            await batcher.name(Slow((), 1), [tuple])
         return await first, refused(refusal.value)
 
     answered, response = asyncio.run(talk())

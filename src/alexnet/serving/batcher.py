@@ -1,20 +1,30 @@
-"""Pictures of all requests, named in batches: whatever waits when the network is free, without delay."""
+"""Pictures of all requests, named in batches: whatever is decoded when the network is free, without delay.
+
+Threads hand pictures straight to one another: the event loop, busy with other requests, would keep them waiting.
+"""
 
 import asyncio
+import threading
 import time
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.errors import BadImage
 from alexnet.serving.limits import Refusal
 from alexnet.serving.metrics import Metrics
 from alexnet.serving.served import SIZES, Pixels, Served
 
 Row = NDArray[np.float32]
+Picture = tuple[Pixels, ...]
+"""A picture as every network of a request takes it."""
+
+Decoding = Callable[[], Picture | BadImage]
+"""What decodes a picture, or tells why it cannot be read."""
+
 LATE = "the service is too busy to answer in time: try again later"
 
 
@@ -30,7 +40,7 @@ class Request:
         """How many pictures go through the networks at a time, so that a batch takes about equally long."""
         return max(1, SIZES[-1] // self.views)
 
-    def compute(self, pictures: Sequence[tuple[Pixels, ...]]) -> NDArray[np.float32]:
+    def compute(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
         """Returns the probabilities of pictures, (N, C), each given as every network takes it."""
         each = [
             model.probabilities([picture[number] for picture in pictures], self.views)
@@ -40,33 +50,34 @@ class Request:
 
 
 @dataclass(eq=False)
-class _Waiting:
+class _Entry:
     request: Request
-    picture: tuple[Pixels, ...]
-    answer: asyncio.Future[Row]
-    since: float = field(default_factory=time.monotonic)
+    answer: asyncio.Future[Row | BadImage]
+    picture: Picture = ()
+    since: float = 0.0  # when it was decoded
+    is_computed: bool = False
 
 
 class Batcher:
-    """Names pictures in one thread, batch after batch; all else happens in the event loop."""
+    """Decodes pictures in several threads, and names them in one, batch after batch."""
 
-    def __init__(self, metrics: Metrics, deadline: float) -> None:
-        self._metrics, self._deadline = metrics, deadline
-        self._waiting: deque[_Waiting] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
-        self._running: asyncio.Task[None] | None = None
+    def __init__(self, metrics: Metrics, deadline: float, decoding: Executor) -> None:
+        self._metrics, self._deadline, self._decoding = metrics, deadline, decoding
+        self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._lock = threading.Lock()  # of all that follows
+        self._waiting: list[_Entry] = []
+        self._is_running = False
 
-    async def name(self, request: Request, pictures: Sequence[tuple[Pixels, ...]]) -> list[Row]:
-        """Returns the probabilities of each picture.
+    async def name(self, request: Request, pictures: Sequence[Decoding]) -> list[Row | BadImage]:
+        """Returns the probabilities of each picture, or why it cannot be read.
 
         Raises:
             Refusal: A picture has waited for too long. What runs is never dropped.
         """
         loop = asyncio.get_running_loop()
-        entries = [_Waiting(request, picture, loop.create_future()) for picture in pictures]
-        self._waiting.extend(entries)
-        if self._running is None:
-            self._running = loop.create_task(self._run())
+        entries = [_Entry(request, loop.create_future()) for _ in pictures]
+        for entry, decode in zip(entries, pictures, strict=True):
+            self._decoding.submit(self._decode, entry, decode)
         timer = loop.call_later(self._deadline, self._drop, entries)
         try:
             return list(await asyncio.gather(*(each.answer for each in entries)))
@@ -74,55 +85,66 @@ class Batcher:
             timer.cancel()
             self._drop(entries)  # those beside one that was refused, or of a client that is gone
 
-    def _drop(self, entries: Sequence[_Waiting]) -> None:
-        for entry in entries:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-                if not entry.answer.done():
+    def _drop(self, entries: Sequence[_Entry]) -> None:
+        with self._lock:
+            for entry in entries:
+                if not entry.is_computed and not entry.answer.done():
                     entry.answer.set_exception(Refusal(503, LATE))
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
+    def _decode(self, entry: _Entry, decode: Decoding) -> None:
+        if entry.answer.done():  # dropped
+            return
         try:
-            while batch := self._next():
-                started = time.monotonic()
-                for entry in batch:
-                    self._metrics.wait.observe(started - entry.since)
-                pictures = [entry.picture for entry in batch]
-                try:
-                    rows = await loop.run_in_executor(self._thread, batch[0].request.compute, pictures)
-                except Exception as error:  # of one batch; those that follow are none the worse
-                    for entry in batch:
-                        _settle(entry.answer, error)
-                    continue
-                self._metrics.compute.observe(time.monotonic() - started)
-                self._metrics.batch.observe(len(batch))
-                self._metrics.pictures.inc(len(batch))
-                for entry, row in zip(batch, rows, strict=True):
-                    _settle(entry.answer, row)
-        finally:
-            self._running = None
+            picture = decode()
+        except Exception as error:
+            return _hand_over([entry], [error])
+        if isinstance(picture, BadImage):
+            return _hand_over([entry], [picture])
+        entry.picture, entry.since = picture, time.monotonic()
+        with self._lock:
+            self._waiting.append(entry)
+            if not self._is_running:
+                self._is_running = True
+                self._computing.submit(self._run)
 
-    def _next(self) -> list[_Waiting]:
+    def _run(self) -> None:
+        while batch := self._next():
+            started = time.monotonic()
+            for entry in batch:
+                self._metrics.wait.observe(started - entry.since)
+            try:
+                rows = batch[0].request.compute([entry.picture for entry in batch])
+            except Exception as error:  # of one batch; those that follow are none the worse
+                _hand_over(batch, [error] * len(batch))
+                continue
+            self._metrics.compute.observe(time.monotonic() - started)
+            self._metrics.batch.observe(len(batch))
+            self._metrics.pictures.inc(len(batch))
+            _hand_over(batch, list(rows))
+
+    def _next(self) -> list[_Entry]:
         """Takes the first that waits, and all others that ask for the same, as many as go together."""
-        if not self._waiting:
-            return []
-        request = self._waiting[0].request
-        batch: list[_Waiting] = []
-        for entry in self._waiting:
-            if entry.request == request:
-                batch.append(entry)
-                if len(batch) == request.most:
-                    break
-        for entry in batch:
-            self._waiting.remove(entry)
+        with self._lock:
+            waiting = [entry for entry in self._waiting if not entry.answer.done()]
+            alike = [entry for entry in waiting if entry.request == waiting[0].request]
+            batch = alike[: alike[0].request.most] if alike else []
+            for entry in batch:
+                entry.is_computed = True
+            self._waiting = [entry for entry in waiting if not entry.is_computed]
+            self._is_running = bool(batch)
         return batch
 
 
-def _settle(answer: "asyncio.Future[Row]", result: Row | Exception) -> None:
-    if answer.done():  # its client is gone
-        return
-    if isinstance(result, Exception):
-        answer.set_exception(result)
-    else:
-        answer.set_result(result)
+def _hand_over(entries: Sequence[_Entry], results: Sequence[Row | Exception]) -> None:
+    """Wakes the event loop once for all results."""
+    entries[0].answer.get_loop().call_soon_threadsafe(_settle, entries, results)
+
+
+def _settle(entries: Sequence[_Entry], results: Sequence[Row | Exception]) -> None:
+    for entry, result in zip(entries, results, strict=True):
+        if entry.answer.done():  # its client is gone
+            continue
+        if isinstance(result, Exception) and not isinstance(result, BadImage):
+            entry.answer.set_exception(result)
+        else:
+            entry.answer.set_result(result)

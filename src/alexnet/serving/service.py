@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from alexnet import machine
@@ -11,7 +12,7 @@ from alexnet.data import decode
 from alexnet.errors import BadImage, CheckpointError
 from alexnet.searching.index import Index
 from alexnet.serving.answers import Answers, Card, Unread
-from alexnet.serving.batcher import Batcher, Request, Row
+from alexnet.serving.batcher import Batcher, Picture, Request, Row
 from alexnet.serving.bodies import File, Gate
 from alexnet.serving.limits import Limits, Refusal
 from alexnet.serving.metrics import Metrics
@@ -34,8 +35,8 @@ class Service:
         self.is_proven = self.is_leaving = False
         self.failure: CheckpointError | None = None
         self.metrics = Metrics(lambda: self.gate.pictures, lambda: self.is_ready)
-        self._batcher = Batcher(self.metrics, limits.deadline)
         self._decoding = ThreadPoolExecutor(machine.cores(), thread_name_prefix="decode")
+        self._batcher = Batcher(self.metrics, limits.deadline, self._decoding)
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self._drawings = 0
 
@@ -119,13 +120,8 @@ class Service:
     ) -> list[Row | BadImage]:
         """Returns the probabilities of all classes for each picture, or why it cannot be read."""
         self.refuse_unproven()
-        loop = asyncio.get_running_loop()
-        decoded = await asyncio.gather(
-            *(loop.run_in_executor(self._decoding, self._decode, file, models) for file in files)
-        )
-        pictures = [picture for picture in decoded if not isinstance(picture, BadImage)]
-        rows = iter(await self._batcher.name(Request(models, views), pictures) if pictures else ())
-        return [picture if isinstance(picture, BadImage) else next(rows) for picture in decoded]
+        pictures = [partial(self._decode, file, models) for file in files]
+        return await self._batcher.name(Request(models, views), pictures)
 
     async def draw(self, file: File, model: Served, function: Callable[[Pixels], Result]) -> Result:
         """Returns what a function makes of a picture, in a thread of its own, one picture at a time.
@@ -146,7 +142,7 @@ class Service:
         finally:
             self._drawings -= 1
 
-    def _decode(self, file: File, models: Sequence[Served]) -> tuple[Pixels, ...] | BadImage:
+    def _decode(self, file: File, models: Sequence[Served]) -> Picture | BadImage:
         started = time.monotonic()
         shapes = [(model.classifier.stored_size, model.classifier.square) for model in models]
         try:
