@@ -67,8 +67,8 @@ def test_the_paper_constants_are_the_default():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("channels", [1, 3, 5, 17, 96, 300])  # 300 do not fit the stack
-@pytest.mark.parametrize("size", [1, 3, 5, 9])
+@pytest.mark.parametrize("channels", [1, 3, 5, 17, 96, 700])  # 700: a pixel is longer than a row
+@pytest.mark.parametrize("size", [1, 3, 5, 9, 35])
 def test_the_kernel_follows_the_loops(channels, size, layout):
     images = draw(2, channels, 5, 7, layout=LAYOUTS[layout])
     true = judge(images, size=size, alpha=1e-3)
@@ -101,10 +101,11 @@ def test_bf16_is_within_its_own_rounding(rectify, layout):
 
 
 @pytest.mark.parametrize("channels", [3, 8])
-@pytest.mark.parametrize("width", [1, 15, 16, 17, 31, 32, 33])
-def test_no_lane_of_a_tile_is_left_out(kernels, width, channels):
-    """The kernel treats 16 pixels together, in memory that still holds the pixels before: here, what is no number."""
-    images = draw(2, channels, 1, width, scale=3, dtype=torch.float64)
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 33, 63, 64, 65, 129, 511, 512, 513, 1025])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_pixel_of_a_row_is_left_out(kernels, layout, width, channels):
+    """The kernel treats rows of pixels, in memory that still holds the rows before: here, what is no number."""
+    images = draw(2, channels, 1, width, scale=3, dtype=torch.float64, layout=LAYOUTS[layout])
     unclean = torch.full_like(images, torch.nan).requires_grad_()
     for size in (3, 5):
         ours, theirs = images.clone().requires_grad_(), images.clone().requires_grad_()
@@ -207,6 +208,43 @@ def test_a_value_that_is_not_a_number_stays_one(rectify, layout):
     images = draw(1, 8, 2, 2, layout=LAYOUTS[layout])
     images[0, 3, 1, 1] = torch.nan
     assert local_response_norm(images, rectify=rectify)[0, 3, 1, 1].isnan()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_value_that_is_not_a_number_leaves_other_pixels_alone(layout):
+    gradients = []
+    for last in (1.0, torch.nan):
+        images = draw(1, 8, 2, 2, layout=LAYOUTS[layout])
+        images[0, 7, 0, 1] = last
+        local_response_norm(images.requires_grad_()).sum().backward()
+        gradients.append(images.grad.flatten(2)[..., [0, 2, 3]])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-6, atol=0)
+
+
+def test_the_power_is_exact_for_sums_of_every_size():
+    images = torch.logspace(-19, 18, 5000).reshape(1, 1, 50, 100)
+    settings = {"size": 1, "alpha": 1.0, "k": 2e-38}
+    assert error(local_response_norm(images, **settings), judge(images, **settings)) < 1e-6
+
+
+@pytest.mark.parametrize(("alpha", "k"), [(1e-3, 0.0), (1.0, 1e-40), (-1e-5, 2.0)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_odd_constants_follow_the_loops(layout, alpha, k):
+    images = draw(2, 6, 3, 3, layout=LAYOUTS[layout])
+    assert error(local_response_norm(images, alpha=alpha, k=k), judge(images, alpha=alpha, k=k)) < 1e-6
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_square_that_overflows_gives_zero_and_infinity_no_number(kernels, layout):
+    images = draw(1, 9, 2, 2, layout=LAYOUTS[layout])
+    images[0, 4, 1, 0], images[0, 4, 1, 1] = 1e30, torch.inf
+    out = local_response_norm(images.requires_grad_())
+    out.sum().backward()
+    assert out[0, 2:7, 1, 0].tolist() == [0] * 5
+    for values in (out[0], images.grad[0]):
+        assert values[4, 1, 0] == 0
+        assert values[4, 1, 1].isnan()
+        assert values[:, 0].isfinite().all()
 
 
 @pytest.mark.parametrize("size", [0, 2, 4, -1])

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #if defined(_WIN32)
@@ -23,6 +24,7 @@ API void* PyInit__native() { return nullptr; }  // the linker is told to export 
 
 namespace plain {
 #include "storage.h"
+#include "power.h"
 #include "lrn.h"
 #include "augment.h"
 #include "dot.h"
@@ -33,6 +35,7 @@ namespace plain {
 #pragma GCC target("avx2,fma,bmi2,f16c")
 namespace avx2 {
 #include "storage.h"
+#include "power.h"
 #include "lrn.h"
 #include "augment.h"
 #include "dot.h"
@@ -42,6 +45,7 @@ namespace avx2 {
 #pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi2,f16c,prefer-vector-width=512")
 namespace avx512 {
 #include "storage.h"
+#include "power.h"
 #include "lrn.h"
 #include "augment.h"
 #include "dot.h"
