@@ -1,4 +1,4 @@
-// s^-3/4 of float32 without root or division: each of those holds up a processor for as long as 30 multiplications.
+// s^-3/4 of float32 without root or division: each of those takes a processor as long as six multiplications.
 
 // Exact to 3e-7 from 2^-126 to infinity, of which it makes 0; NaN stays NaN.
 inline float three_quarters(float s) {
