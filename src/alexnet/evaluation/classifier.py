@@ -170,8 +170,12 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
         CheckpointError: There are no weights, or they are damaged, untrained, or give other outputs than they did.
     """
     path = weight_file(run)
-    manifest.compare(path)
-    loaded = compressed.load(path) if compressed.is_compressed(path) else checkpoint.load(path)
+    with ThreadPoolExecutor(1) as thread:
+        comparison = thread.submit(manifest.compare, path)  # reads the whole file, which takes as long as the rest
+        try:
+            loaded = compressed.load(path) if compressed.is_compressed(path) else checkpoint.load(path)
+        finally:
+            comparison.result()
     evidence.refuse_untrained(loaded.model, path)
     model, dtype = quantise.prepare(loaded.model, numbers)
     model.to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -56,7 +56,13 @@ def prepare(model: Network, numbers: str) -> tuple[Network, torch.dtype]:
     dtype = machine.dtype("auto" if numbers == "int8" else numbers)
     if dtype == torch.float32 and numbers != "int8":
         return model.eval(), dtype
-    smaller = copy.deepcopy(model).eval()
+    replaced = [layer for layer in model.children() if numbers == "int8" and isinstance(layer, nn.Linear)]
+    # Linear8 replaces these; the others are converted while they are copied, so that nothing is copied twice.
+    converted = {id(p): p for layer in replaced for p in layer.parameters()}
+    for p in model.parameters():
+        if id(p) not in converted:
+            converted[id(p)] = nn.Parameter(p.detach().to(dtype, copy=True), p.requires_grad)
+    smaller = copy.deepcopy(model, dict[int, object](converted)).eval()
     if numbers == "int8":
         for name, layer in list(smaller.named_children()):
             if isinstance(layer, nn.Linear):
