@@ -35,8 +35,9 @@ def tiny(monkeypatch, settings, run):
 def ask(tiny, pictures, tmp_path):
     """A function (name, out, ...) that answers a claim about `pictures` and returns what is in `claim.json`."""
 
-    def answer(name, out="out", seeds=None, observer=None, source=None, changes=()):
-        request = Request(name, str(source or pictures), "quick", seeds, tmp_path / out, config.assignments(changes))
+    def answer(name, out="out", seeds=None, observer=None, source=None, changes=(), pictures_a_run=None):
+        place, settings = str(source or pictures), config.assignments(changes)
+        request = Request(name, place, "quick", seeds, tmp_path / out, settings, pictures_a_run)
         return json.loads(conduct(request, observer).to_json())
 
     return answer

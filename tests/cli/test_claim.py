@@ -63,11 +63,13 @@ def test_a_setting_of_every_arm_can_be_changed_and_survives_ctrl_c(alexnet, pict
 
     with monkeypatch.context() as patch:
         patch.setattr(Display, "stepped", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-        _, out, _ = alexnet("claim", "lrn", "--data", pictures, "--set", "steps=2", "--set", "momentum=0.5")
+        changes = "--pictures", "9", "--set", "steps=2", "--set", "momentum=0.5"
+        _, out, _ = alexnet("claim", "lrn", "--data", pictures, *changes)
     words = shlex.split(out.strip().partition("the same command goes on: ")[2])
     answer = json.loads(alexnet(*words[1:], "--json")[1])
     assert (answer["settings"]["steps"], answer["settings"]["momentum"]) == (2, 0.5)
     assert answer["arms"] == {"whole": {}, "without-lrn": {"lrn": False}}
+    assert answer["data"]["counts"] == {"train": 9, "val": 9}
     assert answer["cost"]["images"] == 2 * 2 * 4
 
 

@@ -1,5 +1,6 @@
 """Trains two arms and compares their errors; or one arm, tested in two ways."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -113,7 +114,8 @@ class Comparison(Experiment):
         if visible > size:
             texts.append(
                 f"{tested:,} test pictures show differences of about {visible * 100:.1f} points or more, this claim is "
-                f"about {size * 100:.1f}: the likely answer is '{NOT_SEEN}'"
+                f"about {size * 100:.1f}: the likely answer is '{NOT_SEEN}'; about "
+                f"{math.ceil(tested * (visible / size) ** 2):,} would show it"
             )
         if any("colour" in changes for changes in self.arms.values()):
             *_, second, largest = np.linalg.eigvalsh(store.covariance)

@@ -53,7 +53,14 @@ def _train(request: Request, experiment: Experiment, observer: Observer) -> tupl
     budget = replace(budget, train=experiment.apply(request.changes, budget.train), seeds=seeds)
     experiment.check(budget)
     size = budget.train.stored_size or 256
-    store = open_data(request.source, size=size, most=budget.pictures, is_resized=True, observer=observer)
+    store = open_data(
+        request.source,
+        size=size,
+        most=budget.pictures,
+        most_training=request.pictures,
+        is_resized=True,
+        observer=observer,
+    )
     counts = {name: len(split) for name, split in store.splits.items()}
     if not {"train"} < counts.keys():
         has = f"{store.name} has {', '.join(counts)} only"

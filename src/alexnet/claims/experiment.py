@@ -30,8 +30,8 @@ Changes = Mapping[str, Value]
 class Request:
     """What a person wants to know: the claim, the data as the user calls them, and the name of a budget.
 
-    `seeds` are the networks an arm (None takes the budget's number), `out` is the folder of all experiments, and
-    `changes` apply to every arm.
+    `seeds` are the networks an arm and `pictures` those to train on (None takes the budget's numbers), `out` is the
+    folder of all experiments, and `changes` apply to every arm.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Request:
     seeds: int | None
     out: Path
     changes: Changes
+    pictures: int | None = None
 
 
 class Cost(Record, frozen=True):

@@ -221,7 +221,9 @@ def _claimed(result: results.Claims | results.Claimed) -> str:
     if result.result is None:
         request = result.request
         words = ["alexnet", "claim", request.name, "--data", request.source, "--budget", request.budget]
-        words += ["--out", str(request.out), *(["--seeds", str(request.seeds)] if request.seeds is not None else [])]
+        words += ["--out", str(request.out)]
+        for name, number in (("--seeds", request.seeds), ("--pictures", request.pictures)):
+            words += [name, str(number)] if number is not None else []
         words += [word for name, value in request.changes.items() for word in ("--set", f"{name}={json.dumps(value)}")]
         return f"stopped and saved; the same command goes on: {shlex.join(words)}"
     outcome, cost = result.result.outcome, result.result.outcome.cost

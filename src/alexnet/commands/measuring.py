@@ -31,7 +31,9 @@ KINDS = "numbers to compute in, joined by commas: auto, float32, bf16, int8; sev
 INCLUDE = (
     "measure those pictures too that a network was trained on; left out by default, unless all are or train is named"
 )
-BUDGETS = "quick takes minutes, standard half an hour to two hours, full days"
+BUDGETS = (
+    "quick takes minutes, standard half an hour to two hours, tiny (70,000 pictures of 64 pixels) hours, full days"
+)
 SEEDS = "networks an arm; by default quick 1, else 3; relu 1, 1, 3; ensemble 2, 3, 5"
 
 SERVER = "address of `alexnet serve`, which names the pictures instead of this machine; RUN is the network's name there"
@@ -155,8 +157,10 @@ def claim(
     *,
     list: Annotated[bool, About(None, "list the claims: where they are made, what was measured")] = False,
     data: arguments.TrainingData = "solar-cells",
-    budget: Annotated[Literal["quick", "standard", "full"], About(None, BUDGETS)] = "quick",
+    budget: Annotated[Literal["quick", "standard", "tiny", "full"], About(None, BUDGETS)] = "quick",
     seeds: Annotated[int, About("K", SEEDS)] | None = None,
+    pictures: Annotated[int, About("N", "about so many pictures to train on; by default those of the budget")]
+    | None = None,
     out: Annotated[Place, About("DIR", "folder of all experiments")] = "runs/claims",
     observer: arguments.Watcher = None,
     **settings: Annotated[Value, About("NAME=VALUE", "settings to change in every arm")],
@@ -187,7 +191,7 @@ def claim(
     machine.keep_memory()
     source, folder, observer = from_anywhere(data), Path(out), observer or Display()
     refuse_inside(folder, source)
-    request, result = Request(name, source, budget, seeds, folder, settings), None
+    request, result = Request(name, source, budget, seeds, folder, settings, pictures), None
     with interruptible(observer), suppress(Stopped):
         result = conduct(request, observer)
     return Claimed(request, result, str(folder / name / PAGE))

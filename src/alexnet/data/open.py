@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -32,6 +33,7 @@ def open_data(
     size: int = 256,
     square: Square = "centre",
     most: int | None = None,
+    most_training: int | None = None,
     is_resized: bool = False,
     draw: Draw = "content",
     selection: Selection = EVERYTHING,
@@ -49,6 +51,7 @@ def open_data(
         size: Side of the pictures in pixels; a packed store may have another.
         square: How the pictures become square.
         most: About how many pictures of each split to take; None takes all.
+        most_training: About how many pictures of the training split to take; None takes `most`.
         is_resized: Whether a packed store of another size is packed again at `size`.
         draw: What decides which pictures are held out of a source without splits; a network's own data say what did.
         selection: As in `open_source`; a packed store has what it was packed with.
@@ -66,15 +69,18 @@ def open_data(
         store = _open_packed(source)
         check_square(store, square)
         _check_packed(store, selection, is_measured)
-        if most is None and (store.size == size or not is_resized):
+        if most is most_training is None and (store.size == size or not is_resized):
             return store
         pictures = from_store(store)
     else:
         pictures = open_source(source, draw=draw, selection=selection, is_measured=is_measured, observer=observer)
         if square == "warp":
             pictures = warped(pictures, size)
-    if most is not None:
-        pictures = subset(pictures, most)
+    numbers = {} if most is None else dict.fromkeys(pictures.splits, most)
+    if most_training is not None:
+        numbers["train"] = most_training
+    if numbers:
+        pictures = subset(pictures, numbers)
     return _packed(pictures, size, on_bad_image, observer)
 
 
@@ -206,25 +212,25 @@ def cache_directory(source: Source, size: int = 256) -> Path:
     return cache() / f"{name}-{size}-{blake2b(facts, digest_size=8).hexdigest()}"
 
 
-def subset(source: Source, most: int, seed: int = 0) -> Source:
-    """Returns a source of about `most` pictures a split; smaller splits are left whole.
+def subset(source: Source, most: Mapping[str, int], seed: int = 0) -> Source:
+    """Returns a source of about `most[split]` pictures of a split; smaller splits, and the others, are left whole.
 
     The classes keep their proportions, each keeps at least one picture, and the pictures keep their order.
 
     Raises:
-        UsageError: `most` is below 1.
+        UsageError: A number is below 1.
     """
-    if most < 1:
-        raise UsageError(f"a subset takes at least 1 picture of a split, got {most}")
-    if all(len(listing) <= most for listing in source.splits.values()):
+    if (least := min(most.values())) < 1:
+        raise UsageError(f"a subset takes at least 1 picture of a split, got {least}")
+    larger = {name: listing for name, listing in source.splits.items() if len(listing) > most.get(name, len(listing))}
+    if not larger:
         return source
     splits = dict(source.splits)
-    for name, listing in source.splits.items():
-        if len(listing) > most:
-            # The word "share" is part of the seed: another would choose other pictures.
-            chosen = drawn(listing, source.classes, most / len(listing), seed, f"share of {name}")
-            splits[name] = listing.take(np.flatnonzero(chosen))
-    return replace(source, splits=splits, fingerprint=f"{source.fingerprint}at most {most}, seed {seed}\n")
+    for name, listing in larger.items():
+        # The word "share" is part of the seed: another would choose other pictures.
+        chosen = drawn(listing, source.classes, most[name] / len(listing), seed, f"share of {name}")
+        splits[name] = listing.take(np.flatnonzero(chosen))
+    return replace(source, splits=splits, fingerprint=f"{source.fingerprint}at most {dict(most)}, seed {seed}\n")
 
 
 def from_store(store: Store) -> Source:
