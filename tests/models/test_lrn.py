@@ -15,6 +15,7 @@ from alexnet.errors import UsageError
 from alexnet.models.create import create
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm, decomposed, local_response_norm, reference
 from alexnet.native import interface
+from alexnet.recipes import MODERN
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 
@@ -352,3 +353,14 @@ def test_alphas_factor_makes_up_for_divided_pixels(name):
         expected = raw.eval()(images)
         torch.testing.assert_close(64 * divided.eval()(images / 64), expected, rtol=1e-3, atol=1e-3)
         assert not torch.allclose(64 * unaware.eval()(images / 64), expected, rtol=0.1)
+
+
+@pytest.mark.parametrize(("factor", "low", "high"), [(MODERN.alpha_factor, 0.05, 0.5), (1.0, 0.0, 0.001)])
+def test_modern_gives_the_neighbours_a_part_in_what_it_divides_by(factor, low, high):
+    """Pixels have a standard deviation of about 1 there; the published alpha, by a factor of 1, is lost on them."""
+    model = create("alexnet-two-tower", input_size=67, initialisation=MODERN.initialisation, alpha_factor=factor)
+    with torch.no_grad():
+        active = model.relu1(model.conv1(torch.randn(4, 3, 67, 67, generator=torch.Generator().manual_seed(0))))
+        norm = model.norm1
+        base = (active / norm(active)) ** (1 / norm.beta)  # k + alpha times the sum of squares
+    assert low <= float((1 - norm.k / base)[active > 0].mean()) <= high

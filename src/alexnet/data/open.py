@@ -76,12 +76,12 @@ def open_data(
         pictures = open_source(source, draw=draw, selection=selection, is_measured=is_measured, observer=observer)
         if square == "warp":
             pictures = warped(pictures, size)
+    return _packed(_fewer(pictures, most, most_training), size, on_bad_image, observer)
+
+
+def _fewer(pictures: Source, most: int | None, most_training: int | None) -> Source:
     numbers = {} if most is None else dict.fromkeys(pictures.splits, most)
-    if most_training is not None:
-        numbers["train"] = most_training
-    if numbers:
-        pictures = subset(pictures, numbers)
-    return _packed(pictures, size, on_bad_image, observer)
+    return subset(pictures, numbers | ({} if most_training is None else {"train": most_training}))
 
 
 def _packed(pictures: Source, size: int, on_bad_image: OnBadImage, observer: Observer) -> Store:
@@ -220,7 +220,7 @@ def subset(source: Source, most: Mapping[str, int], seed: int = 0) -> Source:
     Raises:
         UsageError: A number is below 1.
     """
-    if (least := min(most.values())) < 1:
+    if (least := min(most.values(), default=1)) < 1:
         raise UsageError(f"a subset takes at least 1 picture of a split, got {least}")
     larger = {name: listing for name, listing in source.splits.items() if len(listing) > most.get(name, len(listing))}
     if not larger:
