@@ -21,7 +21,7 @@ class Size:
     rounds: int = 3  # turns of each contestant, at most
     patience: float = 45.0  # seconds after which a contest begins no further round
     seconds: float = 2.0  # that each figure is measured for in a round, at least
-    map: tuple[int, int, int, int] = (128, 96, 55, 55)  # (N, C, H, W) that is normalised; conv1's output
+    map: tuple[int, ...] = (128, 96, 55, 55)  # (N, C, H, W) that is normalised; conv1's output
     matrices: tuple[int, ...] = (2048, 4096)  # sides of the matrices that are multiplied; the best rate counts
     block: int = 256 << 20  # bytes of the memory that is copied and read
     input_size: int | None = None  # side of the network's input; None takes each network's own

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import machine
-from alexnet.benches.contest import Contest, Contestant, Notice, typical
+from alexnet.benches.contest import Contest, Contestant, Notice, laps, typical
 from alexnet.benches.findings import Findings, Layer, Limit, Row, Series, Size
 from alexnet.config import Train
 from alexnet.models.create import create
@@ -98,18 +98,17 @@ def normalise(size: Size, way: str) -> dict[str, float]:
     figures = {}
     for case, (dtype, layout) in CASES.items():
         with suppress(NotImplementedError):
-            figures[case] = 1e3 * forward_backward(WAYS[way], size.map, dtype, layout, size.seconds / 4)
+            figures[case] = 1e3 * forward_backward(WAYS[way], size, dtype, layout)
     return figures
 
 
-def forward_backward(
-    function: Function, shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format, seconds: float
-) -> float:
-    """Returns the seconds of a function and its gradient on a random (N, C, H, W) map, measured for `seconds`."""
-    make = partial(torch.randn, *shape, device=machine.device(), dtype=dtype)
+def forward_backward(function: Function, size: Size, dtype: torch.dtype, layout: torch.memory_format) -> float:
+    """Returns the median seconds of a function and its gradient on a random map, once kept memory has been touched."""
+    make = partial(torch.randn, *size.map, device=machine.device(), dtype=dtype)
     images, gradient = (make().contiguous(memory_format=layout) for _ in range(2))
     images.requires_grad_()
-    return typical(lambda: torch.autograd.grad(function(images), images, gradient), seconds)
+    times = laps(lambda: torch.autograd.grad(function(images), images, gradient), size.seconds / 4, size.warm_up + 3)
+    return median(times[1 + size.warm_up :])
 
 
 def table(size: Size, limits: dict[Limit, Series], notice: Notice) -> list[Layer]:
