@@ -40,3 +40,18 @@ def test_a_batch_is_refused_by_the_memory_that_it_takes(model, monkeypatch, free
 )
 def test_a_training_watches_val_and_only_without_it_test(splits, watched):
     assert plan.watched(SimpleNamespace(name="colours", splits=dict.fromkeys(splits))) == watched
+
+
+@pytest.mark.parametrize(
+    ("packed", "notice"),
+    [
+        (256, []),
+        (320, []),
+        (322, ["the network sees the middle 227 of 322 pixels, 50% of each picture: pack the pictures at 256"]),
+        (512, ["the network sees the middle 227 of 512 pixels, 20% of each picture: pack the pictures at 256"]),
+    ],
+)
+def test_a_network_that_would_see_less_than_half_of_each_picture_is_said(model, packed, notice):
+    notices = []
+    plan.warn(SimpleNamespace(size=packed), model, SimpleNamespace(notice=notices.append))
+    assert notices == notice

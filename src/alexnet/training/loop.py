@@ -86,6 +86,7 @@ def begin(
     model = plan.make_model(settings, len(store.classes)) if start is None else start
     plan.check_fit(settings, store, model, team)
     plan.check_length(settings, store)
+    plan.warn(store, model, observer or Observer())
     if start is None:
         fit_to_pictures(settings, store, model)
     description = describe(settings, model, store, source)
