@@ -61,7 +61,9 @@ class PlatformWheel(bdist_wheel):
 kernels = Extension(
     "alexnet._native",
     ["src/alexnet/native/kernels.cpp"],
-    depends=[f"src/alexnet/native/{name}.h" for name in ("storage", "power", "lrn", "augment", "dot")],
+    depends=[
+        f"src/alexnet/native/{name}.h" for name in ("storage", "power", "lrn", "augment", "taps", "resize", "dot")
+    ],
     extra_compile_args=compile_flags,
     extra_link_args=link_flags,
     optional=not IS_RELEASE,

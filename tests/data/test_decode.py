@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
+import PIL
 import pytest
 from evil import DAMAGED, ODD, jpeg_header, png_header
 from hypothesis import given, settings
@@ -141,6 +142,30 @@ def test_fit_is_antialiased():
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 255
     assert np.ptp(fit(stripes, 64)[:, 4:-4].astype(int)) < 4
+
+
+@pytest.mark.skipif(PIL.__version__ < "13", reason="earlier versions of Pillow round tall pictures otherwise")
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [
+        (37, 50, 16),
+        (50, 37, 16),
+        (61, 40, 17),
+        (40, 300, 41),
+        (9, 8, 64),
+        (1, 5, 3),
+        (5, 1, 2),
+        (700, 500, 5),
+        (18, 33, 1),
+    ],
+)
+def test_fit_has_the_bits_of_pillow(height, width, size):
+    edge = min(height, width)
+    left, top = (width - edge) // 2, (height - edge) // 2
+    for image in (np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8), photograph(height, width)):
+        box = (left, top, left + edge, top + edge)
+        theirs = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box))
+        np.testing.assert_array_equal(fit(image, size), theirs)
 
 
 def test_a_large_jpeg_is_shrunk_in_its_dct_to_the_same_picture():

@@ -22,12 +22,12 @@ class Counted:
     def __len__(self):
         return len(self.labels)
 
-    def read(self, index):
+    def read(self, index, into):
         with self.lock:
             self.reads[int(index)] += 1
         if index in self.broken:
             raise DataError(f"example {index} is damaged")
-        return np.full((self.side, self.side, 3), index, np.uint8)
+        into[:] = index
 
 
 @pytest.mark.parametrize("budget", [0, 1 << 20])

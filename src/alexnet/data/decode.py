@@ -18,6 +18,7 @@ import simplejpeg
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from alexnet import native
 from alexnet.data import jpeg, kinds, memory, png, rgb, tiff
 from alexnet.errors import BadImage
 from alexnet.records import Square
@@ -72,13 +73,16 @@ def decode(data: bytes, name: str, enough: int = 0) -> Pixels:
 def fit(image: Pixels, size: int) -> Pixels:
     """Returns the centre square of a picture, uint8 (H, W, 3), resized (up or down) to (size, size, 3).
 
-    Only the central box is resized; its filter still sees the pixels around it.
+    Only the central box is resized; its filter still sees the pixels around it. The kernel that does so in place of
+    Pillow, a quarter of the time, gives the same bits as Pillow 13.
     """
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     if side == size:
         return np.ascontiguousarray(image[top : top + side, left : left + side])
+    if native.library() is not None:
+        return native.resize(image, top, left, side, size)
     box = (left, top, left + side, top + side)
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box))
 
@@ -93,10 +97,14 @@ def warp(image: Pixels, size: int) -> Pixels:
     return np.asarray(picture.transform((size, size), Image.Transform.EXTENT, whole, Image.Resampling.BILINEAR))
 
 
-def decode_stored(jpeg: bytes | memoryview, size: int) -> Pixels:
-    """Returns a stored picture, uint8 (size, size, 3), RGB; raises ValueError if it is damaged or of another size."""
+def decode_stored(jpeg: bytes | memoryview, size: int, into: Pixels | None = None) -> Pixels:
+    """Returns a stored picture, uint8 (size, size, 3), RGB, in the memory of `into` if that is given, contiguous.
+
+    Raises:
+        ValueError: The picture is damaged or of another size; `into` may hold a part of it.
+    """
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(jpeg)
+        pixels: Pixels = simplejpeg.decode_jpeg(jpeg, buffer=into)
     except ValueError as error:
         raise ValueError(f"damaged ({error})") from error
     if pixels.shape != (size, size, 3):

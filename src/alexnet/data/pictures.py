@@ -69,9 +69,9 @@ class Pictures:
 
     def _read_one(self, index: int, place: NDArray[np.uint8]) -> None:
         if self._kept is None:
-            place[:] = self.split.read(index)
+            self.split.read(index, place)
             return
         if not self._is_kept[index]:
-            self._kept[index] = self.split.read(index)
+            self.split.read(index, self._kept[index])
             self._is_kept[index] = True
         place[:] = self._kept[index]

@@ -206,10 +206,10 @@ class Split:
             self._is_proven[i] = True
         return data
 
-    def read(self, i: int) -> Pixels:
-        """Returns the pixels of example `i`: uint8 (size, size, 3), RGB; errors as in `jpeg`."""
+    def read(self, i: int, into: Pixels | None = None) -> Pixels:
+        """Returns the pixels of example `i`, as `decode_stored` does; errors as in `jpeg`."""
         try:
-            return decode_stored(self.jpeg(i), self._size)
+            return decode_stored(self.jpeg(i), self._size, into)
         except ValueError as error:
             raise self._damage(i, str(error)) from error
 

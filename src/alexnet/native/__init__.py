@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet.native.interface import Normalisation, library
 
-__all__ = ["Normalisation", "augment", "can_run", "dot8", "library", "lrn", "on_gpu", "squares16"]
+__all__ = ["Normalisation", "augment", "can_run", "dot8", "library", "lrn", "on_gpu", "resize", "squares16"]
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
 GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
@@ -104,6 +104,20 @@ def augment(
     shape = {"count": len(images), "side": images.shape[1], "size": size}
     if kernels.augment(dtype=DTYPES[dtype], **addresses, **shape, out=out.data_ptr()):
         raise TypeError(f"the kernel does not augment to {dtype}")
+    return out
+
+
+def resize(image: NDArray[np.uint8], top: int, left: int, side: int, size: int) -> NDArray[np.uint8]:
+    """Returns a square of a picture, (H, W, 3) RGB, as Pillow 13 resizes it to (size, size, 3), bilinear."""
+    kernels = library()
+    assert kernels is not None
+    image = np.ascontiguousarray(image)
+    height, width = image.shape[:2]
+    out = np.empty((size, size, 3), np.uint8)
+    kernels.resize(
+        image=image.ctypes.data, height=height, width=width,
+        top=top, left=left, side=side, size=size, out=out.ctypes.data,
+    )  # fmt: skip
     return out
 
 

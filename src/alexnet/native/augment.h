@@ -43,6 +43,13 @@ struct Columns {
   }
 };
 
+// A row of `count` pixels from right to left; four numbers at a time, of which the next pixel covers the fourth.
+inline void reverse_pixels(const float* row, int64_t count, float* out) {
+  const int64_t last = count - 1;
+  for (int64_t x = 0; x < last; ++x) std::memcpy(out + 3 * x, row + 3 * (last - x), 4 * sizeof(float));
+  std::memcpy(out + 3 * last, row, 3 * sizeof(float));
+}
+
 template <class T>
 void augment_one(const uint8_t* image, const float* mean, int64_t side, const Crop& crop, const float* shift, float gain,
                  int64_t size, T* out, float* row, float* line, Columns columns) {
@@ -50,13 +57,15 @@ void augment_one(const uint8_t* image, const float* mean, int64_t side, const Cr
   const float offset = 0.5f * scale - 0.5f;  // pixel centres
   const int64_t left = int64_t(crop.left), values = 3 * size;
   const bool is_inside = left >= 0 && left + size <= side;
-  const bool is_plain = scale == 1.0f && crop.left == float(left) && is_inside && !(crop.turn & 1);
+  const bool is_plain = scale == 1.0f && crop.left == float(left) && is_inside;
   columns.plan(crop, side, size, offset, shift, gain);
   for (int64_t y = 0; y < size; ++y) {
     const float from = crop.top + float(y) * scale + offset;
     if (is_plain) {
       blend_rows(image, mean, side, from, left, size, row);
-      for (int64_t i = 0; i < values; ++i) line[i] = row[i] * gain + columns.colour[i];
+      if (crop.turn & 1) reverse_pixels(row, size, line);
+      const float* from = (crop.turn & 1) ? line : row;
+      for (int64_t i = 0; i < values; ++i) line[i] = from[i] * gain + columns.colour[i];
     } else {
       blend_rows(image, mean, side, from, 0, side, row);
       for (int64_t c = 0; c < 3; ++c) row[3 * side + c] = 0;  // the right neighbour of the last column, of share 0

@@ -47,6 +47,7 @@ class Kernels(NamedTuple):
 
     lrn: Kernel
     augment: Kernel
+    resize: Kernel
     dot8: Kernel
     squares16: Kernel
 
@@ -60,6 +61,10 @@ AUGMENT = Prototype("alexnet_augment", {
     "dtype": c_int, "images": c_void_p, "mean": c_void_p, "count": c_int64, "side": c_int64,
     "crops": c_void_p, "shifts": c_void_p, "gains": c_void_p, "size": c_int64, "out": c_void_p,
 }, c_int)  # fmt: skip
+RESIZE = Prototype("alexnet_resize", {
+    "image": c_void_p, "height": c_int64, "width": c_int64,
+    "top": c_int64, "left": c_int64, "side": c_int64, "size": c_int64, "out": c_void_p,
+}, None)  # fmt: skip
 DOT8 = Prototype("alexnet_dot8", {
     "weights": c_void_p, "scale": c_void_p, "bias": c_void_p, "x": c_void_p,
     "outputs": c_int64, "inputs": c_int64, "out": c_void_p,
@@ -67,7 +72,7 @@ DOT8 = Prototype("alexnet_dot8", {
 SQUARES16 = Prototype("alexnet_squares16", {
     "queries": c_void_p, "rows": c_void_p, "count": c_int64, "number": c_int64, "width": c_int64, "out": c_void_p,
 }, None)  # fmt: skip
-PROTOTYPES = LRN, AUGMENT, DOT8, SQUARES16
+PROTOTYPES = LRN, AUGMENT, RESIZE, DOT8, SQUARES16
 """In the order of `Kernels`."""
 
 

@@ -22,11 +22,14 @@ API void* PyInit__native() { return nullptr; }  // the linker is told to export 
 #define GENERATIONS 0
 #endif
 
+#include "taps.h"
+
 namespace plain {
 #include "storage.h"
 #include "power.h"
 #include "lrn.h"
 #include "augment.h"
+#include "resize.h"
 #include "dot.h"
 }  // namespace plain
 
@@ -38,6 +41,7 @@ namespace avx2 {
 #include "power.h"
 #include "lrn.h"
 #include "augment.h"
+#include "resize.h"
 #include "dot.h"
 }  // namespace avx2
 #pragma GCC pop_options
@@ -48,6 +52,7 @@ namespace avx512 {
 #include "power.h"
 #include "lrn.h"
 #include "augment.h"
+#include "resize.h"
 #include "dot.h"
 }  // namespace avx512
 #pragma GCC pop_options
@@ -69,6 +74,11 @@ API int alexnet_lrn(int dtype, const void* x, const void* gradient, void* out, i
 API int alexnet_augment(int dtype, const uint8_t* images, const float* mean, int64_t count, int64_t side,
                         const void* crops, const float* shifts, const float* gains, int64_t size, void* out) {
   return DISPATCH(augment(dtype, images, mean, count, side, crops, shifts, gains, size, out));
+}
+
+API void alexnet_resize(const uint8_t* image, int64_t height, int64_t width, int64_t top, int64_t left, int64_t side,
+                        int64_t size, uint8_t* out) {
+  DISPATCH(resize(image, height, width, top, left, side, size, out));
 }
 
 API void alexnet_dot8(const int8_t* weights, const float* scale, const float* bias, const float* x, int64_t outputs,
