@@ -1,6 +1,7 @@
 """What this process may use of the machine, and which types of numbers it computes in."""
 
 import ctypes
+import functools
 import math
 import os
 import platform
@@ -75,6 +76,12 @@ def has_bf16() -> bool:
     if platform.machine().lower() in ("x86_64", "amd64"):  # oneDNN says yes for AVX-512 alone, and emulates it slowly
         return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@functools.cache
+def has_tiles() -> bool:
+    """Returns whether the processor multiplies bf16 in tiles, as those with AMX do."""
+    return has_bf16() and bool(torch.cpu._is_amx_tile_supported())
 
 
 def cores() -> int:

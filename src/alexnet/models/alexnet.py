@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from alexnet.config import Design
 from alexnet.errors import UsageError
+from alexnet.models.convolution import Convolution
 from alexnet.models.dropout import Dropout
 from alexnet.models.initialise import initialise
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
@@ -68,11 +69,11 @@ class AlexNet(Network):
         c1, c2, c3, c4, c5 = row.channels
         c3, c4 = c2 if design.without == "conv3" else c3, c3 if design.without == "conv4" else c4
         make: dict[str, Callable[[], nn.Module]] = {
-            "conv1": lambda: nn.Conv2d(3, c1, 11, 4, 2 if row.conv1_padding == "both" else 0),
-            "conv2": lambda: nn.Conv2d(c1, c2, 5, padding=1 if plain else 2, groups=row.groups),
-            "conv3": lambda: nn.Conv2d(c2, c3, 3, padding=1),
-            "conv4": lambda: nn.Conv2d(c3, c4, 3, padding=1, groups=row.groups),
-            "conv5": lambda: nn.Conv2d(c4, c5, 3, padding=0 if plain else 1, groups=row.groups),
+            "conv1": lambda: Convolution(3, c1, 11, 4, 2 if row.conv1_padding == "both" else 0),
+            "conv2": lambda: Convolution(c1, c2, 5, padding=1 if plain else 2, groups=row.groups),
+            "conv3": lambda: Convolution(c2, c3, 3, padding=1),
+            "conv4": lambda: Convolution(c3, c4, 3, padding=1, groups=row.groups),
+            "conv5": lambda: Convolution(c4, c5, 3, padding=0 if plain else 1, groups=row.groups),
             "relu": ACTIVATIONS[design.activation],
             "norm": lambda: LocalResponseNorm(row.size, row.alpha, row.beta, row.k, row.towers),
             "same": SameMapNorm,

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from alexnet.config import Design
 from alexnet.errors import UsageError
+from alexnet.models.convolution import Convolution
 from alexnet.models.initialise import initialise
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import ACTIVATIONS, Network
@@ -88,7 +89,7 @@ class CifarNet(Network):
             "same": lambda: SameMapNorm(3, 5e-5 / 9, 0.75, 1.0),
             "max": lambda: nn.MaxPool2d(window, 2, ceil_mode=True),
             "avg": lambda: nn.AvgPool2d(window, 2, ceil_mode=True),
-            "conv": lambda: nn.Conv2d(channels, outputs, 5, padding=2),
+            "conv": lambda: Convolution(channels, outputs, 5, padding=2),
             "local": lambda: LocallyConnected(channels, outputs, side),
             "fc": lambda: nn.Linear(channels * side * side, outputs),
         }
