@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from alexnet import benches, machine
-from alexnet.benches import data, layers, predict, train
+from alexnet.benches import data, layers, predict, start, train
 from alexnet.benches.findings import Figures, Layer, Limit
 from alexnet.cli import show_speed
 from alexnet.errors import UsageError
@@ -29,6 +29,9 @@ FIGURES = {
     data.training: 95.0,
     train.by_team: Figures(80.0, sent_megabytes=30.0),
     predict.write_onnx: None,
+    start.measure: [
+        start.Start(torch_s, torch_s + beyond) for torch_s, beyond in ((1.0, 0.5), (2.0, 0.25), (1.5, 1.0))
+    ],
 }
 
 
@@ -53,7 +56,7 @@ def test_all_gives_rows_limits_layers_and_facts(answers, tiny, notices, monkeypa
     assert {"cpu", "threads", "torch"} <= set(written["machine"])
     assert all(set(row) == {"name", "value", "unit", "ratio_to"} for row in written["rows"])
     assert len(rows(result)) == len(result.rows)
-    assert {row.name.split(":")[0] for row in result.rows} == {"lrn", "train", "data", "predict", "parallel"}
+    assert {row.name.split(":")[0] for row in result.rows} == {"lrn", "train", "data", "predict", "start", "parallel"}
     (layer,) = result.layers
     assert layer.operations_ms == layer.bytes_ms == 2.0
     columns = ["forward_ms", "backward_ms", "flop", "bytes", "operations_ms", "bytes_ms"]
@@ -87,6 +90,13 @@ def test_latency_is_compared_with_reading_the_weights_and_with_multiplying(answe
     latency = "predict: ours, int8, batch 1: latency over"
     assert found[f"{latency} reading the weights once"].value == pytest.approx(2.0)
     assert found[f"{latency} that and the convolutions"].value == pytest.approx(1.0)
+
+
+def test_a_first_prediction_is_counted_beyond_the_import_of_its_own_turn(answers, tiny):
+    answers(canned)
+    found = rows(benches.run("start", size=tiny))
+    assert found["start: alexnet predict of one picture, beyond that of PyTorch"].value == 0.5
+    assert found["start: import torch"].value == 1.5
 
 
 def test_two_processes_are_not_measured_on_one_core(answers, tiny, notices, monkeypatch):

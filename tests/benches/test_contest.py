@@ -49,8 +49,12 @@ def test_a_failing_contestant_is_left_out_with_the_reason(answers, tiny):
 
 
 def test_a_real_process_answers_whatever_it_prints(tiny):
-    assert launch(Contestant("quiet", repr), tiny) == repr(tiny)
+    assert launch(Contestant("quiet", repr, keeps_memory=True), tiny) == repr(tiny)
     assert launch(Contestant("noisy", partial(print, "noise")), tiny) is None
+
+
+def test_only_where_memory_is_kept_do_steps_go_by_uncounted(tiny):
+    assert launch(Contestant("plain", repr), tiny) == repr(replace(tiny, warm_up=0))
 
 
 def test_a_real_process_that_fails_says_its_last_line(tiny):

@@ -11,7 +11,7 @@ from statistics import median
 
 from alexnet import machine
 from alexnet.benches import data as loaders
-from alexnet.benches import layers, predict, serve, train
+from alexnet.benches import layers, predict, serve, start, train
 from alexnet.benches.contest import Notice
 from alexnet.benches.findings import Bench, Findings, Size
 from alexnet.errors import UsageError
@@ -19,7 +19,7 @@ from alexnet.observer import Observer
 
 __all__ = ["Bench", "Size", "run"]
 
-_ALL = ("lrn", "train", "data", "predict", "parallel")  # `serve` needs an extra
+_ALL = ("lrn", "train", "data", "predict", "start", "parallel")  # `serve` needs an extra
 
 
 def run(
@@ -29,7 +29,7 @@ def run(
     observer: Observer | None = None,
     size: Size | None = None,
 ) -> Bench:
-    """Runs one bench (`lrn`, `train`, `data`, `predict`, `parallel` or `serve`), or `all` of them but `serve`.
+    """Runs one bench (`lrn`, `train`, `data`, `predict`, `start`, `parallel` or `serve`), or `all` of them but `serve`.
 
     The bench `data` reads a folder of pictures, a source or a store; None makes photographs up. `per_layer` adds the
     time of each layer to `train`. The observer is told of each turn, and of what was left out, with the reason.
@@ -43,6 +43,7 @@ def run(
         "train": partial(train.bench, per_layer=per_layer),
         "data": partial(loaders.bench, data=data),
         "predict": predict.bench,
+        "start": start.bench,
         "parallel": train.bench_teams,
         "serve": serve.bench,
     }

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from statistics import median
@@ -158,6 +158,8 @@ def play() -> None:
         contestant, size = read_turn(sys.argv[1])
         if contestant.keeps_memory:
             machine.keep_memory()
+        else:
+            size = replace(size, warm_up=0)
         if contestant.threads:
             torch.set_num_threads(contestant.threads)
         output.write(to_json(contestant.measure(size)))

@@ -104,7 +104,9 @@ def raw(size: Size, store: str, folder: str) -> float:
 
     def batch(step: int) -> Tensor:
         chosen = indices(0, step, size.batch, len(listing))
-        pictures = np.stack([decode.load(listing.read(i), listing.name(i), opened.size) for i in chosen])
+        pictures = np.empty((size.batch, opened.size, opened.size, 3), np.uint8)
+        for place, i in zip(pictures, chosen, strict=True):
+            place[:] = decode.load(listing.read(i), listing.name(i), opened.size)
         draws = draw(settings, opened.covariance, step, opened.size, side)
         return augment(pictures, draws, mean, side, torch.float32)
 

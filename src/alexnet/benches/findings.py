@@ -27,7 +27,7 @@ class Size:
     input_size: int | None = None  # side of the network's input; None takes each network's own
     batch: int = 128  # images a training step
     predict_batch: int = 32  # images of a large prediction
-    warm_up: int = 3  # training steps after the first that do not count; kept memory is touched for the first time
+    warm_up: int = 3  # steps after the first that do not count where memory is kept, and touched for the first time
     steps: int = 4  # training steps that the data path is measured over, at least
     pictures: int = 400  # in the folder that loaders read
     stores: tuple[int, int] = (1_000, 1_000_000)  # two counts of stored pictures that should be equally fast

@@ -200,7 +200,7 @@ def claim(
 @documented
 def bench(
     what: Annotated[
-        Literal["lrn", "train", "data", "predict", "parallel", "serve", "all"], About(None, "which bench")
+        Literal["lrn", "train", "data", "predict", "start", "parallel", "serve", "all"], About(None, "which bench")
     ] = "all",
     *,
     per_layer: Annotated[bool, About(None, "time each layer against its floors")] = False,
