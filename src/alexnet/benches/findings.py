@@ -16,10 +16,10 @@ Series = list[float]
 
 @dataclass(frozen=True)
 class Size:
-    """The sizes of everything; the defaults are the lecture's, and what two cores do in twelve minutes."""
+    """The sizes of everything; the defaults are the lecture's, and what two cores do in ten minutes."""
 
     rounds: int = 3  # turns of each contestant, at most
-    patience: float = 45.0  # seconds after which a contest begins no further round
+    patience: float = 30.0  # seconds after which a contest begins no further round
     seconds: float = 2.0  # that each figure is measured for in a round, at least
     map: tuple[int, ...] = (128, 96, 55, 55)  # (N, C, H, W) that is normalised; conv1's output
     matrices: tuple[int, ...] = (2048, 4096)  # sides of the matrices that are multiplied; the best rate counts
