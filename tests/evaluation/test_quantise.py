@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexnet import machine, native
-from alexnet.evaluation.quantise import Linear8, prepare
+from alexnet.evaluation.quantise import Linear8, Linear16, prepare
 from alexnet.models.create import create
 
 
@@ -44,3 +44,31 @@ def test_bf16_halves_every_weight_and_leaves_the_network_alone(monkeypatch):
     assert dtype == torch.bfloat16
     assert {parameter.dtype for parameter in smaller.parameters()} == {torch.bfloat16}
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_bf16_layer_sums_in_float32_and_rounds_once(count):
+    dice = torch.Generator().manual_seed(0)
+    layer = torch.nn.Linear(4096, 7).bfloat16()
+    units = torch.randn(count, 4096, generator=dice).bfloat16()
+    exact = units.double() @ layer.weight.double().T + layer.bias.double()
+    torch.testing.assert_close(Linear16(layer)(units).double(), exact, rtol=2**-8, atol=1e-5)
+
+
+def test_one_picture_in_bf16_goes_through_a_product_with_a_vector(monkeypatch):
+    monkeypatch.setattr(machine, "has_bf16", lambda: True)
+    smaller, dtype = prepare(create("toy", classes=3, input_size=67, initialisation="he"), "bf16")
+    products, addmv = [], torch.addmv
+
+    def listen(bias, weight, units):
+        products.append(tuple(weight.shape))
+        return addmv(bias, weight, units)
+
+    monkeypatch.setattr(torch, "addmv", listen)
+    images = torch.randn(2, 3, 67, 67, generator=torch.Generator().manual_seed(0)).to(dtype)
+    with torch.inference_mode():
+        together = smaller(images)
+        assert products == []
+        alone = smaller(images[:1])
+    assert products == [tuple(getattr(smaller, name).weight.shape) for name in ("fc6", "fc7", "fc8")]
+    torch.testing.assert_close(alone[0], together[0], rtol=2**-6, atol=2**-6)

@@ -43,6 +43,23 @@ class Linear8(nn.Module):
         return (products * self.scale + self.bias).to(units.dtype)
 
 
+class Linear16(nn.Linear):
+    """A fully connected layer in bf16, whose product with a single picture reads the weights at the speed of memory.
+
+    oneDNN, which multiplies several pictures, takes 1.7 times as long for one.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__(layer.in_features, layer.out_features, device="meta")
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, units: Tensor) -> Tensor:
+        """Returns (N, outputs) from (N, inputs), in bf16."""
+        if len(units) == 1 and units.device.type == "cpu" and not torch.compiler.is_compiling():
+            return torch.addmv(self.bias, self.weight, units[0])[None]
+        return super().forward(units)
+
+
 def prepare(model: Network, numbers: str) -> tuple[Network, torch.dtype]:
     """Returns a network for prediction in other numbers, in evaluation mode, and the type its input takes.
 
@@ -63,10 +80,9 @@ def prepare(model: Network, numbers: str) -> tuple[Network, torch.dtype]:
         if id(p) not in converted:
             converted[id(p)] = nn.Parameter(p.detach().to(dtype, copy=True), p.requires_grad)
     smaller = copy.deepcopy(model, dict[int, object](converted)).eval()
-    if numbers == "int8":
-        for name, layer in list(smaller.named_children()):
-            if isinstance(layer, nn.Linear):
-                setattr(smaller, name, Linear8(layer))
+    for name, layer in list(smaller.named_children()):
+        if isinstance(layer, nn.Linear):
+            setattr(smaller, name, Linear8(layer) if numbers == "int8" else Linear16(layer))
     for layer in smaller.children():
         if not isinstance(layer, Linear8):
             layer.to(dtype)

@@ -21,6 +21,7 @@ from alexnet.models.dropout import Dropout
 from alexnet.models.initialise import initialise
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import ACTIVATIONS, Network
+from alexnet.models.pool import MaxPool
 from alexnet.models.variants import VARIANTS, Variant, look_up
 
 
@@ -77,7 +78,7 @@ class AlexNet(Network):
             "relu": ACTIVATIONS[design.activation],
             "norm": lambda: LocalResponseNorm(row.size, row.alpha, row.beta, row.k, row.towers),
             "same": SameMapNorm,
-            "pool": lambda: nn.MaxPool2d(2, 2, ceil_mode=True) if plain else nn.MaxPool2d(3, 2),
+            "pool": lambda: MaxPool(2, 2, ceil_mode=True) if plain else MaxPool(3, 2),
         }
         if row.conv1_padding == "end":
             self._add("pad1", PadEnd(11, 4))

@@ -17,6 +17,7 @@ from alexnet.models.convolution import Convolution
 from alexnet.models.initialise import initialise
 from alexnet.models.lrn import LocalResponseNorm, SameMapNorm
 from alexnet.models.network import ACTIVATIONS, Network
+from alexnet.models.pool import MaxPool
 from alexnet.models.variants import CIFAR, look_up
 
 SMALLEST = 8
@@ -87,7 +88,7 @@ class CifarNet(Network):
             "relu": ACTIVATIONS[self.design.activation],
             "norm": lambda: LocalResponseNorm(9, 0.001 / 9, 0.75, 1.0),
             "same": lambda: SameMapNorm(3, 5e-5 / 9, 0.75, 1.0),
-            "max": lambda: nn.MaxPool2d(window, 2, ceil_mode=True),
+            "max": lambda: MaxPool(window, 2, ceil_mode=True),
             "avg": lambda: nn.AvgPool2d(window, 2, ceil_mode=True),
             "conv": lambda: Convolution(channels, outputs, 5, padding=2),
             "local": lambda: LocallyConnected(channels, outputs, side),

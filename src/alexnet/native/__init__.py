@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet.native.interface import Normalisation, library
 
-__all__ = ["Normalisation", "augment", "can_run", "dot8", "library", "lrn", "on_gpu", "resize", "squares16"]
+__all__ = ["Normalisation", "augment", "can_run", "dot8", "library", "lrn", "max_pool", "on_gpu", "resize", "squares16"]
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 3}
 GPU_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
@@ -137,6 +137,23 @@ def dot8(weights: Tensor, scale: Tensor, bias: Tensor, units: Tensor) -> Tensor:
     kernels.dot8(
         weights=weights.data_ptr(), scale=scale.data_ptr(), bias=bias.data_ptr(), x=units.data_ptr(),
         outputs=outputs, inputs=inputs, out=out.data_ptr(),
+    )  # fmt: skip
+    return out
+
+
+def max_pool(images: Tensor, window: int, stride: int, rows: int, columns: int) -> Tensor:
+    """Returns the largest value in each window, (N, C, rows, columns), of channels-last images, which it stays.
+
+    There is no padding; windows may reach beyond the bottom and the right, and begin inside.
+    """
+    kernels = library()
+    assert kernels is not None
+    count, channels, height, width = images.shape
+    shape = (count, channels, rows, columns)
+    out = torch.empty(shape, dtype=images.dtype, memory_format=torch.channels_last)
+    kernels.max_pool(
+        dtype=DTYPES[images.dtype], x=images.data_ptr(), count=count, height=height, width=width, channels=channels,
+        window=window, stride=stride, rows=rows, columns=columns, out=out.data_ptr(),
     )  # fmt: skip
     return out
 

@@ -49,6 +49,7 @@ class Kernels(NamedTuple):
     augment: Kernel
     resize: Kernel
     dot8: Kernel
+    max_pool: Kernel
     squares16: Kernel
 
 
@@ -69,10 +70,14 @@ DOT8 = Prototype("alexnet_dot8", {
     "weights": c_void_p, "scale": c_void_p, "bias": c_void_p, "x": c_void_p,
     "outputs": c_int64, "inputs": c_int64, "out": c_void_p,
 }, None)  # fmt: skip
+MAX_POOL = Prototype("alexnet_max_pool", {
+    "dtype": c_int, "x": c_void_p, "count": c_int64, "height": c_int64, "width": c_int64, "channels": c_int64,
+    "window": c_int64, "stride": c_int64, "rows": c_int64, "columns": c_int64, "out": c_void_p,
+}, c_int)  # fmt: skip
 SQUARES16 = Prototype("alexnet_squares16", {
     "queries": c_void_p, "rows": c_void_p, "count": c_int64, "number": c_int64, "width": c_int64, "out": c_void_p,
 }, None)  # fmt: skip
-PROTOTYPES = LRN, AUGMENT, RESIZE, DOT8, SQUARES16
+PROTOTYPES = LRN, AUGMENT, RESIZE, DOT8, MAX_POOL, SQUARES16
 """In the order of `Kernels`."""
 
 

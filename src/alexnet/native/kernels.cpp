@@ -31,6 +31,7 @@ namespace plain {
 #include "augment.h"
 #include "resize.h"
 #include "dot.h"
+#include "pool.h"
 }  // namespace plain
 
 #if GENERATIONS
@@ -43,6 +44,7 @@ namespace avx2 {
 #include "augment.h"
 #include "resize.h"
 #include "dot.h"
+#include "pool.h"
 }  // namespace avx2
 #pragma GCC pop_options
 #pragma GCC push_options
@@ -54,6 +56,7 @@ namespace avx512 {
 #include "augment.h"
 #include "resize.h"
 #include "dot.h"
+#include "pool.h"
 }  // namespace avx512
 #pragma GCC pop_options
 
@@ -84,6 +87,11 @@ API void alexnet_resize(const uint8_t* image, int64_t height, int64_t width, int
 API void alexnet_dot8(const int8_t* weights, const float* scale, const float* bias, const float* x, int64_t outputs,
                       int64_t inputs, float* out) {
   DISPATCH(dot8(weights, scale, bias, x, outputs, inputs, out));
+}
+
+API int alexnet_max_pool(int dtype, const void* x, int64_t count, int64_t height, int64_t width, int64_t channels,
+                         int64_t window, int64_t stride, int64_t rows, int64_t columns, void* out) {
+  return DISPATCH(max_pool(dtype, x, count, height, width, channels, window, stride, rows, columns, out));
 }
 
 API void alexnet_squares16(const float* queries, const void* rows, int64_t count, int64_t number, int64_t width,
