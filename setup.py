@@ -62,7 +62,8 @@ kernels = Extension(
     "alexnet._native",
     ["src/alexnet/native/kernels.cpp"],
     depends=[
-        f"src/alexnet/native/{name}.h" for name in ("storage", "power", "lrn", "augment", "taps", "resize", "dot")
+        f"src/alexnet/native/{name}.h"
+        for name in ("storage", "power", "lrn", "augment", "taps", "resize", "dot", "pool")
     ],
     extra_compile_args=compile_flags,
     extra_link_args=link_flags,
