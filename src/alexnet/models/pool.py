@@ -19,7 +19,7 @@ class MaxPool(nn.MaxPool2d):
     def forward(self, images: Tensor) -> Tensor:
         """Returns (N, C, H', W'); the same bits either way."""
         if torch.is_grad_enabled() or native.on_gpu(images) or not native.can_run(images) or not self._fits(images):
-            return super().forward(images)
+            return super().forward(images)  # type: ignore[no-any-return]
         rows, columns = (self._places(side) for side in images.shape[2:])
         return native.max_pool(images, self.window, self.step, rows, columns)
 
