@@ -508,6 +508,16 @@ def test_a_missing_split(mistake, trained, pictures):
     assert "no split 'test'; there are train, val" in told
 
 
+def test_who_leaves_the_network_out_is_told_what_comes_in_which_order(mistake):
+    told = mistake("predict", "picture.jpg")
+    assert (
+        told
+        == "alexnet predict: the following arguments are required: IMAGE|FOLDER; it takes RUN IMAGE|FOLDER; "
+        + ("see alexnet predict --help\n")
+    )
+    assert "it takes" not in mistake("predictt")
+
+
 def test_an_unknown_class(mistake, trained, make_folder, tmp_path):
     folder = make_folder(tmp_path / "data", {"train/red": 2, "train/blue": 2, "val/red": 1})
     for split in ("train", "val"):

@@ -38,8 +38,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the message, of several processes only the first, and exits with 2."""
-        is_first = os.environ.get("RANK", "0") == "0"
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n" if is_first else None)
+        is_first, words = os.environ.get("RANK", "0") == "0", self._in_order()
+        order = f"it takes {' '.join(words)}; " if len(words) > 1 else ""
+        self.exit(2, f"{self.prog}: {message}; {order}see {self.prog} --help\n" if is_first else None)
+
+    def _in_order(self) -> list[str]:
+        """Returns the names of what has no flag; who forgets the first is told that the last is missing."""
+        named = [action for action in self._actions if not action.option_strings]
+        return [str(action.metavar or action.dest) for action in named]
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
