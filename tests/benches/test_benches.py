@@ -86,7 +86,9 @@ def test_normalisation_is_compared_with_the_copy_bandwidth(answers, tiny):
 def test_latency_is_compared_with_reading_the_weights_and_with_multiplying(answers, tiny):
     answers(canned)
     found = rows(benches.run("predict", size=tiny))
-    assert found["predict: ours, int8, batch 1"].ratio_to == {"ONNX Runtime float32": 2.0}
+    peers = {"ONNX Runtime float32": 2.0, "ONNX Runtime int8": 2.0}
+    assert found["predict: ours, int8, batch 1"].ratio_to == {**peers, predict.FASTEST: 2.0}
+    assert found["predict: ours, bf16, batch 1"].ratio_to == peers  # none of which computes in bf16
     latency = "predict: ours, int8, batch 1: latency over"
     assert found[f"{latency} reading the weights once"].value == pytest.approx(2.0)
     assert found[f"{latency} that and the convolutions"].value == pytest.approx(1.0)
@@ -97,6 +99,30 @@ def test_a_first_prediction_is_counted_beyond_the_import_of_its_own_turn(answers
     found = rows(benches.run("start", size=tiny))
     assert found["start: alexnet predict of one picture, beyond that of PyTorch"].value == 0.5
     assert found["start: import torch"].value == 1.5
+
+
+def test_a_prediction_is_compared_with_the_fastest_peer_in_the_same_numbers(answers, tiny, monkeypatch):
+    monkeypatch.setitem(FIGURES, predict.openvino, Figures(400.0, one_ms=4.0))
+    answers(canned)
+    found = rows(benches.run("predict", size=tiny))
+    assert found["predict: ours, bf16, batch 1"].ratio_to[predict.FASTEST] == 0.5
+    many = found[f"predict: ours, float32, batch {tiny.predict_batch}"].ratio_to
+    assert (many["ONNX Runtime float32"], many["OpenVINO float32"], many[predict.FASTEST]) == (4.0, 0.5, 0.5)
+
+
+def test_files_of_8_bit_numbers_answer_as_the_whole_network(tmp_path, tiny):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    images = {"images": torch.randn(1, 3, 67, 67, generator=torch.Generator().manual_seed(0)).numpy()}
+    files = [str(tmp_path / f"{name}.onnx") for name in ("whole", "weights8", "products8")]
+    predict.write_onnx(tiny, files[0])
+    predict.write_weights8(tiny, files[0], files[1])
+    predict.write_products8(tiny, files[0], files[2])
+    answered = [onnxruntime.InferenceSession(file).run(None, images)[0] for file in files]
+    assert [abs(one - answered[0]).max() < 0.02 * answered[0].max() for one in answered] == [True] * 3
+    assert (
+        max((tmp_path / name).stat().st_size for name in ("weights8.onnx", "products8.onnx"))
+        < 0.4 * (tmp_path / "whole.onnx").stat().st_size
+    )
 
 
 def test_two_processes_are_not_measured_on_one_core(answers, tiny, notices, monkeypatch):
