@@ -89,6 +89,29 @@ def test_frozen_weights_and_answers_take_the_plain_way(form, monkeypatch):
     assert images.grad is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("conv1 of the paper", "fold"),
+        ("narrow maps", "abreast"),
+        ("wide maps", None),
+        ("narrow maps, five of them", None),
+    ],
+)
+def test_strides_are_folded_and_narrow_maps_lie_side_by_side(name, layout, monkeypatch):
+    layouts = []
+    for each in ("fold", "abreast"):
+        real = getattr(convolution, each)
+        monkeypatch.setattr(
+            convolution, each, lambda *a, real=real, **k: (layouts.append(real.__name__), real(*a, **k))[1]
+        )
+    count, channels, maps, window, stride, padding, groups, side = FORMS[name]
+    layer = nn.Conv2d(channels, maps, window, stride, padding, groups=groups)
+    images = torch.zeros(count, channels, side, side)
+    of_weights(layer(images).detach(), images, layer.weight, stride, padding, groups)
+    assert set(layouts) == ({layout} if layout else set())
+
+
 def test_maps_lie_side_by_side_with_zeros_between():
     maps = torch.tensor([[[[1.0, 2]]], [[[3, 4]]]])
     assert convolution.abreast(maps, 2, 3, before=1, after=1).tolist() == [[[[0, 1, 2, 0, 3, 4, 0, 0]]]]

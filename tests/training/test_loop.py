@@ -389,6 +389,16 @@ def test_a_dead_start_is_noticed(settings, store, tmp_path, monkeypatch):
     assert "initialisation=he" in notice
 
 
+def test_pictures_of_which_the_network_sees_too_little_are_noticed_once(settings, store, tmp_path, monkeypatch):
+    """It sees 67 of 76 pixels."""
+    monkeypatch.setattr("alexnet.training.plan.LEAST_SEEN", 0.8)
+    recorder = Recorder()
+    train(settings, store, "colours", tmp_path / "run", recorder)
+    assert recorder.notices == [
+        "the network sees the middle 67 of 76 pixels, 78% of each picture: pack the pictures at 76"
+    ]
+
+
 def test_a_strong_fall_of_speed_is_noticed(settings, store, tmp_path, monkeypatch):
     monkeypatch.setattr(watch, "SPAN_S", 0.0)
     monkeypatch.setattr(watch, "SLOW", 1e9)
