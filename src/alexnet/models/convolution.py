@@ -60,7 +60,7 @@ def of_weights(
 
     `slopes` are the gradient of the maps, (N, C', H', W'); `images` are what the convolution saw, (N, C, H, W).
     """
-    window, count = weight.shape[3], math.gcd(len(images), ABREAST)
+    window, count, edges = weight.shape[3], math.gcd(len(images), ABREAST), (padding, padding)
     if stride > 1 and groups == 1:
         blocks = -(-window // stride)
         folded = fold(images, stride, padding, slopes.shape[3] + blocks - 1)
@@ -71,10 +71,8 @@ def of_weights(
     if stride == 1 and slopes.shape[3] < NARROW and count > 1:
         step = images.shape[3] + padding
         images = abreast(images, count, step, before=padding, after=window - 1 - padding)
-        slopes, padding_x = abreast(slopes, count, step), 0
-    else:
-        padding_x = padding
-    _, of_weight, of_bias = _gradients(slopes, images, weight, stride, (padding, padding_x), groups, (False, True))
+        slopes, edges = abreast(slopes, count, step), (padding, 0)
+    _, of_weight, of_bias = _gradients(slopes, images, weight, stride, edges, groups, (False, True))
     return of_weight, of_bias
 
 

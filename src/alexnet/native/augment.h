@@ -64,8 +64,8 @@ void augment_one(const uint8_t* image, const float* mean, int64_t side, const Cr
     if (is_plain) {
       blend_rows(image, mean, side, from, left, size, row);
       if (crop.turn & 1) reverse_pixels(row, size, line);
-      const float* from = (crop.turn & 1) ? line : row;
-      for (int64_t i = 0; i < values; ++i) line[i] = from[i] * gain + columns.colour[i];
+      const float* pixels = (crop.turn & 1) ? line : row;
+      for (int64_t i = 0; i < values; ++i) line[i] = pixels[i] * gain + columns.colour[i];
     } else {
       blend_rows(image, mean, side, from, 0, side, row);
       for (int64_t c = 0; c < 3; ++c) row[3 * side + c] = 0;  // the right neighbour of the last column, of share 0
