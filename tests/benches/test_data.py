@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import nn
 
-from alexnet.benches import data
+from alexnet.benches import data, train
 from alexnet.data.store import Store
 
 
@@ -39,6 +40,7 @@ def test_a_grown_store_repeats_the_first_shard(store, tmp_path):
 
 def test_every_loader_runs(flat, answers, tiny, monkeypatch):
     monkeypatch.setattr("alexnet.benches.data.TWO_TOWER", "toy")
+    monkeypatch.setitem(train.PLAIN, "toy", (lambda side: nn.Sequential(nn.Flatten(), nn.Linear(3 * side**2, 2)), 67))
     done = set()
 
     def play(contestant, size):
@@ -48,6 +50,8 @@ def test_every_loader_runs(flat, answers, tiny, monkeypatch):
     answers(play)
     said = []
     findings = data.bench(replace(tiny, rounds=1), said.append, str(flat))
-    assert done == {data.packed, data.raw, data.pil, data.training}
+    assert done == {data.packed, data.raw, data.pil, data.training, data.plain_training}
     assert not [line for line in said if "left out" in line]
     assert all(row.value > 0 for row in findings.rows)
+    beside = {row.name: set(row.ratio_to) for row in findings.rows}
+    assert beside["data: training from the packed store"] == {"synthetic data", "plain PyTorch from the class folder"}

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from msgspec.structs import replace
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from alexnet import machine
 from alexnet.benches.contest import Contest, Contestant, Notice, laps, typical
 from alexnet.benches.findings import Findings, Size
-from alexnet.benches.train import TWO_TOWER, made_up_batch
+from alexnet.benches.train import TWO_TOWER, made_up_batch, plain_step
 from alexnet.config import Train
 from alexnet.data import decode
 from alexnet.data.augment import augment, draw
@@ -70,9 +70,10 @@ def bench(size: Size, notice: Notice, data: str | None = None) -> Findings:
             Contestant("training from the packed store", partial(training, store=at), True),
             Contestant("training from the packed store, kept decoded", kept, True),
         ]
-        contest = Contest([synthetic, *trainings], size, notice)
+        plain = Contestant("plain PyTorch from the class folder", partial(plain_training, store=at, folder=str(folder)))
+        contest = Contest([synthetic, *trainings, plain], size, notice)
         bound = {"synthetic data": contest.series(synthetic, float)}
-        table += contest.rows("data: {}", "images/s", float, trainings, bounds=lambda _: bound)
+        table += contest.rows("data: {}", "images/s", float, trainings, [plain], bounds=lambda _: bound)
         table += contest.rows("data: {}", "images/s", float, [synthetic])
 
         lengths = [
@@ -115,27 +116,55 @@ def raw(size: Size, store: str, folder: str) -> float:
 
 def pil(size: Size, store: str, folder: str) -> float:
     """Measures the images/s of what a `Dataset` over a class folder does, with PIL and numpy."""
-    opened, files = Store(store), sorted(Path(folder).rglob("*.*"))
-    eigenvalues, components = np.linalg.eigh(opened.covariance)
-    mean, side = opened.mean_image.mean((0, 1)), size.input_size or SIDE
+    pictures = PlainPictures(Store(store), Path(folder), size.input_size or SIDE)
 
-    def item(file: Path, dice: np.random.Generator) -> NDArray[np.float32]:
-        picture = Image.open(file).convert("RGB")
-        scale = opened.size / min(picture.size)
+    def batch(step: int) -> Tensor:
+        return torch.stack([pictures[i][0] for i in indices(0, step, size.batch, len(pictures))])
+
+    return _rate(batch, size)
+
+
+class PlainPictures(Dataset[tuple[Tensor, int]]):
+    """A class folder as most people read it: PIL, a crop, a reflection and PCA colour in numpy, a picture at a time."""
+
+    def __init__(self, store: Store, folder: Path, side: int) -> None:
+        self.files = sorted(folder.rglob("*.*"))
+        self.labels = {name: i for i, name in enumerate(sorted({file.parent.name for file in self.files}))}
+        self.eigenvalues, self.components = np.linalg.eigh(store.covariance)
+        self.mean, self.stored_side, self.side = store.mean_image.mean((0, 1)), store.size, side
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        """Returns a random crop of a picture (3, side, side), mean subtracted, and its label."""
+        dice, side = np.random.default_rng(), self.side
+        picture = Image.open(self.files[i]).convert("RGB")
+        scale = self.stored_side / min(picture.size)
         picture = picture.resize([round(edge * scale) for edge in picture.size], Image.Resampling.BILINEAR)
         left, top = (int(dice.integers(edge - side + 1)) for edge in picture.size)
         pixels = np.asarray(picture.crop((left, top, left + side, top + side)), np.float32)
         if dice.integers(2):
             pixels = pixels[:, ::-1]
-        colour = 255 * components @ (dice.normal(0, 0.1, 3) * eigenvalues)
-        return np.ascontiguousarray((pixels - mean + colour.astype(np.float32)).transpose(2, 0, 1))
+        colour = 255 * self.components @ (dice.normal(0, 0.1, 3) * self.eigenvalues)
+        image = np.ascontiguousarray((pixels - self.mean + colour.astype(np.float32)).transpose(2, 0, 1))
+        return torch.from_numpy(image), self.labels[self.files[i].parent.name]
 
-    def batch(step: int) -> Tensor:
-        dice = generator(0, "PIL", step)
-        chosen = indices(0, step, size.batch, len(files))
-        return torch.from_numpy(np.stack([item(files[i], dice) for i in chosen]))
 
-    return _rate(batch, size)
+def plain_training(size: Size, store: str, folder: str) -> float:
+    """Measures the mean images/s of plain PyTorch: `DataLoader` over a class folder, a worker a core, float32."""
+    pictures = PlainPictures(Store(store), Path(folder), size.input_size or SIDE)
+    step, device = plain_step(TWO_TOWER, pictures.side), machine.device()
+    order = RandomSampler(pictures, replacement=True, num_samples=1 << 30)  # as good as without end
+    batches = iter(DataLoader(pictures, size.batch, sampler=order, num_workers=machine.cores()))
+
+    def lap() -> float:
+        images, labels = next(batches)
+        return step(images.to(device), labels.to(device))
+
+    times = laps(lap, size.seconds, AHEAD + size.steps)[AHEAD:]
+    return size.batch * len(times) / sum(times)
 
 
 def training(size: Size, store: str | None = None, memory_budget: int = 0) -> float:

@@ -82,16 +82,22 @@ def ours(size: Size, variant: str, numbers: str) -> Figures:
 
 
 def peer(size: Size, variant: str, numbers: str = "float32") -> Figures:
-    """Measures a plain step with momentum 0.9 and decay 5e-4: float32 and contiguous, or autocast and channels-last."""
-    make, side = PLAIN[variant]
-    side, is_bf16 = size.input_size or side, numbers == "bf16"
-    layout = torch.channels_last if is_bf16 else torch.contiguous_format
-    model = make(side).to(machine.device(), memory_format=layout).train()  # type: ignore[call-overload]
-    optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+    """Measures a plain step on made-up pictures; a bf16 one is channels-last."""
+    side, is_bf16 = size.input_size or PLAIN[variant][1], numbers == "bf16"
+    step = plain_step(variant, side, is_bf16)
     images, labels = made_up_batch(size.batch, side)
-    images = images.contiguous(memory_format=layout)
+    images = images.contiguous(memory_format=torch.channels_last if is_bf16 else torch.contiguous_format)
+    times = laps(lambda: step(images, labels), size.seconds, size.warm_up + 3)[1 + size.warm_up :]
+    return Figures(size.batch / median(times), flop=flop(create(variant, input_size=side, initialisation="none")))
 
-    def step() -> float:
+
+def plain_step(variant: str, side: int, is_bf16: bool = False) -> Callable[[Tensor, Tensor], float]:
+    """Returns a plain step with momentum 0.9 and decay 5e-4: float32 and contiguous, or autocast and channels-last."""
+    layout = torch.channels_last if is_bf16 else torch.contiguous_format
+    model = PLAIN[variant][0](side).to(machine.device(), memory_format=layout).train()  # type: ignore[call-overload]
+    optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+
+    def step(images: Tensor, labels: Tensor) -> float:
         optimiser.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=is_bf16):
             scores = model(images)
@@ -100,8 +106,7 @@ def peer(size: Size, variant: str, numbers: str = "float32") -> Figures:
         optimiser.step()
         return loss.item()
 
-    rate = size.batch / median(laps(step, size.seconds, size.warm_up + 3)[1 + size.warm_up :])
-    return Figures(rate, flop=flop(create(variant, input_size=side, initialisation="none")))
+    return step
 
 
 class TowerNorm(nn.LocalResponseNorm):
