@@ -29,8 +29,9 @@ _BASE = replace(
     MODERN, smallest_crop=1.0, colour="source", alpha_factor=MODERN.divide_pixels_by**2, evaluate_every=ONLY_AT_THE_END
 )
 _SHORT = replace(_BASE, learning_rate=0.01, label_smoothing=0.0)
-_MANY = replace(  # starts and normalises as `tiny-imagenet` does
-    _SHORT, initialisation="measured", alpha_factor=MODERN.alpha_factor, batch_size=128, learning_rate=0.05
+# Starts and normalises as `tiny-imagenet` does. Higher rates do not make the first two epochs learn faster.
+_MANY = replace(
+    _SHORT, initialisation="measured", alpha_factor=MODERN.alpha_factor, batch_size=128, learning_rate=0.02, warm_up=0.1
 )
 
 BUDGETS = {
