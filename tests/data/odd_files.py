@@ -56,6 +56,11 @@ def with_chunk(png, new, before=b"IDAT"):
     return png[:place] + new + png[place:]
 
 
+def with_long_text(png):
+    """Gives a PNG with more text than Pillow reads."""
+    return with_chunk(png, chunk(b"zTXt", b"XML\0\0" + zlib.compress(b"x" * 2_000_000)))
+
+
 def with_wrong_checksum(png, kind):
     place = png.index(kind)
     end = place + 4 + struct.unpack(">I", png[place - 4 : place])[0]

@@ -1,14 +1,13 @@
 """Pictures that are read without a fault and yet may show nothing: of one colour, dark, bright, blurred or tiny."""
 
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from PIL import Image
-
 from alexnet.auditing.cached_features import CachedFeatures
 from alexnet.auditing.looks import Looks
+from alexnet.data import decode
 from alexnet.data.listing import Listing
+from alexnet.errors import BadImage
 from alexnet.observer import Observer
 from alexnet.records import Odd, Oddity
 
@@ -65,9 +64,8 @@ def sizes_of(listings: Mapping[str, Listing], observer: Observer) -> Sizes:
     total, sizes, done = sum(map(len, listings.values())), {}, 0
     for listing in listings.values():
         for i in range(len(listing)):
-            # Pillow raises whatever it likes; packing says what is wrong with a file.
-            with suppress(Exception), Image.open(io.BytesIO(listing.read(i))) as picture:
-                sizes[listing.name(i)] = picture.size
+            with suppress(BadImage, OSError):  # packing says what is wrong with a file
+                sizes[listing.name(i)] = decode.header(listing.read(i), listing.name(i)).size
             done += 1
             observer.advanced(done, total)
     return sizes

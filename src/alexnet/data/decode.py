@@ -12,6 +12,7 @@ A picture becomes square by its centre, as the paper has it (section 2), or warp
 import io
 import re
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
@@ -37,6 +38,24 @@ SPEC = (
 WARPED = "RGB, upright, over white; both sides resized by plain bilinear, without regard to shape"
 
 _PILLOW = re.compile(r"PIL\.")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says of itself: its format, as Pillow names it, and width and height in pixels, as stored."""
+
+    format: str
+    size: tuple[int, int]
+
+
+def header(data: bytes, name: str) -> Header:
+    """Reads what a picture file says of itself, without decoding its pixels; errors call the picture `name`.
+
+    Raises:
+        BadImage: No reader may try the data, the header is damaged, or it states too many pixels.
+    """
+    with _open(data, name) as picture:
+        return Header(str(picture.format), picture.size)
 
 
 def load(data: bytes, name: str, size: int, square: Square = "centre", most: int = MAX_PIXELS) -> Pixels:

@@ -43,7 +43,7 @@ def _code(strip: Image.Image, coding: str) -> bytes:
     """Returns the code of black and white pixels, with its end mark."""
     file = io.BytesIO()
     strip.save(file, "TIFF", compression=coding, tiffinfo={ROWSPERSTRIP: strip.height})
-    with Image.open(file) as coded:
+    with Image.open(file, formats=("TIFF",)) as coded:
         tags = cast(TiffImageFile, coded).tag_v2
         (offset,), (length,) = cast(_Places, tags[STRIPOFFSETS]), cast(_Places, tags[STRIPBYTECOUNTS])
     return file.getvalue()[offset : offset + length]

@@ -1,13 +1,13 @@
 """How large the pictures of a source are, told from a few of them."""
 
 from contextlib import suppress
-from io import BytesIO
 from statistics import median_low
 
 import numpy as np
-from PIL import Image
 
+from alexnet.data import decode
 from alexnet.data.listing import Source
+from alexnet.errors import BadImage
 
 SAMPLE = 48
 """How many pictures are looked at."""
@@ -20,6 +20,6 @@ def typical_side(source: Source) -> int | None:
     """
     listing, sides = source.splits["train"], []
     for i in np.unique(np.linspace(0, len(listing) - 1, SAMPLE, dtype=np.int64)):
-        with suppress(Exception):  # Pillow raises whatever it likes on damaged pictures, which packing will name
-            sides.append(min(Image.open(BytesIO(listing.read(int(i)))).size))
+        with suppress(BadImage, OSError):  # packing will name them
+            sides.append(min(decode.header(listing.read(int(i)), listing.name(int(i))).size))
     return median_low(sides) if sides else None
