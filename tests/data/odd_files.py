@@ -61,6 +61,21 @@ def with_long_text(png):
     return with_chunk(png, chunk(b"zTXt", b"XML\0\0" + zlib.compress(b"x" * 2_000_000)))
 
 
+def fax_of_strips(strips, size):
+    """Gives a fax-coded TIFF of `size` bytes whose strips all are the same white line and reach to the end."""
+    line = saved(Image.new("1", (8, 1), 1), "TIFF", compression="group4")
+    start, length = (Image.open(io.BytesIO(line)).tag_v2[tag][0] for tag in (273, 279))
+    offsets = 8 + 2 + 12 * 9 + 4
+    lengths, content = offsets + 4 * strips, offsets + 8 * strips
+    tags = [
+        (256, 4, 1, 8), (257, 4, 1, strips), (258, 3, 1, 1), (259, 3, 1, 4), (262, 3, 1, 0), (273, 4, strips, offsets),
+        (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, strips, lengths),
+    ]  # fmt: skip
+    head = b"II*\0" + struct.pack("<IH", 8, 9) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    places = struct.pack("<I", content) * strips + struct.pack("<I", size - content) * strips
+    return (head + places + line[start : start + length]).ljust(size, b"\0")
+
+
 def with_wrong_checksum(png, kind):
     place = png.index(kind)
     end = place + 4 + struct.unpack(">I", png[place - 4 : place])[0]

@@ -38,6 +38,7 @@ SPEC = (
 WARPED = "RGB, upright, over white; both sides resized by plain bilinear, without regard to shape"
 
 _PILLOW = re.compile(r"PIL\.")
+_PLAIN_PNM, _COMMENT = (b"P1", b"P2", b"P3"), re.compile(rb"#[^\r\n]*[\r\n]?")
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,14 @@ def _open(data: bytes, name: str, most: int = MAX_PIXELS) -> ImageFile:
     most = min(most, MAX_PIXELS if data.startswith(jpeg.START) else MAX_PIXELS_WHOLE)
     try:
         kinds.refuse(data, name)
-        if data.startswith(png.SIGNATURE):
+        if data.startswith(jpeg.START):
+            jpeg.refuse(data)
+        elif data.startswith(png.SIGNATURE):
             data = png.plain(data)
         elif data.startswith(kinds.TIFF):
             tiff.refuse(data)
+        elif data.startswith(_PLAIN_PNM):
+            data = _COMMENT.sub(b"", data)  # which Pillow does too, in a time that grows with their number squared
         picture = Image.open(io.BytesIO(data), formats=kinds.readers(data))
         if picture.width * picture.height > most:
             raise Image.DecompressionBombError

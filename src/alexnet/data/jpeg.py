@@ -15,6 +15,8 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+from alexnet.data.kinds import Unreadable
+
 Pixels = npt.NDArray[np.uint8]
 
 START, END = b"\xff\xd8", b"\xff\xd9"
@@ -25,9 +27,15 @@ _FRAMES = _SEQUENTIAL | {0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment
 _METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE, _END})
 _WHOLE_BLOCK = bytes((0, 63, 0))  # the first and last coefficient and the bits that a sequential scan holds
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # restart markers belong to the scan
-_PADDING = re.compile(rb"((?<!\xff)\x00+|([^\xff])\2{7,})\Z", re.DOTALL)
+_CODED = 0x00  # what stands for a marker where coded pixels follow a scan's header
+_MOST = 10_000  # segments; a picture has dozens, and each costs Pillow microseconds
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # restart markers belong to the scan
+
+
+def refuse(data: bytes) -> None:
+    """Raises Unreadable for a JPEG that has more segments before its first scan than any program writes."""
+    next((None for marker, _ in _segments(data) if marker == _SCAN), None)
 
 
 def decode(data: bytes, picture: Image.Image, enough: int) -> Pixels | None:
@@ -68,41 +76,63 @@ def mend(data: bytes) -> bytes:
     be whole blocks, bytes between segments, padding behind a scan, and a missing end marker behind the only scan.
     """
     segments = list(_segments(data))
-    kind, frame = next(((marker, segment) for marker, segment, _ in segments if marker in _FRAMES), (0, b""))
+    kind, frame = next(((marker, content) for marker, content in segments if marker in _FRAMES), (0, b""))
     parts = [START]
-    for marker, segment, scan in segments:
-        if marker == _APP0 and segment.startswith(b"JFIF\0") and len(segment) >= 14:
-            segment = segment[:5] + b"\1\1" + segment[7:]
-        elif marker == _ADOBE and segment.startswith(b"Adobe") and len(segment) >= 12 and segment[11] > 2:
-            segment = segment[:11] + (b"\2" if frame[5:6] == b"\4" else b"\1") + segment[12:]  # as libjpeg takes it
+    for marker, content in segments:
+        if marker == _CODED:
+            parts.append(_without_padding(content))
+            continue
+        if marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= 14:
+            content = content[:5] + b"\1\1" + content[7:]
+        elif marker == _ADOBE and content.startswith(b"Adobe") and len(content) >= 12 and content[11] > 2:
+            content = content[:11] + (b"\2" if frame[5:6] == b"\4" else b"\1") + content[12:]  # as libjpeg takes it
         elif marker == _SCAN and kind in _SEQUENTIAL:
-            segment = segment[:-3] + _WHOLE_BLOCK
+            content = content[:-3] + _WHOLE_BLOCK
         if marker not in _METADATA:
-            length = (len(segment) + 2).to_bytes(2, "big")
-            parts += [bytes((0xFF, marker)), length, segment, _PADDING.sub(b"", scan)]
-    markers = [marker for marker, _, _ in segments]
+            parts += [bytes((0xFF, marker)), (len(content) + 2).to_bytes(2, "big"), content]
+    markers = [marker for marker, _ in segments]
     holds_all = kind in _SEQUENTIAL and markers.count(_SCAN) == 1
     return b"".join(parts) + (END if holds_all or _END in markers else b"")
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yields marker, content and, of a scan, the coded pixels behind it, up to the end marker of the first picture."""
+def _without_padding(scan: bytes) -> bytes:
+    """Returns coded pixels without the zeros at their end, or 8 and more of another byte; FF keeps the zero behind it.
+
+    The time grows with the length, as that of no regular expression does which looks for a run at the end.
+    """
+    last = scan[-1:]
+    rest = scan.rstrip(last)
+    if last == b"\0":
+        return rest + b"\0" if rest.endswith(b"\xff") else rest
+    return scan if len(scan) - len(rest) < 8 else rest
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yields markers and what belongs to them, and `_CODED` with coded pixels, up to the end of the first picture.
+
+    Raises:
+        Unreadable: There are more than any program writes.
+    """
     at = len(START)
-    while mark := _MARKER.search(data, at):
+    for _ in range(_MOST):
+        mark = _MARKER.search(data, at)
+        if mark is None:
+            return
         marker, at = mark[1][0], mark.end()
         if marker in _ALONE:
             continue
         if marker == _END:
-            yield marker, b"", b""
+            yield marker, b""
         if marker in (_START, _END):
             return
         end = at + max(int.from_bytes(data[at : at + 2], "big"), 2)
-        behind = end
+        yield marker, data[at + 2 : end]
+        at = end
         if marker == _SCAN:
             following = _AFTER_SCAN.search(data, end)
-            behind = following.start() if following else len(data)
-        yield marker, data[at + 2 : end], data[end:behind]
-        at = behind
+            at = following.start() if following else len(data)
+            yield _CODED, data[end:at].rstrip(b"\xff")
+    raise Unreadable(f"a JPEG of more than {_MOST:,} segments, as no program writes it: save it anew")
 
 
 def _is_known(data: bytes) -> bool:

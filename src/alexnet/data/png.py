@@ -4,11 +4,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from alexnet.data.kinds import Unreadable
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_PROFILE = 1 << 20  # bytes of a colour profile; Pillow refuses a picture with a larger one
 
 _TEXT = frozenset((b"tEXt", b"zTXt", b"iTXt"))  # never read, so never a reason for refusal
-_END = b"IEND"
+_PROFILE, _END = b"iCCP", b"IEND"
+_FEW, _SMALL = 10_000, 1024  # chunks that any picture may have, each of which costs Pillow microseconds; bytes of more
 
 
 @dataclass(frozen=True)
@@ -25,25 +28,30 @@ class _Chunk:
 
 
 def plain(data: bytes) -> bytes:
-    """Returns a PNG without text, without damaged or huge metadata and without what follows its end.
+    """Returns a PNG without text, without damaged, huge or repeated metadata and without what follows its end.
 
     Raises:
         ValueError: A chunk that decides pixels is damaged.
+        Unreadable: There are more chunks than any program writes.
     """
     chunks = list(_chunks(data))
     for chunk in chunks:
         if chunk.decides_pixels and not chunk.is_whole:
             raise ValueError(f"the checksum of chunk {chunk.kind.decode('latin-1')} is wrong")
-    kept = [chunk for chunk in chunks if _is_kept(chunk, data)]
+    kept = [chunk for chunk in chunks if chunk.is_whole and chunk.kind not in _TEXT]
+    profiles = [chunk for chunk in kept if chunk.kind == _PROFILE]
+    usable = [chunk for chunk in profiles[-1:] if _is_small(data[chunk.start + 8 : chunk.end - 4])]
+    kept = [chunk for chunk in kept if chunk.kind != _PROFILE or chunk in usable]
     if len(kept) == len(chunks):
         return data
     return SIGNATURE + b"".join(data[chunk.start : chunk.end] for chunk in kept)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    at = len(SIGNATURE)
-    view = memoryview(data)
-    while at + 8 <= len(data):
+    at, view = len(SIGNATURE), memoryview(data)
+    for _ in range(_FEW + len(data) // _SMALL):
+        if at + 8 > len(data):
+            return
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
         checksum = int.from_bytes(data[end - 4 : end], "big")
@@ -51,12 +59,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         if kind == _END:
             return
         at = end
-
-
-def _is_kept(chunk: _Chunk, data: bytes) -> bool:
-    if chunk.kind in _TEXT or not chunk.is_whole:
-        return False
-    return chunk.kind != b"iCCP" or _is_small(data[chunk.start + 8 : chunk.end - 4])
+    raise Unreadable("a PNG of more chunks than any program writes: save it anew")
 
 
 def _is_small(profile: bytes) -> bool:

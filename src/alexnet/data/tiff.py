@@ -27,6 +27,8 @@ _UNSIGNED, _SIGNED, _FLOAT, _COMPLEX = 1, 2, 3, {5, 6}
 _LAB = (8, 9, 10)
 _COLOURS = {_RGB: 3, _CMYK: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # channels by photometric interpretation; others have one
 
+_FEW, _SHARED = 10_000, 1 << 28  # strips that any picture may have; bytes that several of them may hold in common
+
 
 def refuse(data: bytes) -> None:
     """Raises Unreadable for a TIFF whose first picture has no stated look."""
@@ -68,7 +70,15 @@ def narrow_palette(picture: TiffImageFile) -> npt.NDArray[np.uint8] | None:
 
 
 def load(picture: TiffImageFile, data: bytes) -> None:
-    """Decodes a picture in the file `data`; raises whatever Pillow likes, and ValueError, where it is damaged."""
+    """Decodes a picture in the file `data`.
+
+    Raises:
+        Unreadable: It has so many strips that to check them would take minutes.
+        Exception: It is damaged: whatever Pillow likes, and ValueError.
+    """
+    lengths = picture.tag_v2.get(STRIPBYTECOUNTS) or picture.tag_v2.get(_TILE_LENGTHS) or ()
+    if len(lengths) > _FEW + len(data) // 1024 or sum(lengths) > len(data) + _SHARED:
+        raise Unreadable("a TIFF of more strips than any program writes: save it anew")
     _listen()
     _heard.modules = []
     picture.load()
