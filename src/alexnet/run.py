@@ -239,7 +239,7 @@ class Run:
             return None
         try:
             digests = np.load(self.pictures_file)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, OverflowError, MemoryError) as error:
             raise CheckpointError(f"{self.pictures_file} is damaged ({error}): {REMEDY}") from error
         if digests.dtype != np.uint64 or digests.ndim != 1:
             raise CheckpointError(f"{self.pictures_file} is damaged: {REMEDY}")

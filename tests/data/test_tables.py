@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pictures import encoded, tree
 
+from alexnet.data import labelled, tables
 from alexnet.data.sources import open_source
 from alexnet.errors import DataError
 from alexnet.records import Selection
@@ -111,6 +112,38 @@ def test_a_table_that_cannot_serve_is_refused_in_one_line(flat, tmp_path, kind):
     with pytest.raises(DataError, match=message) as error:
         opened(flat, tmp_path / "labels.csv")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+def test_a_value_in_json_lines_may_hold_what_ends_a_line_elsewhere(end, mark):
+    lines = [f'{{"file_name": "{i}.jpg", "label": "a{mark}b"}}' for i in range(2)]
+    rows = list(tables.read_table("labels.jsonl", (end.join(lines) + end).encode()))
+    assert rows == [("0.jpg", f"a{mark}b", None), ("1.jpg", f"a{mark}b", None)]
+    assert list(tables.read_table("labels.csv", f"file,label\n0.jpg,a{mark}b\n".encode())) == rows[:1]
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip", "named"])
+def test_a_table_that_is_too_large_is_refused_and_never_cut(tmp_path, monkeypatch, kind):
+    for module in (tables, labelled):
+        monkeypatch.setattr(module, "LARGEST", 60)
+    root = tree(tmp_path / "birds", {"images": 4}, 4, 4)
+    lines = "".join(f"images/{i:04d}.jpg,{'ab'[i % 2]}\n" for i in range(4))
+    table = (tmp_path if kind == "named" else root) / "metadata.csv"
+    table.write_text("file_name,label\n" + lines)
+    assert table.stat().st_size == 88
+    source, labels = root, str(table) if kind == "named" else None
+    if kind == "tar":
+        source = tmp_path / "birds.tar"
+        with tarfile.open(source, "w") as tar:
+            tar.add(root, ".")
+    elif kind == "zip":
+        source = tmp_path / "birds.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for path in root.rglob("*.*"):
+                archive.write(path, path.relative_to(root))
+    with pytest.raises(DataError, match=r"metadata\.csv is too large for a table of labels: give one of at most 60 by"):
+        open_source(source, draw="names", selection=Selection(labels=labels))
 
 
 def test_a_missing_table_and_several_labels_are_refused(flat, tmp_path):

@@ -82,6 +82,60 @@ def test_members_that_overlap_are_refused(tmp_path):
         open_source(path)
 
 
+def forged(path, offset=None, packed=None):
+    """Gives the first member of a zip file another place and packed length, in the 64 bits of zip64."""
+    data = bytearray(path.read_bytes())
+    at, numbers = data.index(b"PK\1\2"), b""
+    for place, number in ((20, packed), (42, offset)):
+        if number is not None:
+            data[at + place : at + place + 4] = b"\xff" * 4
+            numbers += struct.pack("<Q", number)
+    name, extra = struct.unpack_from("<H", data, at + 28)[0], struct.pack("<HH", 1, len(numbers)) + numbers
+    struct.pack_into("<H", data, at + 30, len(extra))
+    data[at + 46 + name : at + 46 + name] = extra
+    end = data.rindex(b"PK\5\6")
+    struct.pack_into("<I", data, end + 12, struct.unpack_from("<I", data, end + 12)[0] + len(extra))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"offset": (1 << 64) - 1},
+        {"offset": 1 << 62},
+        {"packed": (1 << 64) - 1},
+        {"packed": (1 << 63) - 1},
+        {"offset": (1 << 63) - 1, "packed": (1 << 63) - 1},
+    ],
+    ids=str,
+)
+def test_a_member_beyond_the_end_is_refused(tmp_path, numbers):
+    path = packed(tmp_path / "pets.zip", PETS)
+    forged(path, **numbers)
+    with pytest.raises(DataError, match=r"pets\.zip .*fetch it again"):
+        open_source(path)
+
+
+def test_a_file_without_an_ending_that_begins_beyond_the_end_is_damage(tmp_path):
+    path = packed(tmp_path / "pets.zip", [*PETS, "pets/cat/noname"])
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, data.rindex(b"PK\3\4") + 28, 0xFFFF)  # what is added to its name
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"pets\.zip is damaged .*fetch it again"):
+        open_source(path)
+
+
+def test_a_damaged_table_in_a_zip_file_is_an_error_in_one_line(tmp_path):
+    path = packed(tmp_path / "pets.zip", PETS)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("pets/metadata.csv", "file_name,label\n" * 100)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"metadata.csv") + len(b"metadata.csv")] ^= 7  # its first packed byte
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"pets/metadata\.csv in .*pets\.zip cannot be read .*fetch it again"):
+        open_source(path)
+
+
 def test_a_member_that_unpacks_to_very_much_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(zips, "LARGEST", 1000)
     path = packed(

@@ -145,7 +145,9 @@ def test_what_is_not_recorded_is_not_known(run, store, make_folder, tmp_path):
 def test_a_damaged_list_of_pictures_is_named(run, store, tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(run, folder)
-    for content in (b"", b"rubbish", (run / "pictures.npy").read_bytes()[:-3]):
+    whole = (run / "pictures.npy").read_bytes()
+    huge = whole[: whole.index(b"(")] + b"(99999999999999999999,), }".ljust(128 - whole.index(b"("))
+    for content in (b"", b"rubbish", whole[:-3], huge):
         (folder / "pictures.npy").write_bytes(content)
         with pytest.raises(CheckpointError, match=r"pictures\.npy is damaged"):
             overlap([(folder, load(run).header)], store, "val")

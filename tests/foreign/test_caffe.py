@@ -8,7 +8,7 @@ from foreign import CHANNELS, CLASSES, HIDDEN
 
 from alexnet.errors import AlexNetError, CheckpointError, UsageError
 from alexnet.foreign import wire
-from alexnet.foreign.read import read
+from alexnet.foreign.read import read, read_mean
 from alexnet.models.create import create
 from alexnet.records import Preprocessing
 from alexnet.weights import checkpoint
@@ -97,6 +97,15 @@ def test_a_mean_image_is_turned_to_rgb(toys, turn, tmp_path):
         assert np.array_equal(loaded, mean[::-1].transpose(1, 2, 0)), name
         assert run.preprocessing.stored_size == 240
         (tmp_path / "run").rename(tmp_path / f"run of {name}")
+
+
+def test_a_mean_image_of_an_impossible_shape_is_no_array_that_can_be_read(tmp_path):
+    np.save(tmp_path / "m.npy", np.zeros((3, 8, 8)))
+    data = (tmp_path / "m.npy").read_bytes()
+    shape = b"(3, 8, 8), }"
+    (tmp_path / "m.npy").write_bytes(data.replace(shape.ljust(40), b"(99999999999999999999,), }".ljust(40)))
+    with pytest.raises(CheckpointError, match=r"m\.npy is no array that can be read"):
+        read_mean(tmp_path / "m.npy", is_bgr=True)
 
 
 def test_a_file_of_weights_alone_needs_to_be_told_its_variant(toys, tmp_path):

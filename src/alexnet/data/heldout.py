@@ -199,7 +199,7 @@ def _digest(whole: Listing, row: int) -> int:
 def _kept_digests(path: Path, count: int) -> Digests | None:
     try:
         kept = np.load(path)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError):
         return None
     return kept if kept.dtype == np.uint64 and kept.shape == (count,) else None
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from alexnet.data.layout import Lost, Place, alike, check_classes
 from alexnet.data.levels import Level
-from alexnet.data.listing import Integers
+from alexnet.data.listing import TAR_ERRORS, Integers
 from alexnet.data.scan import Tree, as_text
 from alexnet.data.splits import split_of
-from alexnet.data.tables import NoColumns, Row, read_table
+from alexnet.data.tables import LARGEST, NoColumns, Row, read_table
+from alexnet.data.zips import ERRORS
 from alexnet.errors import DataError
 from alexnet.records import LeftOut
 
@@ -24,7 +25,6 @@ METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """Hugging Face's `imagefolder` keeps labels in files of these names, with paths from where they lie."""
 
 _TABLES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
-_LARGEST = 1 << 28  # bytes of a table inside a source
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def named_table(source: Path, labels: str) -> Table:
     """
     path = Path(labels)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise DataError(f"the table {labels} cannot be read ({error.strerror}): give its path by `labels`") from error
     folder = path.resolve().parent
@@ -80,21 +81,25 @@ def _has_labels(table: Table) -> bool:
 
 
 def content_of(source: Path, name: str) -> bytes:
-    """Returns the content of a file in a folder or an archive."""
+    """Returns the content of a file in a folder or an archive, or so much of it that reading it as a table is refused.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
         if source.is_dir():
             with (source / name).open("rb") as file:
-                return file.read(_LARGEST)
+                return file.read(LARGEST + 1)
         if not zipfile.is_zipfile(source):
             with tarfile.open(source, "r:") as tar:
                 entry = next((member for member in tar if posixpath.normpath(member.name) == name), None)
                 opened = tar.extractfile(entry) if entry else None
-                return opened.read(_LARGEST) if opened else b""
+                return opened.read(LARGEST + 1) if opened else b""
         with zipfile.ZipFile(source) as archive:
             member = next(each for each in archive.namelist() if posixpath.normpath(each.replace("\\", "/")) == name)
             with archive.open(member) as file:
-                return file.read(_LARGEST)
-    except (OSError, tarfile.TarError, zipfile.BadZipFile, RuntimeError) as error:
+                return file.read(LARGEST + 1)
+    except (*TAR_ERRORS, *ERRORS) as error:
         raise DataError(f"{name} in {source} cannot be read ({error}): fetch it again") from error
 
 

@@ -54,7 +54,7 @@ def read_table(name: str, data: bytes) -> Iterator[Row]:
         DataError: It is damaged or too large, or needs a package.
     """
     if len(data) > LARGEST:
-        raise DataError(f"{name} is too large for a table of labels")
+        raise DataError(f"{name} is too large for a table of labels: give one of at most {LARGEST:,} bytes")
     ending = name.lower().rpartition(".")[2]
     try:
         if ending == "parquet":
@@ -86,7 +86,9 @@ def _from_lines(name: str, text: str) -> Iterator[Row]:
 
 
 def _from_records(name: str, text: str) -> Iterator[Row]:
-    lines = json.loads(text) if text.lstrip().startswith("[") else map(json.loads, filter(str.strip, text.splitlines()))
+    # Other ends of lines than these two, such as U+2028, may stand in a value.
+    each = filter(str.strip, re.split("[\r\n]+", text))
+    lines = json.loads(text) if text.lstrip().startswith("[") else map(json.loads, each)
     keys: tuple[str, str, str | None] | None = None
     for line in lines:
         if not isinstance(line, dict):

@@ -21,6 +21,9 @@ from alexnet.data.scan import LONGEST_NAME, Tree, as_text, hidden_in_archive
 from alexnet.errors import DataError
 from alexnet.records import LeftOut
 
+ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
+"""What `zipfile` raises on damaged archives, and on forged ones."""
+
 LARGEST = 1 << 29  # bytes of a picture, unpacked
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SIGNATURE = b"PK\3\4"
@@ -89,7 +92,7 @@ def scan_zip(path: Path) -> Tree:
                     tree.left_out.append(bad)
                 else:
                     members.append(name, member)
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, struct.error) as error:
+    except ERRORS as error:
         raise DataError(f"{path} is damaged or no zip file ({error}): fetch it again") from error
     return tree
 
@@ -116,8 +119,8 @@ def _refuse_forged(path: Path, members: list[zipfile.ZipInfo]) -> None:
     """Raises where members are encrypted, overlap or reach beyond the file, as in archives made to fill a disk."""
     if any(member.flag_bits & 1 for member in members):
         raise DataError(f"{path} is encrypted: unpack it with its password, and give the folder")
-    starts = np.array([member.header_offset for member in members] + [path.stat().st_size], dtype=np.int64)
-    lengths = np.array([member.compress_size for member in members] + [0], dtype=np.int64)
+    starts = np.array([member.header_offset for member in members], dtype=np.int64)
+    lengths = np.array([member.compress_size for member in members], dtype=np.int64)
     order = np.argsort(starts, kind="stable")
-    if (starts[order][:-1] + lengths[order][:-1] > starts[order][1:]).any():
+    if (lengths[order] > np.diff(starts[order], append=path.stat().st_size)).any():  # a sum could be too large a number
         raise DataError(f"{path} has members that overlap or reach beyond its end: fetch it again")

@@ -26,7 +26,7 @@ _MAX_MEAN = 64 << 20  # bytes of a file with a mean image
 _CAFFE_STARTS = (b"\x0a", b"\x12", b"\x1a", b"\xa2\x06")
 
 # The errors of zipfile over a damaged archive.
-_ARCHIVE_FAULTS = (BadZipFile, OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error)
+_ARCHIVE_FAULTS = (BadZipFile, OSError, EOFError, ValueError, OverflowError, RuntimeError, struct.error, zlib.error)
 
 
 def read(path: Path, variant: str | None = None) -> Imported:
@@ -86,7 +86,7 @@ def read_mean(path: Path, is_bgr: bool) -> NDArray[np.float32]:
 def _npy(path: Path) -> NDArray[np.generic]:
     try:
         array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, OverflowError) as error:
         raise CheckpointError(f"{path} is no array that can be read: {' '.join(str(error).split())[:200]}") from error
     if array.dtype.kind not in "fiu":
         raise CheckpointError(f"{path} holds {array.dtype}, expected numbers")
