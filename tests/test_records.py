@@ -1,10 +1,12 @@
 import json
+from typing import get_args
 
 import msgspec
 import pytest
 
 from alexnet.errors import CheckpointError
 from alexnet.records import Finite, Quarantined, read, to_json
+from alexnet.records.sources import Cause, LeftOut, left_out_lines
 
 BAD = {"split": "val", "class": "dog", "name": "val/dog/1.jpg", "reason": "the file is empty"}
 
@@ -64,3 +66,9 @@ def test_only_what_version_0_1_wrote_is_judged_by_its_wording(reason, was_unread
     assert read_shelf(data).bad[0].was_unread is was_unread
     data = json.dumps({"width": 1, "bad": [BAD | {"reason": reason, "was_unread": not was_unread}]}).encode()
     assert read_shelf(data).bad[0].was_unread is not was_unread
+
+
+def test_every_cause_of_leaving_out_can_be_counted_in_words():
+    entries = [LeftOut(path="x", cause=cause, reason="for a test") for cause in get_args(Cause)]
+    (line,) = left_out_lines(entries, most=0)
+    assert line.count(",") + 1 >= len(entries)

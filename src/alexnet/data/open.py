@@ -132,8 +132,10 @@ def is_new(source: str | Path, trained_on: Dataset | None) -> bool:
         return False
     if trained_on is None or trained_on.source is None:
         return True
-    if from_anywhere(source) == from_anywhere(trained_on.source) or trained_on.selection.labels:
-        return from_anywhere(source) != from_anywhere(trained_on.source)
+    if from_anywhere(source) == from_anywhere(trained_on.source):
+        return False
+    if trained_on.selection.labels:
+        return True
     opened = open_source(source, selection=trained_on.selection, is_measured=True)
     return sum(map(len, opened.splits.values())) != sum(trained_on.counts.values()) + len(trained_on.quarantine)
 

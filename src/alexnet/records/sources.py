@@ -15,9 +15,7 @@ LISTED = 10_000
 LISTED_IN_RUNS = 100
 """How many of them are kept in the description of a run, which every weight file carries."""
 
-Cause = Literal[
-    "hidden", "bin", "excluded", "link", "special", "kind", "copy", "unlabelled", "outside", "missing", "size"
-]
+Cause = Literal["hidden", "bin", "excluded", "link", "special", "kind", "copy", "unlabelled", "outside", "missing"]
 """Why something was left out: it is hidden; a bin, snapshot or thumbnail of the system; left out by `exclude`; a dead
 link; a pipe or device; no picture; a copy of the tree inside itself; without labels; in no class folder; named in a
 table, but not there."""
