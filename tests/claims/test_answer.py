@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from alexnet.claims.laboratory import Trained
+from alexnet.claims.laboratory import FinishedRun
 from alexnet.claims.table import CLAIMS
 from alexnet.records import Description, Preprocessing
 
@@ -38,7 +38,7 @@ def measure(tmp_path):
         for arm, wrong in arms.items():
             arm = arm.replace("_", "-")
             for seed, part in enumerate(wrong):
-                runs.append(Trained(arm, seed, tmp_path / f"{arm}{seed}", 1, DESCRIPTION))
+                runs.append(FinishedRun(arm, seed, tmp_path / f"{arm}{seed}", 1, DESCRIPTION))
                 laboratory.wrong[runs[-1].folder] = part
         return json.loads(CLAIMS[name].experiment.measure(runs, laboratory).to_json())
 

@@ -131,7 +131,7 @@ def test_a_run_of_version_0_1_has_the_quarter_that_it_had(answer, alexnet, make_
     monkeypatch.setattr(
         "alexnet.data.open.open_source", lambda spec, **rest: open_source(spec, **(rest | {"draw": "names"}))
     )
-    monkeypatch.setattr("alexnet.training.loop.describe", describe)
+    monkeypatch.setattr("alexnet.training.start.describe", describe)
     answer("train", "modern", "--data", folder, "--out", tmp_path / "run", *TOY)
     monkeypatch.undo()
     (tmp_path / "run" / "pictures.npy").unlink()

@@ -7,6 +7,7 @@ import tarfile
 import pytest
 from msgspec import structs
 
+from alexnet import config, recipes
 from alexnet.data.listing import digest
 from alexnet.data.open import open_data
 from alexnet.data.pack import pack
@@ -15,8 +16,10 @@ from alexnet.errors import CheckpointError
 from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.overlap import overlap
+from alexnet.foreign.trained import open_trained
 from alexnet.run import Run
-from alexnet.training.loop import begin
+from alexnet.training.loop import begin, resume
+from alexnet.training.transfer import take_over
 
 
 @pytest.fixture
@@ -91,6 +94,30 @@ def test_after_100_random_edits_no_training_picture_is_measured_unsaid(flat, fla
 def test_a_run_lists_its_pictures_by_their_bytes(flat_run):
     run, training_bytes = flat_run
     assert Run(run).pictures().tolist() == sorted(digest(data) for data in training_bytes)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_fine_tuned_run_lists_its_pictures_too(run, store, tmp_path, epochs):
+    origin = open_trained(run)
+    tuning = take_over(config.change(recipes.FINETUNE, {"epochs": epochs, "batch_size": 4}), {}, origin)
+    with begin(tuning, store, "colours", Run(tmp_path / "tuned"), trained=origin) as training:
+        assert training.run()
+    assert Run(tmp_path / "tuned").pictures().tolist() == Run(run).pictures().tolist()
+
+
+def test_a_run_that_ended_before_its_pictures_were_listed_lists_them_when_it_goes_on(
+    run, settings, store, tmp_path, monkeypatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "keep_pictures", killed)
+    with pytest.raises(KeyboardInterrupt), begin(settings, store, "colours", Run(tmp_path / "cut")):
+        pass
+    assert (tmp_path / "cut" / "config.json").exists()
+    monkeypatch.undo()
+    with resume(store, Run(tmp_path / "cut")):
+        assert Run(tmp_path / "cut").pictures().tolist() == Run(run).pictures().tolist()
 
 
 def test_pictures_are_known_in_archives_stores_and_other_folders(flat_run, flat, tmp_path):

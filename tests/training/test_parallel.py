@@ -17,6 +17,7 @@ from alexnet.weights import checkpoint
 SETTINGS = replace(
     recipes.MODERN, variant="toy", input_size=67, precision="float32", batch_size=8, steps=20, evaluate_every=4
 )
+STILL = replace(SETTINGS, momentum=0.0)
 LARS = replace(SETTINGS, optimiser="lars", learning_rate=0.1, trust=0.02)
 TEAMS = {
     "towers 2": {"mode": "towers", "world": 2},
@@ -52,6 +53,9 @@ def folder(teams, store, tmp_path_factory):
         "then hybrid": job(store, root / "changing", mode="hybrid", world=4, resume=True, stop_at=6),
         "then alone": job(store, root / "changing", resume=True, stop_at=4),
         "then data": job(store, root / "changing", mode="data", world=2, resume=True),
+        "without momentum": job(store, root / "unmoved", STILL, mode="data", world=2, stop_at=5, timeout=20),
+        "without momentum, resumed": job(store, root / "unmoved", mode="data", world=2, resume=True, timeout=20),
+        "without momentum, alone": job(store, root / "unmoved alone", STILL),
     }
     results = teams(list(jobs.values()))
     for name, (codes, told) in zip(jobs, results, strict=True):
@@ -101,6 +105,10 @@ def test_every_picture_is_counted_once(name, folder):
 
 def test_a_team_of_one_agrees_to_the_bit(folder):
     assert are_equal(folder / "of one", folder / "alone")
+
+
+def test_a_team_without_momentum_goes_on(folder):
+    assert largest_difference(folder / "unmoved", folder / "unmoved alone") < 1e-5
 
 
 def test_a_run_may_change_its_team_at_any_save(folder):

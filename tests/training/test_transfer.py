@@ -11,6 +11,7 @@ from alexnet import config, recipes
 from alexnet.errors import DataError, TrainingError, UsageError
 from alexnet.foreign.trained import open_trained
 from alexnet.models.create import build
+from alexnet.models.variants import VARIANTS
 from alexnet.observer import Observer
 from alexnet.run import Run
 from alexnet.team import ALONE
@@ -265,13 +266,19 @@ def test_another_input_size_interpolates_fc6(trained):
     assert planted.mean.mean() == pytest.approx(trained.weights.mean.mean(), rel=0.01)
 
 
-def test_another_dropout_keeps_what_the_network_answers(trained):
-    changes = {**CHANGES, "dropout": 0.2}
+@pytest.mark.parametrize("order", ["fc relu drop", "drop fc relu"])
+@pytest.mark.parametrize(("theirs", "ours"), [(0.5, 0.2), (0.5, 0.0), (0.0, 0.5), (0.0, 0.0)])
+def test_another_dropout_keeps_what_the_network_answers(trained, monkeypatch, order, theirs, ours):
+    monkeypatch.setitem(VARIANTS, "toy", replace(VARIANTS["toy"], head=order))
+    source = build(replace(trained.weights.model.design, dropout=theirs), 3, "he", 0).eval()
+    trained = replace(trained, weights=replace(trained.weights, model=source))
+    changes = {**CHANGES, "dropout": ours}
     settings = take_over(config.change(recipes.FINETUNE, changes), changes, trained)
     model = plant(replace(settings, head_first=False), trained, trained.weights.header.classes).model.eval()
     images = torch.randn(2, 3, 67, 67, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert torch.allclose(model(images), trained.weights.model(images), rtol=1e-4, atol=1e-5)
+        assert torch.allclose(model(images), source(images), rtol=1e-4, atol=1e-5)
+        assert source(images).abs().max() > 0.1
 
 
 def test_a_fitted_head_is_the_least_of_its_loss_and_decays_towards_its_start():

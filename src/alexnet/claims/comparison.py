@@ -19,7 +19,7 @@ from alexnet.pages.markup import duration
 from alexnet.records import Fraction, Record
 
 if TYPE_CHECKING:  # it imports torch, which a list of the claims does not wait for
-    from alexnet.claims.laboratory import Laboratory, Trained
+    from alexnet.claims.laboratory import FinishedRun, Laboratory
 
 POINT = 0.01  # the difference to look for where the paper gives none
 FEW_SEEDS = 3
@@ -138,7 +138,7 @@ class Comparison(Experiment):
         laboratory.observer.notice(text)
         return self.measure([laboratory.finish(arm, settings) for arm, settings in plan], laboratory)
 
-    def measure(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> Compared:
+    def measure(self, runs: Sequence["FinishedRun"], laboratory: "Laboratory") -> Compared:
         """Tests the runs on all pictures that were not trained on, and compares them."""
         better, worse = self.sides(runs, laboratory)
         papers, differences = self.papers(len(worse)), {}
@@ -147,7 +147,7 @@ class Comparison(Experiment):
             differences[name] = self.difference(theirs, ours, papers.get(name, POINT))
         return answered(runs, [*better, *worse], differences, papers, laboratory)
 
-    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
+    def sides(self, runs: Sequence["FinishedRun"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns what is compared, the side that the claim praises first."""
         first, second = (centres([run for run in runs if run.arm == arm], laboratory) for arm in self.arms)
         return first, second
@@ -163,7 +163,7 @@ class Views(Comparison):
 
     kind: ClassVar[str] = "views"
 
-    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
+    def sides(self, runs: Sequence["FinishedRun"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns the answers of the ten views, then those of the centre."""
         ten = [_test("10 views", run.seed, laboratory.answers(run, 10), laboratory) for run in runs]
         return ten, [_test("1 view", run.seed, laboratory.answers(run, 1), laboratory) for run in runs]
@@ -177,7 +177,7 @@ class Ensemble(Comparison):
     least_seeds: ClassVar[int] = 2
     averages: ClassVar[bool] = True
 
-    def sides(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
+    def sides(self, runs: Sequence["FinishedRun"], laboratory: "Laboratory") -> tuple[list[Tested], list[Tested]]:
         """Returns the answers of the average, then those of its members."""
         average = np.mean([laboratory.answers(run, 1) for run in runs], 0)
         return [_test(f"{len(runs)} averaged", None, average, laboratory)], centres(runs, laboratory)
@@ -188,7 +188,7 @@ class Ensemble(Comparison):
 
 
 def answered(
-    runs: Sequence["Trained"],
+    runs: Sequence["FinishedRun"],
     tested: Sequence[Tested],
     differences: dict[str, Difference],
     papers: Mapping[str, float],
@@ -219,13 +219,17 @@ def stacked(side: Sequence[Tested], name: str) -> Floats:
     return np.stack([each.errors[name] for each in side])
 
 
-def centres(runs: Sequence["Trained"], laboratory: "Laboratory") -> list[Tested]:
+def centres(runs: Sequence["FinishedRun"], laboratory: "Laboratory") -> list[Tested]:
     """Tests each network on the centre of each picture."""
     return [_test(run.arm, run.seed, laboratory.answers(run, 1), laboratory, run) for run in runs]
 
 
 def _test(
-    name: str, seed: int | None, answers: NDArray[np.float32], laboratory: "Laboratory", run: "Trained | None" = None
+    name: str,
+    seed: int | None,
+    answers: NDArray[np.float32],
+    laboratory: "Laboratory",
+    run: "FinishedRun | None" = None,
 ) -> Tested:
     """Counts the errors of probabilities (N, C) of classes; only a run's row has a training error."""
     tops = {"top1": 1, "top5": TOP} if len(laboratory.store.classes) > TOP else {"top1": 1}

@@ -28,7 +28,7 @@ from alexnet.evaluation.classifier import load
 from alexnet.evaluation.evaluate import over
 from alexnet.evaluation.metrics import topk_errors
 from alexnet.files import write
-from alexnet.foreign.trained import Trained as Origin
+from alexnet.foreign.trained import TrainedNetwork
 from alexnet.observer import Observer
 from alexnet.records import Description, Fraction, Record, read, sealed
 from alexnet.run import Run
@@ -47,7 +47,7 @@ class _TrainingError(Record, frozen=True):
 
 
 @dataclass(frozen=True)
-class Trained:
+class FinishedRun:
     """A finished run of an arm; `images` are the pictures that it was trained on, with repetitions."""
 
     arm: str
@@ -67,7 +67,7 @@ class Laboratory:
     store: Store
     out: Path
     observer: Observer
-    origin: Origin | None = None
+    origin: TrainedNetwork | None = None
 
     def run(self, arm: str, settings: Train) -> Run:
         """Returns the run folder of an arm, of which settings, data and numbers each have their own.
@@ -107,7 +107,7 @@ class Laboratory:
         if not is_complete and self.observer.should_stop():
             raise Stopped
 
-    def finish(self, arm: str, settings: Train) -> Trained:
+    def finish(self, arm: str, settings: Train) -> FinishedRun:
         """Trains a run to its end, unless it is there already, and removes the file to resume from.
 
         Raises:
@@ -118,7 +118,9 @@ class Laboratory:
             self.train(arm, settings)
         run = self.run(arm, settings)
         run.last.unlink(missing_ok=True)
-        return Trained(arm, settings.seed, run.folder, self.steps(settings) * settings.batch_size, run.description())
+        return FinishedRun(
+            arm, settings.seed, run.folder, self.steps(settings) * settings.batch_size, run.description()
+        )
 
     def steps(self, settings: Train) -> int:
         """Returns the updates of a whole run."""
@@ -137,7 +139,7 @@ class Laboratory:
         """The true classes of the test pictures: all that were not trained on."""
         return np.concatenate([self.store.splits[name].labels for name in self._tested])
 
-    def answers(self, trained: Trained, views: int) -> NDArray[np.float32]:
+    def answers(self, trained: FinishedRun, views: int) -> NDArray[np.float32]:
         """Returns the probability of each class for every test picture, (N, C), at 1 view or 10.
 
         They are computed once and kept in the run folder; a damaged file is computed anew.
@@ -151,7 +153,7 @@ class Laboratory:
             write(path, content.getvalue() + _checksum(content.getvalue()))
         return answers
 
-    def training_error(self, trained: Trained) -> float:
+    def training_error(self, trained: FinishedRun) -> float:
         """Returns the fraction of its training pictures that a network names wrongly, at the centre view.
 
         Of more than `MOST_TRAINING_PICTURES` it is tested on so many, evenly spread. The error is kept as answers are.
@@ -172,7 +174,7 @@ class Laboratory:
         return [name for name in self.store.splits if name != "train"]
 
     def _ask(
-        self, trained: Trained, splits: Sequence[str], views: int, chosen: NDArray[np.int64] | None = None
+        self, trained: FinishedRun, splits: Sequence[str], views: int, chosen: NDArray[np.int64] | None = None
     ) -> NDArray[np.float32]:
         """Returns the probabilities of the pictures of splits, or of the chosen ones of each."""
         settings = trained.description.settings

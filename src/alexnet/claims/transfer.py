@@ -13,8 +13,8 @@ from alexnet.config import Train
 from alexnet.weights.box import TINY_IMAGENET
 
 if TYPE_CHECKING:  # it imports torch, which a list of the claims does not wait for
-    from alexnet.claims.laboratory import Laboratory, Trained
-    from alexnet.foreign.trained import Trained as Origin
+    from alexnet.claims.laboratory import FinishedRun, Laboratory
+    from alexnet.foreign.trained import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Transfer(Comparison):
         """Trains the arms, tests them, and compares; see `Experiment.conduct`."""
         return super().conduct(budget, replace(laboratory, origin=_opened(self.origin)))
 
-    def measure(self, runs: Sequence["Trained"], laboratory: "Laboratory") -> Compared:
+    def measure(self, runs: Sequence["FinishedRun"], laboratory: "Laboratory") -> Compared:
         """Tests the runs on all pictures that were not trained on, and compares the first arm with each other one."""
         tested = {arm: centres([run for run in runs if run.arm == arm], laboratory) for arm in self.arms}
         first, *others = tested
@@ -62,7 +62,7 @@ class Transfer(Comparison):
 
 
 @cache
-def _opened(origin: str) -> "Origin":
+def _opened(origin: str) -> "TrainedNetwork":
     """Opens a trained network, once for all arms and seeds."""
     from alexnet.foreign.trained import open_trained
 

@@ -235,8 +235,7 @@ def _begun(job: Job, store: "Store", observer: Observer, team: "Team") -> "Itera
     if job.is_resumed or team.tell(team.is_first and is_slowed(run)):
         begun = loop.resume(store, run, observer, team, source=job.source)
     else:
-        goes_on = _goes_on(job, team)
-        begun = loop.begin(settings, store, job.source, run, observer, team, None, goes_on, job.trained)
+        begun = loop.begin(settings, store, job.source, run, observer, team, job.trained, _goes_on(job, team))
     try:
         with begun as training:
             if job.is_resumed and team.is_first and training.progress.step == training.total:

@@ -15,7 +15,7 @@ from alexnet.records import EVERYTHING, Dataset, Draw, Selection, Square
 
 if TYPE_CHECKING:
     from alexnet.data.store import Store
-    from alexnet.foreign.trained import Trained
+    from alexnet.foreign.trained import TrainedNetwork
     from alexnet.run import Run
     from alexnet.team import Team
 
@@ -30,7 +30,7 @@ class Job(NamedTuple):
     square: Square = "centre"
     draw: Draw = "content"  # what decides which pictures are held out of data without splits
     selection: Selection = EVERYTHING
-    trained: "Trained | None" = None  # the network that it starts from
+    trained: "TrainedNetwork | None" = None  # the network that it starts from
 
 
 def given(values: Mapping[str, Value]) -> dict[str, Value]:
@@ -129,7 +129,7 @@ def _tuned(
 
 
 def _enlarged(
-    settings: Train, changes: dict[str, Value], trained: "Trained", source: str, selection: Selection
+    settings: Train, changes: dict[str, Value], trained: "TrainedNetwork", source: str, selection: Selection
 ) -> dict[str, Value]:
     """Returns the changes with the input that the pictures suit, where layers are made anew and none was asked for."""
     from alexnet.data.manifest import is_store, read_manifest

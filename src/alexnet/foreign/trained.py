@@ -20,7 +20,7 @@ NETWORKS = tuple(name for name, row in PUBLIC.items() if row.top1_error is not N
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A trained network, what the user called it (of a path its last part), and the SHA-256 of its file."""
 
     weights: Checkpoint
@@ -28,7 +28,7 @@ class Trained:
     sha256: str
 
 
-def open_trained(place: str | Path, variant: str | None = None) -> Trained:
+def open_trained(place: str | Path, variant: str | None = None) -> TrainedNetwork:
     """Opens a trained network, whoever wrote it, without writing anything.
 
     Args:
@@ -46,7 +46,7 @@ def open_trained(place: str | Path, variant: str | None = None) -> Trained:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     is_path = home.exists() and str(place) not in box.NAMES
-    return Trained(weights, home.resolve().name if is_path else str(place), digest)
+    return TrainedNetwork(weights, home.resolve().name if is_path else str(place), digest)
 
 
 def _file(place: str | Path) -> Path:

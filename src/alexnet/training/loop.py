@@ -26,18 +26,18 @@ from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import evaluate
-from alexnet.foreign.trained import Trained
+from alexnet.foreign.trained import TrainedNetwork
 from alexnet.models.network import Network
 from alexnet.observer import Observer
-from alexnet.records import BEGINNING, Description, Evaluation, Header, Metrics, Progress, StepRow, ValidationRow
-from alexnet.run import Run, describe
+from alexnet.records import Description, Evaluation, Header, Metrics, Progress, StepRow, ValidationRow
+from alexnet.run import Run
 from alexnet.team import ALONE, Team
 from alexnet.training import plan
 from alexnet.training.journal import Journal, Saver
 from alexnet.training.loss import class_weights
 from alexnet.training.parallel import Part
 from alexnet.training.schedule import learning_rate
-from alexnet.training.start import fit_to_pictures, renew, saved, take_root, with_head
+from alexnet.training.start import create, renew, saved, with_head
 from alexnet.training.step import Step, dead_units
 from alexnet.training.transfer import renewed
 from alexnet.training.watch import Pace, Watch
@@ -56,15 +56,13 @@ def begin(
     run: Run,
     observer: Observer | None = None,
     team: Team = ALONE,
-    start: Network | None = None,
+    trained: TrainedNetwork | None = None,
     goes_on: bool = False,
-    trained: Trained | None = None,
 ) -> Iterator["Training"]:
     """Begins a run in a new folder; `source` is what the user called the data.
 
-    It begins with the network `start` and its hooks; or takes over one that is `trained`, whose preprocessing stays;
-    or else begins with the settings' own. With `goes_on`, a run of these very settings and data that is in the folder
-    is resumed.
+    It begins with the settings' own network, or takes over one that is `trained`, whose preprocessing stays. With
+    `goes_on`, a run of these very settings and data that is in the folder is resumed.
 
     Raises:
         UsageError: The folder holds something, or a setting does not fit the data, the machine or the trained network.
@@ -72,29 +70,12 @@ def begin(
             is full.
         TeamError: A process of the team ended or hangs.
     """
-    plan.check(settings, is_transfer=trained is not None or start is not None)
+    plan.check(settings, is_transfer=trained is not None)
     team.compare({**config.to_json(settings), **_facts(settings, store)})
-    if goes_on and team.tell(run.is_begun(settings, store, trained.sha256 if trained else None)):
-        with resume(store, run, observer, team, start, source) as training:
-            yield training
-        return
-    if trained is not None:
-        take_root(trained, settings, store, source, run, observer or Observer(), team)
-        with resume(store, run, observer, team) as training:
-            yield training
-        return
-    model = plan.make_model(settings, len(store.classes)) if start is None else start
-    plan.check_fit(settings, store, model, team)
-    plan.check_length(settings, store)
-    plan.warn(store, model, observer or Observer())
-    if start is None:
-        fit_to_pictures(settings, store, model)
-    description = describe(settings, model, store, source)
-    if team.is_first:
-        run.create(description)
-        run.keep_pictures(store)
-    with run.alone(team):
-        yield Training(settings, store, run, description, model, {}, BEGINNING, observer or Observer(), team)
+    if not (goes_on and team.tell(run.is_begun(settings, store, trained.sha256 if trained else None))):
+        create(settings, store, source, run, observer or Observer(), team, trained)
+    with resume(store, run, observer, team, source=source) as training:
+        yield training
 
 
 @contextmanager
@@ -124,6 +105,8 @@ def resume(
     if store.content_hash != description.data.hash:
         raise CheckpointError(f"the data of {run.folder} have changed since it started; start a new run elsewhere")
     with run.alone(team):
+        if team.is_first:  # at every start: one that ended before they were written loses nothing
+            run.keep_pictures(store)
         if source is not None:
             description = run.moved(description, source, team.is_first)
         model, momentum, progress, mean = saved(settings, store, run, description, team, start)

@@ -17,7 +17,7 @@ from alexnet.data.feed import Feed
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError
 from alexnet.files import make_folder, write
-from alexnet.foreign.trained import Trained
+from alexnet.foreign.trained import TrainedNetwork
 from alexnet.models.initialise import quieten, settle
 from alexnet.models.network import Network
 from alexnet.observer import Observer
@@ -49,28 +49,42 @@ def _first_pictures(settings: Train, store: Store, model: Network) -> Tensor:
         return torch.cat([feed.batch(step)[0] for step in range(steps)])[:SETTLED_ON]
 
 
-def take_root(
-    trained: Trained, settings: Train, store: Store, source: str, run: Run, observer: Observer, team: Team
+def create(
+    settings: Train,
+    store: Store,
+    source: str,
+    run: Run,
+    observer: Observer,
+    team: Team,
+    trained: TrainedNetwork | None,
 ) -> None:
-    """Makes the folder of a run that takes over a trained network, from which it can be resumed.
+    """Makes the folder of a new run, from which it can be resumed: its description, and what it takes over.
 
     Raises:
         UsageError: The folder holds something, or a setting does not fit the data, the machine or the trained network.
-        DataError: No head can be fitted to the data, or the disk is full.
+        DataError: There is nothing to train on or to test on, no head can be fitted to the data, or the disk is full.
     """
-    check_classes(settings, store)
-    planted = plant(settings, trained, store.classes)
-    model, ancestor = planted.model, planted.ancestor
+    if trained is None:
+        planted = None
+        with torch.device("meta"):  # shapes only
+            model = plan.make_model(settings, len(store.classes))
+    else:
+        check_classes(settings, store)
+        planted = plant(settings, trained, store.classes)
+        model = planted.model
     plan.check_fit(settings, store, model, team)
     plan.check_length(settings, store)
     if not team.is_first:
         return
     run.check_new()
-    for line in table(ancestor, settings):
-        observer.notice(line)
-    description = describe(settings, model, store, source, ancestor)
-    make_folder(run.folder)
-    checkpoint.save(run.planted, model, planted.mean, Header.of(description, model.design))
+    description = describe(settings, model, store, source, planted.ancestor if planted else None)
+    if planted is None:
+        plan.warn(store, model, observer)
+    else:
+        for line in table(planted.ancestor, settings):
+            observer.notice(line)
+        make_folder(run.folder)
+        checkpoint.save(run.planted, model, planted.mean, Header.of(description, model.design))
     run.create(description)
 
 
@@ -95,10 +109,10 @@ def saved(
     if start is None and not is_saved:
         fit_to_pictures(settings, store, model)
     if is_saved:
-        progress = team.tell(progress)
-        if progress.step and not team.is_first:
-            momentum = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
-        team.spread([*model.state_dict().values(), *(momentum[name] for name in sorted(momentum))])
+        progress, names = team.tell((progress, sorted(momentum)))
+        if not team.is_first:
+            momentum = {name: torch.zeros_like(model.get_parameter(name)) for name in names}
+        team.spread([*model.state_dict().values(), *(momentum[name] for name in names)])
     return model, momentum, progress, team.tell(weights.mean if weights else store.mean_image)
 
 

@@ -128,7 +128,8 @@ class Step:
             buffers = [self.optimiser.state[p]["momentum_buffer"] for p in group["params"] if p in self.optimiser.state]
             if keeps and buffers and new not in (0, group["lr"]):
                 # PyTorch's SGD has the rate outside the momentum, the paper inside: a drop must not shrink the past.
-                torch._foreach_mul_(buffers, group["lr"] / new)
+                for buffer in buffers:
+                    buffer.mul_(group["lr"] / new)
             group["lr"] = new
 
 

@@ -18,7 +18,8 @@ from alexnet.data.imagenet import words
 from alexnet.data.listing import Source
 from alexnet.data.store import Store
 from alexnet.errors import DataError, UsageError
-from alexnet.foreign.trained import Trained
+from alexnet.foreign.trained import TrainedNetwork
+from alexnet.models.dropout import Dropout
 from alexnet.models.network import Network
 from alexnet.models.variants import inputs, stored_size
 from alexnet.records import Ancestor, Inherited
@@ -44,7 +45,7 @@ class Planted:
     ancestor: Ancestor
 
 
-def take_over(settings: Train, changes: Mapping[str, Value], source: Trained) -> Train:
+def take_over(settings: Train, changes: Mapping[str, Value], source: TrainedNetwork) -> Train:
     """Returns the settings of a training that starts from a trained network: the source's where only it decides.
 
     Args:
@@ -64,9 +65,10 @@ def take_over(settings: Train, changes: Mapping[str, Value], source: Trained) ->
                 f"`{name}={changes[name]}` contradicts {source.name}, which has {value}: leave it away, or start from "
                 "another network"
             )
-    side = changes.get("input_size") or design.input_size
-    mean = len(source.weights.mean)
-    stored = mean if side == design.input_size else round(mean * float(side or 0) / source.weights.model.input_size)
+    mean, own_side = len(source.weights.mean), source.weights.model.input_size
+    side = changes.get("input_size") or own_side
+    assert isinstance(side, int)  # whoever gives changes has checked them
+    stored = mean if side == own_side else round(mean * side / own_side)
     own |= {"input_size": side, "stored_size": changes.get("stored_size") or stored}
     if settings.renew == "none":
         own["dropout"] = changes.get("dropout", design.dropout)
@@ -102,7 +104,7 @@ def is_small(store: Store | Source) -> bool:
     return len(store.splits["train"]) < FEW * len(store.classes)
 
 
-def input_for(source: Trained, side: int) -> int:
+def input_for(source: TrainedNetwork, side: int) -> int:
     """Returns the side of the input at which pictures with a shorter side of `side` pixels are tuned, pixels.
 
     Up to `LARGEST` it is the largest that enlarges no picture, and never less than the trained network's own.
@@ -112,7 +114,7 @@ def input_for(source: Trained, side: int) -> int:
     return max(model.input_size, next((each for each in suiting if each <= LARGEST), 0))
 
 
-def plant(settings: Train, source: Trained, classes: Sequence[str]) -> Planted:
+def plant(settings: Train, source: TrainedNetwork, classes: Sequence[str]) -> Planted:
     """Returns the network of the settings with all that it can take over from a trained one.
 
     Rows of the last layer of which the source knows no class are as the initialisation leaves them, or 0 where the
@@ -257,13 +259,17 @@ def _interpolated(theirs: Tensor, ours: Tensor, channels: int) -> Tensor:
 
 
 def _keep_scale(model: Network, source: Network) -> None:
-    """Undoes what another rate of dropout changes at test time, where the network multiplies by what dropout keeps."""
-    for ours, theirs in zip(model.dropouts(), source.dropouts(), strict=False):
-        if ours.rate != theirs.rate and not ours.rescale:
-            names = [name for name, layer in model.named_children() if layer is ours]
-            behind = next(each for each in learning(model) if model.order.index(each) > model.order.index(names[0]))
+    """Undoes what another rate of dropout changes at test time, where the network multiplies by what dropout keeps.
+
+    A network without dropout keeps everything, and lacks the layers: the other one shows where they are.
+    """
+    shown = max(model, source, key=lambda network: network.design.dropout)
+    scale = (1 - source.design.dropout) / (1 - model.design.dropout)
+    for name, layer in shown.named_children():
+        if isinstance(layer, Dropout) and not layer.rescale:
+            behind = next(each for each in learning(shown) if shown.order.index(each) > shown.order.index(name))
             with torch.no_grad():
-                model.get_parameter(f"{behind}.weight").mul_((1 - theirs.rate) / (1 - ours.rate))
+                model.get_parameter(f"{behind}.weight").mul_(scale)
 
 
 def _resized(mean: NDArray[np.float32], side: int) -> NDArray[np.float32]:
