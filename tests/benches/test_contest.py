@@ -9,7 +9,7 @@ import pytest
 
 from alexnet.benches import contest, layers, predict
 from alexnet.benches.contest import Contest, Contestant, Failed, launch, ratio, rows
-from alexnet.benches.findings import Figures, Row
+from alexnet.benches.findings import BenchRow, Figures
 
 A, B, C = (Contestant(name, predict.measure) for name in "abc")
 
@@ -86,4 +86,6 @@ def test_a_ratio_is_the_median_within_rounds_and_above_one_where_better():
 
 def test_what_was_not_measured_has_no_row_and_no_ratio():
     assert rows("absent", "ms", []) == []
-    assert rows("present", "ms", [2.0], {"absent": [], "other": [4.0]}) == [Row("present", 2.0, "ms", {"other": 2.0})]
+    assert rows("present", "ms", [2.0], {"absent": [], "other": [4.0]}) == [
+        BenchRow("present", 2.0, "ms", {"other": 2.0})
+    ]

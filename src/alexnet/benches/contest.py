@@ -18,7 +18,7 @@ import msgspec
 import torch
 
 from alexnet import machine
-from alexnet.benches.findings import Row, Series, Size, Unit
+from alexnet.benches.findings import BenchRow, Series, Size, Unit
 from alexnet.records import to_json
 
 Measured = TypeVar("Measured")
@@ -84,7 +84,7 @@ class Contest:
         ours: Sequence[Contestant[Measured]],
         peers: Sequence[Contestant[Measured]] = (),
         bounds: Callable[[Contestant[Measured]], Mapping[str, Series]] = lambda contestant: {},
-    ) -> list[Row]:
+    ) -> list[BenchRow]:
         """Returns a row for each contestant that was measured.
 
         Our own contestants are compared with all peers, and each contestant with its bounds (name -> series in the
@@ -98,10 +98,10 @@ class Contest:
         return table
 
 
-def rows(name: str, unit: Unit, values: Series, others: Mapping[str, Series] | None = None) -> list[Row]:
+def rows(name: str, unit: Unit, values: Series, others: Mapping[str, Series] | None = None) -> list[BenchRow]:
     """Returns a row with its ratios to the others that were measured; no row where nothing was measured."""
     ratios = {other: ratio(values, series, unit) for other, series in (others or {}).items() if values and series}
-    return [Row(name, median(values), unit, ratios)] if values else []
+    return [BenchRow(name, median(values), unit, ratios)] if values else []
 
 
 def ratio(values: Series, others: Series, unit: Unit) -> float:

@@ -58,7 +58,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """The median of a figure over the rounds, and how many times as good it is as others, or as a limit allows."""
 
     name: str
@@ -84,7 +84,7 @@ class Layer:
 class Findings:
     """What one bench found; whatever could not be measured is absent."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[BenchRow] = field(default_factory=list)
     limits: dict[Limit, Series] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
 
@@ -95,5 +95,5 @@ class Bench(msgspec.Struct, frozen=True, omit_defaults=True):
     bench: str
     machine: Facts
     limits: dict[Limit, float]
-    rows: list[Row]
+    rows: list[BenchRow]
     layers: list[Layer] = []

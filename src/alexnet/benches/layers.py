@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from alexnet import machine
 from alexnet.benches.contest import Contest, Contestant, Notice, laps, typical
-from alexnet.benches.findings import Findings, Layer, Limit, Row, Series, Size
+from alexnet.benches.findings import BenchRow, Findings, Layer, Limit, Series, Size
 from alexnet.config import Train
 from alexnet.models.create import create
 from alexnet.models.lrn import decomposed, local_response_norm
@@ -46,7 +46,7 @@ def bench(size: Size, notice: Notice) -> Findings:
     contest = Contest([machine_itself, ours, *peers], size, notice)
     rates = series(contest(machine_itself))
 
-    def compare(case: str, dtype: torch.dtype) -> list[Row]:
+    def compare(case: str, dtype: torch.dtype) -> list[BenchRow]:
         moved = MAPS_MOVED * math.prod(size.map) * dtype.itemsize
         floor = {"copy bandwidth": [1e3 * moved / rate for rate in rates.get(Limit.COPY, [])]}
         return contest.rows(f"lrn: {{}}, {case}", "ms", lambda turn: turn.get(case), [ours], peers, lambda _: floor)

@@ -12,7 +12,7 @@ from torch import Tensor
 from alexnet import machine
 from alexnet.benches import layers
 from alexnet.benches.contest import Contest, Contestant, Notice, rows, typical
-from alexnet.benches.findings import Figures, Findings, Limit, Row, Series, Size, Unit
+from alexnet.benches.findings import BenchRow, Figures, Findings, Limit, Series, Size, Unit
 from alexnet.benches.train import TWO_TOWER, made_up_batch
 from alexnet.evaluation.quantise import prepare, weight_bytes
 from alexnet.exports.onnx import graph, round_weights
@@ -45,7 +45,7 @@ def bench(size: Size, notice: Notice) -> Findings:
         ]
         is_written = Contest(files, replace(size, rounds=1), notice)(files[0])
         contest = Contest([limit, *ours.values(), *(peers if is_written else [])], size, notice)
-    many, rates, table = size.predict_batch, layers.series(contest(limit)), list[Row]()
+    many, rates, table = size.predict_batch, layers.series(contest(limit)), list[BenchRow]()
     figures: list[tuple[str, Unit, Callable[[Figures], float | None]]] = [
         ("predict: {}, batch 1", "ms", lambda turn: turn.one_ms),
         (f"predict: {{}}, batch {many}", "images/s", lambda turn: turn.images_per_s),
@@ -60,7 +60,7 @@ def bench(size: Size, notice: Notice) -> Findings:
     return Findings(table, rates)
 
 
-def _against_fastest(row: Row, numbers: str) -> Row:
+def _against_fastest(row: BenchRow, numbers: str) -> BenchRow:
     """Returns a row of ours with its ratio to the fastest peer in the same numbers, where one was measured."""
     ratios = [ratio for name, ratio in row.ratio_to.items() if name.endswith(f" {numbers}")]
     return replace(row, ratio_to={**row.ratio_to, FASTEST: min(ratios)}) if ratios else row
@@ -145,7 +145,7 @@ def write_products8(size: Size, source: str, path: str) -> None:
     quantize_dynamic(source, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
 
 
-def _floors(contest: Contest, entry: Contestant[Figures], read: Series, multiply: Series) -> list[Row]:
+def _floors(contest: Contest, entry: Contestant[Figures], read: Series, multiply: Series) -> list[BenchRow]:
     """Returns how many times its two floors a latency is; no rows where one of the three was not measured."""
     latency = contest.series(entry, lambda turn: turn.one_ms)
     sizes = contest.series(entry, lambda turn: turn.weight_bytes)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from alexnet import machine
 from alexnet.benches import layers
 from alexnet.benches.contest import Contest, Contestant, Notice, answer, command, laps
-from alexnet.benches.findings import Figures, Findings, Limit, Row, Series, Size
+from alexnet.benches.findings import BenchRow, Figures, Findings, Limit, Series, Size
 from alexnet.config import Train
 from alexnet.meeting import assemble
 from alexnet.models.create import create
@@ -192,7 +192,7 @@ def bench_teams(size: Size, notice: Notice) -> Findings:
     return Findings([row for numbers in kinds for row in _compare_teams(numbers, threads, size, notice)])
 
 
-def _compare_teams(numbers: str, threads: int, size: Size, notice: Notice) -> list[Row]:
+def _compare_teams(numbers: str, threads: int, size: Size, notice: Notice) -> list[BenchRow]:
     step = partial(ours, variant=TWO_TOWER, numbers=numbers)
     alone = Contestant(f"one process of {threads} threads, {numbers}", step, True, threads)
     teams = [

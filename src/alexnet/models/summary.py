@@ -10,7 +10,7 @@ from alexnet.records import Record
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerRow:
     """One layer, for one image."""
 
     name: str
@@ -26,7 +26,7 @@ class Summary(Record, frozen=True, kw_only=True):
     input_size: int
     parameters: int
     macs: int
-    layers: tuple[Row, ...]
+    layers: tuple[LayerRow, ...]
 
 
 def summary(model: Network) -> Summary:
@@ -41,7 +41,7 @@ def summary(model: Network) -> Summary:
     )
 
 
-def summarise(model: Network) -> list[Row]:
+def summarise(model: Network) -> list[LayerRow]:
     """Returns the table of a network, in the order of its layers.
 
     Source: facts of the paper's figure 2; 62,378,344 parameters and 1,135,256,096 multiply-adds for `alexnet`.
@@ -54,8 +54,8 @@ def summarise(model: Network) -> list[Row]:
     return [_row(name, getattr(model, name), tuple(output.shape[1:])) for name, output in outputs.items()]
 
 
-def _row(name: str, layer: nn.Module, shape: tuple[int, ...]) -> Row:
+def _row(name: str, layer: nn.Module, shape: tuple[int, ...]) -> LayerRow:
     weight = getattr(layer, "weight", None)
     positions = shape[1] * shape[2] if isinstance(layer, nn.Conv2d) else 1  # each weight is used at all of them
     macs = weight.numel() * positions if isinstance(weight, Tensor) else 0
-    return Row(name, shape, sum(p.numel() for p in layer.parameters()), macs)
+    return LayerRow(name, shape, sum(p.numel() for p in layer.parameters()), macs)

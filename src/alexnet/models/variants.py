@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from alexnet.errors import UsageError
 
-Row = TypeVar("Row")
+Kind = TypeVar("Kind")
 
 _STRIDE = 32  # of the convolutions and poolings of an AlexNet together
 _SMALLEST = 62  # inputs are larger than this
@@ -206,7 +206,7 @@ def input_for_pictures(name: str, side: int) -> int:
     return next((size for size in reversed(inputs(name)) if stored_size(name, size) >= 1.5 * side), inputs(name)[0])
 
 
-def look_up(name: str, rows: Mapping[str, Row]) -> Row:
+def look_up(name: str, rows: Mapping[str, Kind]) -> Kind:
     """Returns a row of a table of variants.
 
     Raises:
