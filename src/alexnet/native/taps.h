@@ -1,7 +1,17 @@
 // The weights of Pillow's antialiased bilinear resize along one axis. Compiled for every processor alike, without fused
-// multiply-adds, so that they are Pillow's to the last bit.
+// multiply-adds, so that they are Pillow's to the last bit; inlined into a kernel, they would be compiled like it.
+
+#if defined(__clang__)
+#define UNFUSED __attribute__((noinline))
+#elif defined(__GNUC__)
+#define UNFUSED __attribute__((noinline, optimize("fp-contract=off")))
+#else
+#define UNFUSED
+#endif
 
 constexpr int POINT = 22;  // bits of a weight behind the point
+
+namespace {
 
 // Output `i` is the sum of `count[i]` pixels from `first[i]` on, by their weights from `weights[i * most]` on.
 struct Taps {
@@ -9,7 +19,10 @@ struct Taps {
   int32_t *first, *count, *weights;
 
   // From the `side` pixels that start at `start`, of `extent`, to `size` pixels.
-  Taps(int64_t extent, int64_t start, int64_t side, int64_t size) : size(size) {
+  UNFUSED Taps(int64_t extent, int64_t start, int64_t side, int64_t size) : size(size) {
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
     const double scale = double(side) / double(size), reach = std::max(scale, 1.0), slope = 1.0 / reach;
     most = 2 * int64_t(std::ceil(reach)) + 1;
     first = new int32_t[(2 + most) * size];
@@ -35,3 +48,5 @@ struct Taps {
   int64_t start() const { return first[0]; }
   int64_t end() const { return first[size - 1] + count[size - 1]; }
 };
+
+}  // namespace
