@@ -59,6 +59,19 @@ def test_bf16_is_taken_where_there_are_instructions(monkeypatch, processor, is_b
     assert machine.has_bf16() is expected
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides for itself")
+@pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
+def test_a_torch_without_the_questions_computes_in_float32(monkeypatch, processor):
+    monkeypatch.setattr(machine.platform, "machine", lambda: processor)
+    for question in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, question)
+    monkeypatch.setattr(torch.ops, "mkldnn", object())
+    machine.has_tiles.cache_clear()
+    assert machine.dtype("auto") == torch.float32
+    assert not machine.has_tiles()
+    machine.has_tiles.cache_clear()
+
+
 def test_the_peak_of_memory_is_a_number():
     from alexnet.benches.train import peak_bytes
 

@@ -74,14 +74,19 @@ def has_bf16() -> bool:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if platform.machine().lower() in ("x86_64", "amd64"):  # oneDNN says yes for AVX-512 alone, and emulates it slowly
-        return bool(torch.cpu._is_avx512_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return _answers_yes(torch.cpu, "_is_avx512_bf16_supported")
+    return _answers_yes(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
 
 
 @functools.cache
 def has_tiles() -> bool:
     """Returns whether the processor multiplies bf16 in tiles, as those with AMX do."""
-    return has_bf16() and bool(torch.cpu._is_amx_tile_supported())
+    return has_bf16() and _answers_yes(torch.cpu, "_is_amx_tile_supported")
+
+
+def _answers_yes(owner: object, question: str) -> bool:
+    """Asks PyTorch a question that is not in its public interface; one that a version lacks is answered by no."""
+    return bool(getattr(owner, question, lambda: False)())
 
 
 def cores() -> int:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from alexnet import native
+from alexnet.native.interface import FILE
 
 
 @pytest.mark.skipif(os.environ.get("ALEXNET_NATIVE") == "0", reason="ALEXNET_NATIVE=0 does without")
@@ -51,6 +53,71 @@ print(*(file.strip() for file in files if file.rsplit("/")[-1].startswith(("libg
 """
     ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert len(ended.stdout.split()) == 1
+
+
+@pytest.fixture
+def kernels():
+    if native.library() is None:
+        pytest.skip("the kernels are not built")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the names of instructions are x86-64's")
+def test_the_weights_of_a_resize_have_no_fused_multiply_adds(kernels):
+    """Fused ones differ from Pillow's in a last bit, now and then."""
+    if not shutil.which("objdump"):
+        pytest.skip("no disassembler here")
+    listing = ["objdump", "-dC", "--no-show-raw-insn", str(FILE)]
+    code = subprocess.run(listing, check=True, capture_output=True, text=True).stdout
+    functions = {body.partition("\n")[0]: body for body in code.split("\n\n")}
+    own = [body for name, body in functions.items() if "Taps::" in name or "::resize(" in name]
+    assert len(own) >= 2
+    assert not any(re.search(r"vfn?m(add|sub)\d+sd", body) for body in own)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 0, 5), (1, 3, 5, 0), (0, 3, 5, 5), (1, 0, 5, 5)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_empty_maps_go_past_the_kernels(shape, layout):
+    program = f"""
+import torch
+from alexnet import native
+from alexnet.models.lrn import local_response_norm
+from alexnet.models.pool import MaxPool
+images = torch.zeros{shape}.contiguous(memory_format={layout}).requires_grad_()
+assert not native.can_run(images)
+local_response_norm(images, size=1).sum().backward()
+assert images.grad.shape == {shape}
+if min({shape}[1:]):
+    assert MaxPool(3, 2)(images.detach()).shape == (0, 3, 2, 2)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)  # a fault of the processor would end this process
+
+
+CROP = np.zeros(1, [("top", "f4"), ("left", "f4"), ("side", "f4"), ("turn", "i4")])
+
+
+def augmented(side, size, dtype=torch.float32):
+    images, mean = np.zeros((1, side, side, 3), np.uint8), np.zeros((side, side, 3), np.float32)
+    return native.augment(images, CROP, np.zeros((1, 3), np.float32), np.ones(1, np.float32), mean, size, dtype)
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "dtype", "error"),
+    [(8, 4, torch.float16, TypeError), (0, 4, torch.float32, ValueError), (8, 0, torch.float32, ValueError)],
+)
+def test_what_the_kernel_cannot_augment_is_refused(kernels, side, size, dtype, error):
+    assert augmented(8, 4).shape == (1, 3, 4, 4)
+    with pytest.raises(error):
+        augmented(side, size, dtype)
+
+
+@pytest.mark.parametrize(
+    "square", [(0, 0, 0, 4), (0, 0, 5, 0), (0, 0, 6, 4), (1, 0, 5, 4), (0, 3, 5, 4), (-1, 0, 5, 4)]
+)
+def test_a_square_without_pixels_or_beyond_the_picture_is_not_resized(kernels, square):
+    image = np.zeros((5, 7, 3), np.uint8)
+    assert native.resize(image, 0, 2, 5, 4).shape == (4, 4, 3)
+    with pytest.raises(ValueError, match="no square"):
+        native.resize(image, *square)
 
 
 @pytest.mark.skipif(native.library() is None, reason="the kernels are not built")

@@ -25,7 +25,7 @@ _gpu_failures: list[Exception] = []  # why the GPU's kernel is out of use
 
 def can_run(images: Tensor, size: int = 1) -> bool:
     """Returns whether a kernel can take images (N, C, H, W) of this device and type, in a window of `size`."""
-    if torch.compiler.is_compiling():  # as in an export, which knows no kernels
+    if torch.compiler.is_compiling() or not images.numel():  # an export knows no kernels, and kernels no empty maps
         return False
     if on_gpu(images):
         is_small = images.shape[1] <= 1024 and size <= 33  # beyond this, Triton compiles for minutes
@@ -94,25 +94,34 @@ def augment(
 
     Raises:
         TypeError: The kernel does not write this type.
+        ValueError: The pictures or the crops have no pixels.
     """
     kernels = library()
     assert kernels is not None
+    if min(size, *images.shape[1:]) < 1:
+        raise ValueError(f"no crops of {size} pixels from pictures of {images.shape[1:]}")
     named = {"images": images, "mean": mean, "crops": crops, "shifts": shifts, "gains": gains}
     arrays = {name: np.ascontiguousarray(array) for name, array in named.items()}  # kept while C++ reads them
     out = torch.empty((len(images), 3, size, size), dtype=dtype, memory_format=torch.channels_last)
     addresses = {name: array.ctypes.data for name, array in arrays.items()}
     shape = {"count": len(images), "side": images.shape[1], "size": size}
-    if kernels.augment(dtype=DTYPES[dtype], **addresses, **shape, out=out.data_ptr()):
+    if kernels.augment(dtype=DTYPES.get(dtype, -1), **addresses, **shape, out=out.data_ptr()):
         raise TypeError(f"the kernel does not augment to {dtype}")
     return out
 
 
 def resize(image: NDArray[np.uint8], top: int, left: int, side: int, size: int) -> NDArray[np.uint8]:
-    """Returns a square of a picture, (H, W, 3) RGB, as Pillow 13 resizes it to (size, size, 3), bilinear."""
+    """Returns a square of a picture, (H, W, 3) RGB, as Pillow 13 resizes it to (size, size, 3), bilinear.
+
+    Raises:
+        ValueError: The square or the result has no pixels, or the square reaches beyond the picture.
+    """
     kernels = library()
     assert kernels is not None
     image = np.ascontiguousarray(image)
     height, width = image.shape[:2]
+    if not (min(side, size) > 0 and 0 <= top <= height - side and 0 <= left <= width - side):
+        raise ValueError(f"no square of {side} pixels at ({top}, {left}) of {height} x {width} to resize to {size}")
     out = np.empty((size, size, 3), np.uint8)
     kernels.resize(
         image=image.ctypes.data, height=height, width=width,
