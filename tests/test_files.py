@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,43 @@ def test_another_program_in_a_directory_is_one_line(tmp_path):
         files.alone_in(tmp_path, "is taken: wait"),
     ):
         pass
+
+
+class Msvcrt:
+    """The part of Windows's module that locks files, as its documentation has it."""
+
+    LK_LOCK, LK_NBLCK = 1, 2
+
+    def __init__(self):
+        self.owners, self.waits = {}, 0
+
+    def locking(self, handle, mode, count):
+        assert count == 1
+        place = os.fstat(handle).st_ino
+        try:
+            os.fstat(self.owners.get(place, 10**6))
+        except OSError:  # nobody has it, or its owner is closed
+            self.owners[place] = handle
+            return
+        if mode == self.LK_LOCK:  # ten seconds later
+            self.waits += 1
+            if self.waits == 2:
+                os.close(self.owners[place])
+        raise OSError(errno.EDEADLOCK, "Resource deadlock avoided")
+
+
+def test_windows_keeps_a_second_program_out_by_a_file_elsewhere(tmp_path, monkeypatch):
+    windows = Msvcrt()
+    monkeypatch.setitem(sys.modules, "msvcrt", windows)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    first = files._locked_on_windows(tmp_path / "run", "is in use")
+    with pytest.raises(UsageError, match="is in use"):
+        files._locked_on_windows(tmp_path / "temporary" / ".." / "run", "is in use")
+    os.close(files._locked_on_windows(tmp_path, "is in use"))  # another folder
+    os.close(files._locked_on_windows(tmp_path / "run", None))  # `locking` closes the first one at last
+    assert windows.waits == 2
+    assert list((tmp_path / "run").iterdir()) == []
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.close(first)

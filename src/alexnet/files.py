@@ -1,7 +1,9 @@
 """Writing so that neither a crash, a full disk nor a second program leaves anything half written."""
 
 import errno
+import hashlib
 import os
+import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -141,7 +143,10 @@ def _let_go(file: BinaryIO) -> None:
 
 
 def _lock(handle: int, or_else: str | None = None) -> None:
-    """Locks a file or directory until it is closed, where the disk has locks; waits, or raises what `or_else` says."""
+    """Locks a file or directory until it is closed, where the disk has locks; waits, or raises what `or_else` says.
+
+    On Windows it does nothing: a second program that writes a file there fails to open or to rename it.
+    """
     # The package filelock fails on disks without locks (ENOLCK, EOPNOTSUPP), or leaves a marker there that outlives a
     # killed program (ENOSYS). It cannot lock a directory, and leaves a lock file in the user's folders.
     try:
@@ -188,15 +193,32 @@ def alone_in(directory: Path, or_else: str | None = None) -> Iterator[None]:
         UsageError: Another program is in the directory. The message is the directory's name and `or_else`, without
             which this waits instead.
     """
-    if os.name != "posix":  # where a directory cannot be opened
-        yield
-        return
-    handle = os.open(directory, os.O_RDONLY)
+    message = or_else and f"{directory} {or_else}"
+    handle = os.open(directory, os.O_RDONLY) if os.name == "posix" else _locked_on_windows(directory, message)
     try:
-        _lock(handle, or_else and f"{directory} {or_else}")
+        _lock(handle, message)
         yield
     finally:
         os.close(handle)
+
+
+def _locked_on_windows(directory: Path, or_else: str | None) -> int:
+    """Returns the handle of a locked file that stands for a directory: Windows cannot open one.
+
+    It lies among the files of the user's other programs that are in progress, and stays there, empty.
+    """
+    import msvcrt
+
+    name = hashlib.blake2b(os.path.normcase(directory.resolve()).encode(), digest_size=16).hexdigest()
+    handle = os.open(Path(tempfile.gettempdir(), f"alexnet-{name}.lock"), os.O_RDWR | os.O_CREAT)
+    while True:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK if or_else else msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]
+            return handle
+        except OSError as error:  # another program has it; `LK_LOCK` gives up after ten seconds
+            if or_else:
+                os.close(handle)
+                raise UsageError(or_else) from error
 
 
 def make_folder(folder: Path) -> None:
