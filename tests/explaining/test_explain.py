@@ -4,14 +4,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from damage import unsealed
 from PIL import Image
 
 import alexnet
+from alexnet import machine
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.explaining import maps
 from alexnet.explaining.explain import preprocessed
+from alexnet.serving.looking import activations, explanation
+from alexnet.serving.served import open_runs
 
 
 @pytest.fixture
@@ -78,3 +82,14 @@ def test_a_map_of_slopes_is_drawn_once_for_itself_and_its_check(method, run, pic
     monkeypatch.setattr(maps, function, lambda model, *others: models.append(model) or draw(model, *others))
     alexnet.explain(run, picture, method=method, out=tmp_path / "maps")
     assert models.count(models[0]) == 1
+
+
+def test_maps_are_drawn_on_the_processor_wherever_networks_are_put(run, picture, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "device", lambda: torch.device("meta"))  # which computes nothing, in place of a GPU
+    assert load(run).model.fc8.weight.device.type == "meta"
+    result = alexnet.explain(run, picture, method=["gradcam", "gradient", "occlusion"], out=tmp_path / "maps")
+    assert len(result.explanations) == 3
+    served = open_runs([run], "float32")[run.name]
+    pixels = served.exact.read(picture)[0]
+    assert explanation(served, pixels, "gradcam", None).class_name == result.explanations[0].class_name
+    assert activations(served, pixels, "conv5").shape == (8, 3, 3)

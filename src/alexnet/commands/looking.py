@@ -108,7 +108,7 @@ def explain(
     observer, folder = observer or Display(), Path(out)
     check_new(folder)
     methods: list[Method] = several(method)
-    classifier, paths = load(run, numbers="float32"), list(pictures_of(several(images)))
+    classifier, paths = load(run, numbers="float32", device="cpu"), list(pictures_of(several(images)))
     observer.began("explaining", "maps")
     drawn = []
     for one in explaining.explain(classifier, paths, methods, class_name, fill):

@@ -159,12 +159,13 @@ class Classifier:
             yield answers.float()
 
 
-def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
+def load(run: str | Path, *, numbers: str = "auto", device: torch.device | str | None = None) -> Classifier:
     """Loads a trained network: the best weights of a run folder, a weight file, compressed or not, or one by its name.
 
     "tiny-imagenet" comes with the package.
 
-    `numbers` is one of `quantise.NUMBERS`; `auto` is bf16 where the processor has it.
+    `numbers` is one of `quantise.NUMBERS`; `auto` is bf16 where the processor has it. The network is put on `device`,
+    by default on the GPU where there is one; maps are drawn on the CPU alone.
 
     Raises:
         CheckpointError: There are no weights, or they are damaged, untrained, or give other outputs than they did.
@@ -178,7 +179,7 @@ def load(run: str | Path, *, numbers: str = "auto") -> Classifier:
             comparison.result()
     evidence.refuse_untrained(loaded.model, path)
     model, dtype = quantise.prepare(loaded.model, numbers)
-    model.to(machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(device or machine.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     header = Run(run).located(loaded.header) if Path(run).is_dir() else loaded.header
     return Classifier(model, loaded.mean, dtype, header)
 

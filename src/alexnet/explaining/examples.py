@@ -40,8 +40,8 @@ def with_maps(run: Path, examples: Examples) -> Examples:
     shown = [*examples.sample, *examples.mistakes]
     if not shown:
         return examples
-    classifier = load(run, numbers="float32")
-    model, side = classifier.model.cpu().eval(), classifier.model.input_size
+    classifier = load(run, numbers="float32", device="cpu")
+    model, side = classifier.model.eval(), classifier.model.input_size
     edge = margin(classifier.stored_size, side)
     pictures = [decode.load(each.jpeg, each.name, classifier.stored_size, classifier.square) for each in shown]
     images = torch.stack([preprocessed(classifier, picture) for picture in pictures])

@@ -67,7 +67,7 @@ def explain(
     """Yields a map for each picture and each method, in order, or once why a picture cannot be read.
 
     Args:
-        classifier: In float32.
+        classifier: In float32, on the CPU.
         paths: Picture files.
         methods: How the maps are drawn.
         class_name: The class to look for, as the network calls it or in words; None takes each picture's first guess.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from alexnet import machine
 from alexnet.data.labels import labels
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.evaluation.classifier import TOGETHER, Classifier, best, load, padded, weight_file
@@ -33,7 +34,7 @@ class Served:
 
     name: str
     classifier: Classifier
-    exact: Classifier  # in float32, for maps
+    exact: Classifier  # in float32 on the CPU, for maps
     weights: str  # SHA-256 of the file
     error: Error | None
     bins: tuple[Bin, ...]  # how often the network is right, by its confidence
@@ -127,8 +128,8 @@ def _name(run: str | Path) -> str:
 
 def _opened(name: str, run: str | Path, precision: str) -> Served:
     classifier, path = load(run, numbers=precision), weight_file(run)
-    is_exact = classifier.dtype == torch.float32 and precision != "int8"
-    exact = classifier if is_exact else load(run, numbers="float32")
+    is_exact = classifier.dtype == torch.float32 and precision != "int8" and machine.device().type == "cpu"
+    exact = classifier if is_exact else load(run, numbers="float32", device="cpu")
     measured, bins = _measured(run, classifier)
     return Served(name, classifier, exact, manifest.describe(path).weights.sha256, measured, bins, [])
 
