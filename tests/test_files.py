@@ -27,6 +27,11 @@ def test_a_file_is_written_and_replaced(tmp_path, content, stored):
     assert names(tmp_path) == ["a"]
 
 
+def test_a_file_is_known_by_the_sha256_of_its_content(tmp_path):
+    write(tmp_path / "a", "abc")  # NIST's example
+    assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
 def test_until_the_end_the_old_file_is_there(tmp_path):
     write(tmp_path / "a", "old")
     with replacing(tmp_path / "a") as file:

@@ -75,6 +75,12 @@ def check_free(path: Path) -> None:
         raise UsageError(f"there is no folder {path.parent}; make it first, or choose another place")
 
 
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write(path: Path, content: bytes | str, work: Path | None = None) -> None:
     """Writes a whole file or none, as `replacing` does. Text becomes UTF-8."""
     with replacing(path, work) as file:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from alexnet.auditing.odd import sizes_of
 from alexnet.data import decode
+from alexnet.data.listing import spread
 from alexnet.data.sides import typical_side
 from alexnet.errors import BadImage
 from alexnet.observer import Observer
@@ -69,3 +70,19 @@ def test_readers_that_packing_does_not_use_never_see_the_data(monkeypatch):
     with pytest.raises(BadImage, match=r"^x\.png: not a picture"):
         decode.header(pictures.files[0], "x.png")
     assert not tried
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "right"),
+    [
+        (10, 4, [0, 3, 6, 9]),
+        (9, 4, [0, 2, 5, 8]),
+        (3, 4, [0, 1, 2]),
+        (4, 4, [0, 1, 2, 3]),
+        (1, 4, [0]),
+        (0, 4, []),
+        (5, 1, [0]),
+    ],
+)
+def test_pictures_are_spread_evenly_and_none_comes_twice(count, most, right):
+    assert spread(count, most) == right

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 import alexnet
 from alexnet.errors import UsageError
-from alexnet.evaluation import evaluate
-from alexnet.evaluation.classifier import load
+from alexnet.evaluation import evaluate, feature_files
+from alexnet.evaluation.classifier import Classifier, load
 from alexnet.evaluation.features import features, layer_of
 from alexnet.models.create import create
 
@@ -100,6 +100,31 @@ def test_safetensors_holds_the_same(extracted):
         assert np.array_equal(tensors["labels"], other["labels"])
         assert json.loads(file.metadata()["names"]) == other["names"].tolist()
         assert json.loads(file.metadata()["account"]) == json.loads(str(other["account"]))
+
+
+def test_names_that_no_reader_of_safetensors_takes_are_refused_before_the_second_batch(
+    extracted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(feature_files, "_LARGEST_HEAD", 1000)
+    outputs, computed = Classifier.outputs, []
+    monkeypatch.setattr(Classifier, "outputs", lambda *given: computed.append(1) or outputs(*given))
+    with pytest.raises(UsageError, match=r"the names of 27 pictures: choose \.npz or \.parquet"):
+        extracted(".safetensors")
+    assert len(computed) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_longest_head_that_is_written_is_the_longest_that_is_read(tmp_path):
+    file = tmp_path / "f.safetensors"
+    for length, wrong in (
+        (feature_files._LARGEST_HEAD, "invalid JSON"),
+        (feature_files._LARGEST_HEAD + 8, "too large"),
+    ):
+        with file.open("wb") as sparse:
+            sparse.write(length.to_bytes(8, "little"))
+            sparse.truncate(8 + length)
+        with pytest.raises(SafetensorError, match=wrong), safe_open(file, "np"):
+            pass
 
 
 def test_parquet_holds_a_row_a_picture(extracted):

@@ -21,7 +21,7 @@ from alexnet.benches.proposal import Proposal, propose
 from alexnet.benches.train import ours
 from alexnet.config import PAPER, Train
 from alexnet.data.augment import augment, draw
-from alexnet.data.listing import Source
+from alexnet.data.listing import Source, spread
 from alexnet.data.manifest import is_store
 from alexnet.data.open import open_undecoded
 from alexnet.data.pack import pack
@@ -187,9 +187,9 @@ def _files(source: Source) -> Iterator[Path]:
 def _some(source: Source, number: int) -> Iterator[tuple[str, bytes]]:
     """Yields ending and content of a number of training pictures, spread evenly over them."""
     listing = source.splits["train"]
-    for i in np.unique(np.linspace(0, len(listing) - 1, number, dtype=np.int64)):
+    for i in spread(len(listing), number):
         with suppress(OSError, AlexNetError):  # what cannot be read is left out, as by packing
-            yield Path(listing.name(int(i))).suffix or ".png", listing.read(int(i))
+            yield Path(listing.name(i)).suffix or ".png", listing.read(i)
 
 
 def _loading(source: Source | None, variant: str, side: int, size: Size, notice: Notice) -> Rates:

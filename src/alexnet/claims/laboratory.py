@@ -22,6 +22,7 @@ from alexnet import config, machine
 from alexnet.claims import forecast
 from alexnet.claims.curve import Curve
 from alexnet.config import Train, Value
+from alexnet.data.listing import spread
 from alexnet.data.store import Store
 from alexnet.errors import DataError
 from alexnet.evaluation.classifier import load
@@ -163,8 +164,7 @@ class Laboratory:
             return read(_TrainingError, path.read_bytes(), path, DataError, "").top1_error
         except (FileNotFoundError, DataError):
             labels = self.store.splits["train"].labels
-            count = min(MOST_TRAINING_PICTURES, len(labels))
-            chosen = np.unique(np.linspace(0, len(labels) - 1, count).astype(np.int64))
+            chosen = np.array(spread(len(labels), MOST_TRAINING_PICTURES))
             error = float(topk_errors(self._ask(trained, ["train"], 1, chosen), labels[chosen], 1).mean())
             write(path, sealed(_TrainingError(top1_error=error)))
             return error

@@ -155,6 +155,12 @@ def digest(data: bytes) -> int:
     return int.from_bytes(sha256(data).digest()[:8], "little")
 
 
+def spread(count: int, most: int) -> list[int]:
+    """Returns the positions of `most` of `count` pictures, evenly from the first to the last, or of all of fewer."""
+    positions: list[int] = np.linspace(0, count - 1, min(most, count)).astype(np.int64).tolist()
+    return positions
+
+
 def drawn(
     listing: Listing, classes: tuple[str, ...], fraction: float, seed: int, purpose: str
 ) -> npt.NDArray[np.bool_]:

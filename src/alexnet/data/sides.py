@@ -3,10 +3,8 @@
 from contextlib import suppress
 from statistics import median_low
 
-import numpy as np
-
 from alexnet.data import decode
-from alexnet.data.listing import Source
+from alexnet.data.listing import Source, spread
 from alexnet.errors import BadImage
 
 SAMPLE = 48
@@ -19,7 +17,7 @@ def typical_side(source: Source) -> int | None:
     The pictures are spread evenly over the split, so that they are the same each time.
     """
     listing, sides = source.splits["train"], []
-    for i in np.unique(np.linspace(0, len(listing) - 1, SAMPLE, dtype=np.int64)):
+    for i in spread(len(listing), SAMPLE):
         with suppress(BadImage, OSError):  # packing will name them
-            sides.append(min(decode.header(listing.read(int(i)), listing.name(int(i))).size))
+            sides.append(min(decode.header(listing.read(i), listing.name(i)).size))
     return median_low(sides) if sides else None

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from alexnet.data.listing import spread
 from alexnet.data.open import check_square
 from alexnet.data.pictures import Pictures, prefetch
 from alexnet.data.store import Split, Store
@@ -73,7 +74,7 @@ def evaluate(
     done, count = 0, sum(map(len, parts.values()))
     trained = None if trained_on is None else sum(int(mask.sum()) for mask in trained_on.values())
     total = count if include_training or trained == count else count - (trained or 0)
-    chosen = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
+    chosen = set(spread(total, SHOWN))
 
     def probabilities(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(np.mean([classifier.probabilities(pictures, views) for classifier in classifiers], 0))

@@ -9,7 +9,6 @@ A safetensors file has no text but its metadata, so names and account stand ther
 with the columns `split`, `name`, `class` and `features`, and the account in the metadata of its schema.
 """
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,10 +25,12 @@ from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import splits_of
 from alexnet.evaluation.features import Batch
-from alexnet.files import check_free, replacing
+from alexnet.files import check_free, replacing, sha256
 from alexnet.records import Count, Preprocessing, Record
 
 Shape = tuple[int, ...]
+
+_LARGEST_HEAD = 100_000_000  # bytes in which a .safetensors file may describe itself; its readers refuse more
 
 
 class Account(Record, frozen=True, kw_only=True):
@@ -65,13 +66,11 @@ def account(classifier: Classifier, weights: Path, store: Store, layer: str, vie
         UsageError: There is no such split.
     """
     parts = splits_of(store, split or "+".join(store.splits))
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Account(
         variant=classifier.model.variant,
         layer=layer,
         views=views,
-        weights_sha256=digest,
+        weights_sha256=sha256(weights),
         preprocessing=classifier.header.preprocessing,
         data=store.content_hash,
         splits={name: len(part) for name, part in parts.items()},
@@ -80,12 +79,14 @@ def account(classifier: Classifier, weights: Path, store: Store, layer: str, vie
 
 
 def save(path: Path, account: Account, store: Store, batches: Iterator[Batch]) -> Shape:
-    """Writes features, whole or not at all, and returns their shape; memory does not grow with their number.
+    """Writes features, whole or not at all, and returns their shape.
 
-    `batches` has every picture of the account's splits, in order.
+    `batches` has every picture of the account's splits, in order. One batch is in memory at a time, with the names and
+    labels of all pictures, but for `.parquet`, which takes these by batches too.
 
     Raises:
         DataError: The disk is full.
+        UsageError: The names are too many for the format. Of the batches, only the first has been computed by then.
     """
     first = next(batches)
     shape = (sum(account.splits.values()), *first.features.shape[1:])
@@ -104,12 +105,12 @@ def _labels(account: Account, store: Store) -> NDArray[np.int64]:
 
 def _write_npz(file: BinaryIO, account: Account, store: Store, shape: Shape, batches: Iterator[Batch]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
+        texts = {"names": np.array(_names(account, store)), "account": np.array(account.to_json())}
         with archive.open("features.npy", "w", force_zip64=True) as member:
             head = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(member, head)
             for batch in batches:
                 member.write(np.ascontiguousarray(batch.features, "<f4").data)
-        texts = {"names": np.array(_names(account, store)), "account": np.array(account.to_json())}
         for name, array in {"labels": _labels(account, store), **texts}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
@@ -129,6 +130,8 @@ def _write_safetensors(file: BinaryIO, account: Account, store: Store, shape: Sh
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    if len(text) > _LARGEST_HEAD:
+        raise UsageError(f"a .safetensors file cannot hold the names of {shape[0]:,} pictures: choose .npz or .parquet")
     file.write(len(text).to_bytes(8, "little") + text + _labels(account, store).astype("<i8").tobytes())
     for batch in batches:
         file.write(np.ascontiguousarray(batch.features, "<f4").data)

@@ -10,6 +10,7 @@ import numpy as np
 
 from alexnet import __version__
 from alexnet.data.imagenet import words
+from alexnet.data.listing import spread
 from alexnet.data.store import Store
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import Classifier
@@ -175,6 +176,6 @@ def _measure(network: ExportedNetwork, store: Store, split: str, observer: Obser
 
 def _calibration(store: Store, network: ExportedNetwork) -> Iterator[Input]:
     split = store.splits["train"]
-    chosen = np.linspace(0, len(split) - 1, min(CALIBRATION, len(split))).astype(int)
+    chosen = spread(len(split), CALIBRATION)
     for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
         yield network.input(np.stack([split.read(int(i)) for i in some]))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.data import decode
+from alexnet.data.listing import spread
 from alexnet.data.open import default_split, open_undecoded
 from alexnet.errors import BadImage, CheckpointError, ExportError
 from alexnet.evaluation.classifier import Classifier
@@ -96,7 +97,7 @@ def _of_run(run: Path) -> list[bytes]:
 def _of_data(data: str) -> list[bytes]:
     source = open_undecoded(data)
     listing = source.splits.get(default_split(source), source.splits["train"])
-    return [listing.read(int(i)) for i in np.linspace(0, len(listing) - 1, min(SHOWN, len(listing)))]
+    return [listing.read(i) for i in spread(len(listing), SHOWN)]
 
 
 def _made_up() -> list[bytes]:

@@ -4,7 +4,6 @@
 factor of dropout) and writes the run.
 """
 
-import hashlib
 import platform
 import re
 from dataclasses import replace
@@ -19,7 +18,7 @@ from alexnet import __version__
 from alexnet.config import Design
 from alexnet.data.imagenet import WORDNET, read_classes
 from alexnet.errors import UsageError
-from alexnet.files import check_new, make_folder, write
+from alexnet.files import check_new, make_folder, sha256, write
 from alexnet.foreign.imported import Imported
 from alexnet.foreign.read import EXPECTED, read, read_mean
 from alexnet.models.create import build
@@ -140,8 +139,6 @@ def _mean(imported: Imported, file: Path | None, model: Network) -> tuple[NDArra
 def _describe(
     path: Path, imported: Imported, model: Network, classes: tuple[str, ...], mean: NDArray[np.float32]
 ) -> Description:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Description(
         variant=model.variant,
         input_size=model.input_size,
@@ -156,7 +153,7 @@ def _describe(
         converted=Conversion(
             dialect=imported.format,
             file=path.name,
-            sha256=digest,
+            sha256=sha256(path),
             layers=dict(imported.mapping),
             translated=imported.translated,
             not_known=imported.unknown,

@@ -1,6 +1,5 @@
 """The one door to trained networks: what a user named becomes a network with its mean image and its header."""
 
-import hashlib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from alexnet.errors import UsageError
-from alexnet.files import cache, from_home
+from alexnet.files import cache, from_home, sha256
 from alexnet.foreign.convert import newest, translate
 from alexnet.run import Run
 from alexnet.weights import box, checkpoint, compressed, evidence
@@ -43,10 +42,8 @@ def open_trained(place: str | Path, variant: str | None = None) -> TrainedNetwor
     path, home = _file(place), from_home(place)
     weights = _read(path, variant)
     evidence.refuse_untrained(weights.model, path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     is_path = home.exists() and str(place) not in box.NAMES
-    return TrainedNetwork(weights, home.resolve().name if is_path else str(place), digest)
+    return TrainedNetwork(weights, home.resolve().name if is_path else str(place), sha256(path))
 
 
 def _file(place: str | Path) -> Path:

@@ -23,6 +23,7 @@ from alexnet.lecturing.network import Layer, Part, layers, tensors
 from alexnet.models.create import create
 from alexnet.models.summary import Summary, summary
 from alexnet.models.variants import VARIANTS
+from alexnet.pages.markup import data_uri
 from alexnet.records import Record
 
 SHOWN = ("coffee", "chelsea", "rocket")
@@ -98,8 +99,8 @@ def write_site(out: Path, name: str, classifier: Classifier, photographs: Mappin
             (folder / f"{text}.json").unlink()
         pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
         first = {key: pictures.pop(key) for key in SHOWN}
-        addresses = {key: _address(jpeg) for key, jpeg in (photographs or {**first, **pictures}).items()}
-        epochs = {path.stem: _address(path.read_bytes(), "png") for path in (folder / "pictures" / "epochs").iterdir()}
+        addresses = {key: data_uri(jpeg) for key, jpeg in (photographs or {**first, **pictures}).items()}
+        epochs = {path.stem: data_uri(path.read_bytes()) for path in (folder / "pictures" / "epochs").iterdir()}
         scripts["pictures.js"] = f"lecture.photographs = {_json(addresses)};\nlecture.epochs = {_json(epochs)};\n"
         shutil.rmtree(folder / "pictures")
         (folder / "notebooks").mkdir()
@@ -149,10 +150,6 @@ def _site(name: str, classifier: Classifier, parts: tuple[Part, ...], notebooks:
 
 def _rows(rows: list[list[float]]) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, rows))
-
-
-def _address(picture: bytes, kind: str = "jpeg") -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _json(content: object) -> str:

@@ -9,7 +9,6 @@
 Files only grow. What an interrupted indexing wrote behind its last `index.json` is cut off by the next.
 """
 
-import hashlib
 from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
@@ -18,6 +17,7 @@ import numpy as np
 
 from alexnet.errors import DataError, UsageError
 from alexnet.evaluation.classifier import Classifier, weight_file
+from alexnet.files import sha256
 from alexnet.records import Count, Preprocessing, Record, read
 
 RECORD = "index.json"
@@ -79,12 +79,10 @@ class Contents(Record, frozen=True, kw_only=True):
 def describe(run: str | Path, classifier: Classifier, layer: str) -> Contents:
     """Returns the contents of an index without pictures, of a layer of `model.order`."""
     path, black = weight_file(run), np.zeros((1, classifier.stored_size, classifier.stored_size, 3), np.uint8)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Contents(
         network=str(Path(run).absolute()) if Path(run).exists() else str(run),
         variant=classifier.model.variant,
-        weights_sha256=digest,
+        weights_sha256=sha256(path),
         preprocessing=classifier.header.preprocessing,
         layer=layer,
         width=classifier.outputs(black, layer).size,

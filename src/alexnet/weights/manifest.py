@@ -4,7 +4,6 @@ It spares people and other programs opening 240 MB to see what they are. The pac
 compares it with what the manifest says.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from msgspec import structs
 
 from alexnet.errors import CheckpointError
-from alexnet.files import write
+from alexnet.files import sha256, write
 from alexnet.records import Manifest, Record, WeightFile, read, sealed
 from alexnet.weights import checkpoint, compressed
 
@@ -64,6 +63,4 @@ def _content(path: Path) -> bytes | None:
 
 
 def _measured(weights: Path) -> WeightFile:
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return WeightFile(file=weights.name, bytes=file.tell(), sha256=digest)
+    return WeightFile(file=weights.name, bytes=weights.stat().st_size, sha256=sha256(weights))
