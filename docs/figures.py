@@ -1,7 +1,9 @@
-"""Draws the figures of the reference from the tables beside them: `python docs/figures.py` writes them anew."""
+"""Draws the figures of the reference from the tables and JSON beside them: `python docs/figures.py` makes them anew."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -55,30 +57,62 @@ def dot(x: float, y: float, fill: str) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{fill}"/>'
 
 
+@dataclass(frozen=True)
+class Gain:
+    """Points of top-1 error that something takes off, with the 95 % interval; the paper's, where it has a figure."""
+
+    name: str
+    points: float
+    low: float
+    high: float
+    paper: float | None
+
+
 def claims() -> str:
     """Returns what the lecture's claims are worth on clothing: the paper's points of top-1 error beside ours."""
-    table = rows("results", "## The lecture's claims on clothing", "claim")[1:]
+    gains = []
+    for claim, paper, here, interval, *_ in rows("results", "## The lecture's claims on clothing", "claim")[1:]:
+        low, high = (float(end) for end in interval.split(" to "))
+        gains.append(Gain(claim.replace("`", "").partition(" (")[0], number(here) or 0, low, high, number(paper)))
+    return beside_the_paper("The lecture's claims, on 3,781 photographs", gains, range(-12, 7, 3))
+
+
+def claims_tiny() -> str:
+    """Returns what the claims are worth on Tiny ImageNet, from the `claim.json` files that are kept."""
+    answers = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(REFERENCE.glob("claims/*/claim.json"))]
+    gains = []
+    for answer in answers:
+        top1 = answer["differences"]["top1"]
+        ends = (100 * top1[end] for end in ("mean", "low", "high"))
+        gains.append(
+            Gain(answer["claim"], *ends, 100 * top1["size"] if re.match(r"(over )?\d", answer["paper"]) else None)
+        )
+    gains.sort(key=lambda gain: -gain.points)
+    return beside_the_paper("The lecture's claims, on 69,807 pictures of 200 classes", gains, range(-9, 10, 3))
+
+
+def beside_the_paper(title: str, gains: Sequence[Gain], scale: range) -> str:
+    """Returns a drawing of gains over a scale of points."""
 
     def across(points: float) -> float:
-        return 380 + 22 * points
+        return 140 + 380 * (points - scale[0]) / (scale[-1] - scale[0])
 
     def parts() -> Iterator[str]:
-        bottom = 50 + 28 * len(table)
-        for points in range(-12, 7, 3):
+        bottom = 50 + 28 * len(gains)
+        for points in scale:
             yield line([(across(points), 40), (across(points), bottom)], "#dddddd" if points else GRAY)
             yield text(across(points), bottom + 18, f"{points}", "middle")
-        for i, (claim, paper, here, interval, *_) in enumerate(table):
+        for i, gain in enumerate(gains):
             y = 60 + 28 * i
-            low, high = (float(end) for end in interval.split(" to "))
-            yield text(10, y + 4, claim.replace("`", "").partition(" (")[0])
-            yield line([(across(low), y), (across(high), y)], BLUE, 3)
-            yield dot(across(number(here) or 0), y, BLUE)
-            if (published := number(paper)) is not None:
-                yield line([(across(published), y - 9), (across(published), y + 9)], ORANGE, 4)
+            yield text(10, y + 4, gain.name)
+            yield line([(across(gain.low), y), (across(gain.high), y)], BLUE, 3)
+            yield dot(across(gain.points), y, BLUE)
+            if gain.paper is not None:
+                yield line([(across(gain.paper), y - 9), (across(gain.paper), y + 9)], ORANGE, 4)
         yield text(10, bottom + 38, "points of top-1 error that it takes off; blue: here, with the 95 % interval;")
         yield text(10, bottom + 56, "orange: the paper, on ImageNet", fill="#b25d2c")
 
-    return svg(540, 116 + 28 * len(table), "The lecture's claims, on 3,781 photographs", parts())
+    return svg(540, 116 + 28 * len(gains), title, parts())
 
 
 def clothing() -> str:

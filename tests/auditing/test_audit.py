@@ -65,6 +65,9 @@ def test_a_leak_is_first_on_the_page_is_priced_and_its_training_copy_is_to_go(ru
     assert list(groups_in(tmp_path / "audit/groups.csv")) == [("train/blue/000.jpg", "val/blue/000.jpg")]
     page = (tmp_path / "audit/index.html").read_text()
     assert 'id="leaks"' in page
+    assert "1 pair of the same picture in two splits" in page
+    assert f"without them {100 * abs(price.difference):.1f} points" in page
+    assert "A map" not in page
     assert 'src="http' not in page
     assert json.loads((tmp_path / "audit/audit.json").read_text())["page"] == result.page
     assert one.second.split == "val"
@@ -74,6 +77,9 @@ def test_one_class_is_audited_without_labels(run, make_folder, tmp_path, clean):
     folder = make_folder(tmp_path / "data", {"red": 5})
     result = package.audit(folder, model=run, out=tmp_path / "audit")
     assert (result.pictures, result.suspects, result.head_error) == (5, (), None)
+    page = (tmp_path / "audit/index.html").read_text()
+    assert "0 labels may be wrong." in page
+    assert "No picture of one split" not in page  # there are none
 
 
 def test_scripts_hear_of_findings_by_the_exit_code(run, pictures, tmp_path, alexnet, leak):

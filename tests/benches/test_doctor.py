@@ -37,7 +37,7 @@ def launch(monkeypatch):
 def test_the_findings_name_what_bounds_training(store):
     findings = doctor.examine(str(store.directory), "toy", size=SIZE)
     written = json.loads(to_json(findings))
-    assert " ".join(written) == "machine rates shares pictures epoch_s largest_batch bound_by advice proposal"
+    assert " ".join(written) == "machine data rates shares pictures epoch_s largest_batch bound_by advice proposal"
     assert set(written["rates"]) == {"packing", "decoding", "augmentation", "disk MB/s", "disk", "step", "training"}
     assert findings.bound_by == "step"
     assert findings.rates["disk MB/s"] > 0
@@ -234,14 +234,17 @@ def test_small_pictures_get_the_recipe_and_sizes_for_them(alexnet, make_folder, 
     names = [f"{split}/{name}" for split in ("train", "val") for name in ("red", "blue")]
     data = make_folder(tmp_path / "data", dict.fromkeys(names, 6), 64)
     proposal = doctor.examine(str(data), "toy", size=replace(SIZE, input_size=99)).proposal
-    assert replace(proposal, seconds=None) == Proposal("tiny-imagenet", 99, 112, 90, None, 64)
+    assert replace(proposal, seconds=None) == Proposal(True, "tiny-imagenet", 99, 112, 90, None, 64)
     assert proposal.seconds == pytest.approx(90 * 12 * 0.0101)
     code, out, _ = alexnet("doctor", "--data", data, "--variant", "toy", "--input-size", 99)
     assert code == 0
-    command = (
-        "alexnet train tiny-imagenet --data DATA --out runs/mine --input-size 99 --set stored_size=112 --epochs 90"
+    sizes = "--input-size 99 --set stored_size=112 --epochs 90"
+    assert out.endswith(
+        f"\nto begin with, from trained weights, as so few pictures need\n"
+        f"  alexnet train finetune --data {data} --out runs/mine\n"
+        f"from scratch, for pictures of about 64 pixels, about 10.9 s\n"
+        f"  alexnet train tiny-imagenet --data {data} --out runs/mine {sizes}\n"
     )
-    assert f"to begin with, for pictures of about 64 pixels, about 10.9 s\n  {command}\n" in out
 
 
 @pytest.mark.parametrize(
@@ -258,4 +261,5 @@ def test_small_pictures_get_the_recipe_and_sizes_for_them(alexnet, make_folder, 
 )
 def test_the_proposed_training_fits_the_pictures_and_the_hours(pictures, side, image_s, hours, right):
     proposal = propose("alexnet", pictures, side, image_s, 227, hours)
+    assert proposal.is_last_resort == (pictures == 2_000)
     assert (proposal.recipe, proposal.input_size, proposal.stored_size, proposal.epochs) == right

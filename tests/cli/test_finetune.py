@@ -27,7 +27,7 @@ def test_a_table_stands_before_the_training_and_the_stages_behind_it(alexnet, pi
     head = next(place for place, line in enumerate(lines) if line.startswith("layer  from"))
     assert lines[head + 1].split() == ["conv1", "toy", "2,912", "0.06"]
     assert " ".join(lines[head + 6].split()[:5]) == "fc6 toy, then made anew"
-    assert " ".join(lines[head + 8].split()) == "fc8 3 of 3 classes by name, the others new 99 0.03"
+    assert " ".join(lines[head + 8].split()) == "fc8 all 3 classes by name 99 0.03"
     assert next(place for place, line in enumerate(lines) if line.startswith("frozen features: top-1 error")) > head
     assert "fine-tuning gained" in out
     assert "paired" in out
@@ -57,7 +57,15 @@ def test_a_finished_run_goes_on_as_a_new_one(alexnet, run, tmp_path):
     assert (after.settings.epochs, after.settings.steps) == (1, None)
     assert after.settings.learning_rate == before.settings.learning_rate
     assert after.data.hash == before.data.hash
-    assert after.ancestor.layers[-1].origin.startswith("3 of 3 classes by name")
+    assert after.ancestor.layers[-1].origin.startswith("all 3 classes by name")
+
+
+def test_going_on_keeps_the_weights_that_it_began_with_where_none_are_better(alexnet, tuned, tmp_path):
+    more = ["--epochs", "1", "--set", "learning_rate=0.5", "--out", tmp_path / "worse"]
+    code, _, err = alexnet("train", "--from", tuned, *more)
+    assert code == 0, err
+    assert "before the first step: top-1 error" in err
+    assert checkpoint.read_header(tmp_path / "worse" / "model.safetensors").step == 0
 
 
 def test_going_on_from_a_tuned_run_makes_no_layer_anew_again(alexnet, tuned, tmp_path):

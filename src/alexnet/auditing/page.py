@@ -30,7 +30,7 @@ def audit_page(audit: Audit, store: Store) -> Page:
         title=f"{audit.source}: audit",
         eyebrow="AlexNet · what is wrong with these pictures",
         heading=audit.source,
-        headline=Markup('<p class="none">{}</p>').format(_headline(audit)),
+        headline=Markup('<p class="none">{}</p>').format(_headline(audit, store)),
         facts={
             "Pictures": whole(audit.pictures),
             "Classes": whole(len(audit.counts)),
@@ -44,10 +44,12 @@ def audit_page(audit: Audit, store: Store) -> Page:
     )
 
 
-def _headline(audit: Audit) -> str:
+def _headline(audit: Audit, store: Store) -> str:
+    suspects = f"{plural(len(audit.suspects), 'label')} may be wrong."
     if leaks := len(audit.leaks):
-        return f"{plural(leaks, 'pair')} of the same picture in two splits: what is measured there is too good."
-    return "No picture of one split is in another."
+        leaked = f"{plural(leaks, 'pair')} of the same picture in two splits: what is measured there is too good."
+        return f"{leaked} {suspects}"
+    return f"No picture of one split is in another. {suspects}" if len(store.splits) > 1 else suspects
 
 
 def _sections(audit: Audit, store: Store) -> tuple[Section, ...]:
@@ -84,13 +86,14 @@ def price_in_words(price: Price) -> str:
     return (
         f"Fitted without {plural(price.left_out, 'picture')} ({price.findings}), a head errs on "
         f"{percent(price.error_without)} of {whole(price.pictures)} others, with them on {percent(price.error_with)}: "
-        f"{100 * price.difference:+.1f} points (95{THIN}% interval, paired: {100 * price.low:+.1f} to "
-        f"{100 * price.high:+.1f})."
+        f"without them {100 * abs(price.difference):.1f} points {'more' if price.difference > 0 else 'less'} "
+        f"(95{THIN}% interval of the change, paired: {100 * price.low:+.1f} to {100 * price.high:+.1f})"
+        f"{', which may be luck' if price.low <= 0 <= price.high else ''}."
     )
 
 
 def _costs(prices: Sequence[Price]) -> Markup:
-    return draw("methods.html", methods=[price_in_words(price) for price in prices]) if prices else Markup()
+    return draw("prose.html", paragraphs=map(price_in_words, prices)) if prices else Markup()
 
 
 def _shown(store: Store, picture: Member, line: str, truth: str) -> _Shown:
@@ -124,4 +127,4 @@ def _classes(audit: Audit) -> Markup:
     lines.append(f"The largest class has {audit.imbalance:.1f} times as many pictures as the smallest.")
     counts = sorted(audit.counts.items(), key=lambda item: -item[1])[:NAMED]
     rows = [(name, whole(count)) for name, count in counts]
-    return draw("methods.html", methods=lines) + draw("table.html", head=("class", "pictures"), rows=rows)
+    return draw("prose.html", paragraphs=lines) + draw("table.html", head=("class", "pictures"), rows=rows)

@@ -76,6 +76,7 @@ class Examination:
     """What was measured on a machine, and what follows from it; None stands for what is not known."""
 
     machine: Facts
+    data: str | None  # what the user calls the pictures
     rates: Rates  # images/s of each stage by itself that was measured, and of training; the disk also in MB/s
     shares: Rates  # of an image's time, in [0, 1]; empty where the step was not measured
     pictures: int | None  # for training
@@ -119,6 +120,7 @@ def examine(
         rates[Stage.TRAINING] = 1 / first_s
     examination = Examination(
         machine=machine.facts(),
+        data=data,
         rates=rates,
         shares={stage: seconds / sum(each.values()) for stage, seconds in each.items()},
         pictures=pictures,

@@ -11,14 +11,18 @@ SMALL = 128
 FEW, FEW_EPOCHS = 20_000, 90
 """Fewer training pictures than this are shown that often, where there is time: more steps still help them."""
 
+FEW_FROM_SCRATCH = 10_000
+"""Fewer training pictures than this learn more in minutes from trained weights than in an hour from scratch."""
+
 FEWEST_EPOCHS = 10.0
 """A training of fewer passes is worse than one on smaller pictures."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Settings of `train` that fit some pictures and some hours on a machine."""
+    """Settings of `train` from scratch that fit some pictures and some hours on a machine."""
 
+    is_last_resort: bool  # whether there are so few pictures that trained weights are the better start
     recipe: str
     input_size: int  # pixels
     stored_size: int  # pixels
@@ -55,6 +59,7 @@ def propose(
     size = next((size for size in sizes if possible(size) >= min(wanted, 2 * FEWEST_EPOCHS)), sizes[-1])
     epochs = max(1.0, float(int(min(wanted, max(possible(size), FEWEST_EPOCHS)))))
     return Proposal(
+        is_last_resort=pictures < FEW_FROM_SCRATCH,
         recipe=recipe.recipe,
         input_size=size,
         stored_size=stored_size(variant, size),

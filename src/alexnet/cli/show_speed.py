@@ -1,5 +1,6 @@
 """What `bench` and `doctor` found, as text for a terminal."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 from alexnet.pages.markup import duration
@@ -58,12 +59,21 @@ def doctor(examination: "Examination") -> str:
     if examination.largest_batch is not None:
         lines.append(f"  largest batch that fits in memory: about {examination.largest_batch:,}")
     lines += ["", f"training is bound by: {examination.bound_by}", *[f"  {each}" for each in examination.advice]]
-    return "\n".join([*lines, *(_proposed(examination.proposal) if examination.proposal else [])])
+    if examination.proposal and examination.data:
+        lines += ["", *_proposed(examination.proposal, shlex.quote(examination.data))]
+    return "\n".join(lines)
 
 
-def _proposed(proposal: "Proposal") -> list[str]:
+def _proposed(proposal: "Proposal", data: str) -> list[str]:
+    lines, start = [], "to begin with"
+    if proposal.is_last_resort:
+        lines = [
+            f"{start}, from trained weights, as so few pictures need",
+            f"  alexnet train finetune --data {data} --out runs/mine",
+        ]
+        start = "from scratch"
     sides = f" of about {proposal.side} pixels" if proposal.side is not None else ""
     time = f", about {duration(proposal.seconds)}" if proposal.seconds is not None else ""
     sizes = f"--input-size {proposal.input_size} --set stored_size={proposal.stored_size}"
-    command = f"alexnet train {proposal.recipe} --data DATA --out runs/mine {sizes} --epochs {proposal.epochs:g}"
-    return ["", f"to begin with, for pictures{sides}{time}", f"  {command}"]
+    command = f"alexnet train {proposal.recipe} --data {data} --out runs/mine {sizes} --epochs {proposal.epochs:g}"
+    return [*lines, f"{start}, for pictures{sides}{time}", f"  {command}"]

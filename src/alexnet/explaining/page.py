@@ -18,6 +18,17 @@ METHODS = {
     "gradient": "Gradient: how strongly the class changes with each pixel (Simonyan et al. 2014).",
 }
 
+COLOURS = (
+    "Colour stands for what speaks for the class, from violet to yellow. A map is drawn of the evidence for the class, "
+    "its logarithmic odds, with dropout off and through the exact derivative of the normalisation."
+)
+CHECKS = (
+    "Two checks stand beside every map. A map that shows the network must change when the network's weights are "
+    "shuffled, from the last layer down (Adebayo et al. 2018): its rank correlation with the maps of such networks "
+    "must not be above 0.5 on average. And deleting what it marks must cost the class more than deleting pixels at "
+    "random."
+)
+
 
 def explanation_page(network: str, results: Sequence[Drawn | BadImage]) -> Page:
     """Returns the page of what `explain` yielded."""
@@ -40,4 +51,4 @@ def explanation_page(network: str, results: Sequence[Drawn | BadImage]) -> Page:
 
 
 def _methods(methods: Sequence[str]) -> Markup:
-    return draw("methods.html", methods=[METHODS[method] for method in methods])
+    return draw("prose.html", paragraphs=[*(METHODS[method] for method in methods), COLOURS, CHECKS])

@@ -77,6 +77,6 @@ def units_page(network: str, sheets: Sequence[Sheet]) -> Page:
         notices=(),
         sections=(
             Section("units", "What excites its units", LEAD, draw("units.html", sheets=sheets)),
-            Section("windows", "What a unit sees", "", draw("methods.html", methods=[ABOUT])),
+            Section("windows", "What a unit sees", "", draw("prose.html", paragraphs=[ABOUT])),
         ),
     )

@@ -193,12 +193,12 @@ class Training:
 
     def _take_up(self, is_choosing: bool) -> None:
         """Measures what was taken over, whose weights may be kept where the run is choosing, and makes layers anew."""
-        is_measured = self.settings.head_first and is_choosing
-        if is_measured:
-            self.observer.notice(f"frozen features: {self.evaluate().in_words}")
+        if is_choosing:
+            start = "frozen features" if self.settings.head_first else "before the first step"
+            self.observer.notice(f"{start}: {self.evaluate().in_words}")
         if self.total:
             renew(self.settings, self.store, self.model, self.step.part)
-        if is_measured:
+        if is_choosing:
             self.save()
 
     def write_down(self, rate: float, loss: float, error: float, images: Tensor) -> None:

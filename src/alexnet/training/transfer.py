@@ -247,6 +247,8 @@ def _fill_head(
         for row, its in rows.items() if fits else ():
             mine[row] = other[its]
     count = len(rows) if fits else 0
+    if count == len(classes):
+        return f"all {count:,} classes by name"
     return f"{count:,} of {len(classes):,} classes by name, the others new" if count else "made anew"
 
 
