@@ -61,6 +61,21 @@ def with_long_text(png):
     return with_chunk(png, chunk(b"zTXt", b"XML\0\0" + zlib.compress(b"x" * 2_000_000)))
 
 
+def jpeg_of_scans(scans):
+    """Gives a gray progressive JPEG of one block, whose coefficients are said to be zero bit by bit."""
+
+    def segment(marker, content):
+        return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
+
+    one_code = bytes([1] + 15 * [0])
+    head = segment(0xDB, b"\0" + b"\1" * 64) + segment(0xC2, b"\x08\0\x08\0\x08\1\1\x11\0")
+    head += segment(0xC4, b"\0" + one_code + b"\0") + segment(0xC4, b"\x10" + one_code + b"\0")
+    bits = [(coefficient, bit) for coefficient in range(1, 64) for bit in range(13, -1, -1)][: scans - 1]
+    refining = (bytes((1, 1, 0, at, at, ((bit + 1) % 14) << 4 | bit)) for at, bit in bits)
+    coded = b"".join(segment(0xDA, header) + b"\0" for header in (bytes((1, 1, 0, 0, 0, 0)), *refining))
+    return b"\xff\xd8" + head + coded + b"\xff\xd9"
+
+
 def fax_of_strips(strips, size):
     """Gives a fax-coded TIFF of `size` bytes whose strips all are the same white line and reach to the end."""
     line = saved(Image.new("1", (8, 1), 1), "TIFF", compression="group4")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from evil import END, JPEG
-from odd_files import PNG_START, chunk, fax_of_strips, saved, with_chunk
+from odd_files import PNG_START, chunk, fax_of_strips, jpeg_of_scans, saved, with_chunk
 from pictures import encoded, photograph
 
 from alexnet.data import decode, jpeg, png
@@ -94,6 +94,16 @@ def test_a_jpeg_of_more_segments_than_programs_write_is_refused_before_they_are_
 
 def test_a_jpeg_of_many_segments_behind_a_damaged_scan_is_refused():
     assert "10,000 segments" in reason(JPEG[:-60] + 1_000_000 * b"\xff\xfe\0\2" + END)
+
+
+def test_a_jpeg_of_more_scans_than_programs_write_is_refused_before_it_is_decoded():
+    assert reason(jpeg_of_scans(101)) == "a JPEG of more than 100 scans, as no program writes it: save it anew"
+    assert (decode.decode(jpeg_of_scans(100), "x") == 128).all()
+
+
+def test_scans_of_single_channels_are_counted_too():
+    one_channel = b"\xff\xda\0\x08\1\1\0\0\x3f\0" + b"\1"
+    assert "more than 100 scans" in reason(JPEG[:SCAN] + 101 * one_channel + END)
 
 
 def test_a_png_of_more_chunks_than_programs_write_is_refused_before_they_are_read(monkeypatch):

@@ -23,19 +23,30 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 
 _APP0, _ADOBE, _SCAN, _START, _END = 0xE0, 0xEE, 0xDA, 0xD8, 0xD9
 _SEQUENTIAL = frozenset({0xC0, 0xC1})
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
 _FRAMES = _SEQUENTIAL | {0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment
 _METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE, _END})
 _WHOLE_BLOCK = bytes((0, 63, 0))  # the first and last coefficient and the bits that a sequential scan holds
 _CODED = 0x00  # what stands for a marker where coded pixels follow a scan's header
+_MOST_SCANS = 100  # programs write a dozen; a few bytes make libjpeg go through all pixels once more
 _MOST = 10_000  # segments; a picture has dozens, and each costs Pillow microseconds
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # restart markers belong to the scan
 
 
 def refuse(data: bytes) -> None:
-    """Raises Unreadable for a JPEG that has more segments before its first scan than any program writes."""
-    next((None for marker, _ in _segments(data) if marker == _SCAN), None)
+    """Raises Unreadable for a JPEG that has more segments, or more scans over its pixels, than any program writes."""
+    components, is_progressive, scans = b"", False, 0
+    for marker, content in _segments(data):
+        if marker in _FRAMES:
+            components, is_progressive = content[5:6], marker in _PROGRESSIVE
+        elif marker == _SCAN:
+            if not is_progressive and content[:1] == components:  # the only scan that is read
+                return
+            scans += 1
+            if scans > _MOST_SCANS:
+                raise Unreadable(f"a JPEG of more than {_MOST_SCANS} scans, as no program writes it: save it anew")
 
 
 def decode(data: bytes, picture: Image.Image, enough: int) -> Pixels | None:
