@@ -59,6 +59,20 @@ def test_what_cannot_be_compared_is_refused_in_one_line(runs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_page_is_written_over_nothing_and_not_among_the_pictures(runs, pictures, tmp_path):
+    (tmp_path / "mydocs").mkdir()
+    (tmp_path / "mydocs/index.html").write_text("mine")
+    with pytest.raises(UsageError, match="mydocs exists already; give a new folder"):
+        alexnet.compare(runs, out=tmp_path / "mydocs")
+    assert [file.read_text() for file in (tmp_path / "mydocs").iterdir()] == ["mine"]
+    for name in ("compare", "units"):
+        subject = {"runs": runs, "data": pictures} if name == "compare" else {"run": runs[0], "source": pictures}
+        more = {} if name == "compare" else {"units": "conv5:1"}
+        with pytest.raises(UsageError, match="which is only read: choose a folder outside of it"):
+            getattr(alexnet, name)(**subject, **more, out=pictures / "new")
+    assert not (pictures / "new").exists()
+
+
 def test_pictures_that_any_of_the_runs_was_trained_on_are_left_out():
     from alexnet.commands.comparing import _any_of
 

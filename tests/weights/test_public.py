@@ -73,6 +73,14 @@ def test_an_interrupted_fetch_goes_on(server, net, tmp_path, knows_ranges):
     assert server.asked == [None, "bytes=300000-"]
 
 
+def test_another_file_of_the_name_is_not_written_over(server, net, tmp_path):
+    (tmp_path / "net.bin").write_bytes(b"my own")
+    with pytest.raises(UsageError, match=r"net\.bin exists already and is not the published file: move it"):
+        public.get(net, tmp_path)
+    assert public.get(replace(net, checksum=None), tmp_path).read_bytes() == b"my own"
+    assert server.asked == []
+
+
 def test_a_part_that_is_whole_already_is_taken(net, tmp_path):
     (tmp_path / "net.bin.part").write_bytes(CONTENT)
     assert public.get(net, tmp_path).read_bytes() == CONTENT

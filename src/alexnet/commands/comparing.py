@@ -12,7 +12,7 @@ from alexnet.commands.arguments import About, Place, documented
 from alexnet.commands.measuring import Views, own_data, several
 from alexnet.commands.results import Written
 from alexnet.errors import AlexNetError, UsageError
-from alexnet.files import make_folder, write
+from alexnet.files import check_new, make_folder, write
 from alexnet.observer import Observer
 from alexnet.progress import Display
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alexnet.evaluation.overlap import Overlap
 
 SAME = "pictures to measure all runs on; by default what each run's folder says of its own data is compared"
-FOLDER = "folder for the page and comparison.json"
+FOLDER = "folder to make, with a page and comparison.json"
 
 
 @documented
@@ -42,23 +42,27 @@ def compare(
     that any of them was trained on are left out. Runs that were measured on different pictures are marked so.
 
     Raises:
-        UsageError: There are fewer than two runs, they tell different classes apart, or take different pictures.
+        UsageError: There are fewer than two runs, they tell different classes apart or take different pictures, or
+            the folder exists.
         CheckpointError: A run is missing, damaged or not evaluated yet.
         DataError: The data cannot serve, or the disk is full.
     """
     from alexnet.claims.side_by_side import side_by_side
     from alexnet.claims.side_page import side_page
+    from alexnet.data.open import from_anywhere, refuse_inside
     from alexnet.records import sealed
 
     named: list[Place] = several(runs)
     observer, places, folder = observer or Display(), list(map(Path, named)), Path(out)
     if len(places) < 2:
         raise UsageError("a comparison takes two runs or more")
+    check_new(folder)
     if data is None:
         if labels or split or views != 1:
             raise UsageError("`labels`, `split` and `views` go with `data`; without it what was measured is compared")
         sides = [_recorded(name, place) for name, place in zip(_names(places), places, strict=True)]
     else:
+        refuse_inside(folder, from_anywhere(data))
         sides = _measured(places, data, labels, split, views, on_bad_image, observer)
     make_folder(folder)
     page = folder / "index.html"

@@ -151,6 +151,7 @@ def units(
         DataError: The data cannot serve, or the disk is full.
     """
     from alexnet import machine
+    from alexnet.data.open import from_anywhere, refuse_inside
     from alexnet.evaluation.classifier import load
     from alexnet.explaining import units as examining
     from alexnet.explaining.units_page import drawn, units_page
@@ -158,6 +159,7 @@ def units(
     machine.keep_memory()
     observer, folder = observer or Display(), Path(out)
     check_new(folder)
+    refuse_inside(folder, from_anywhere(source))
     classifier = load(run, numbers=precision)
     wanted = examining.units_of(classifier, several(units))
     store = own_data(classifier, source, on_bad_image, observer, is_measured=True)

@@ -107,14 +107,17 @@ def get(
 
     Raises:
         CheckpointError: The checksum or the size is wrong, or the server sends something else.
-        UsageError: The server cannot be reached, and the part that has arrived is kept; or `given` does not exist.
+        UsageError: The server cannot be reached, and the part that has arrived is kept; `given` does not exist; or
+            another file has the place.
         DataError: The disk is full.
     """
     path = directory / public.url.rpartition("/")[2]
     part = path.with_name(path.name + ".part")
     with plain_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        if path.exists() and public.checksum is not None and _digest(path, public.checksum) == public.checksum:
+        if path.exists():
+            if public.checksum not in (None, _digest(path, public.checksum or "sha1")):
+                raise UsageError(f"{path} exists already and is not the published file: move it, or give a new folder")
             return path
         if given is None:
             _download(public.url, part, public.bytes or MAX_BYTES, progress)
