@@ -83,4 +83,4 @@ def _costs(result: SideBySide) -> Markup:
 
 def _wide(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """Draws a table that scrolls by itself where the screen is too narrow."""
-    return Markup('<div class="scroll">{}</div>').format(draw("table.html", head=head, rows=rows))
+    return draw("table.html", head=head, rows=rows)
