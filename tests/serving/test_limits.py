@@ -21,7 +21,7 @@ from alexnet.evaluation.classifier import load, predict
 from alexnet.records import Bin
 from alexnet.serving import bodies, service
 from alexnet.serving.app import application
-from alexnet.serving.batcher import Batcher, Request
+from alexnet.serving.batcher import Batcher, Job
 from alexnet.serving.corrections import Corrections
 from alexnet.serving.limits import Limits, Refusal
 from alexnet.serving.metrics import Metrics
@@ -382,18 +382,41 @@ def test_versions_of_the_protocol_are_one(serve):
     assert ask(app, "/v2/models/toy/versions/2").code == 404
 
 
-class Counted(Request):
-    """A request whose batches are counted; pictures are numbers, and -1 fails."""
+class Sized:
+    """A network that may have so many pictures at a time."""
+
+    def __init__(self, *sizes):
+        self.sizes = [*sizes]
+
+
+WHOLE = Sized(1, 32)
+
+
+class Panic(BaseException):
+    """What extensions in Rust raise."""
+
+
+FAILURES = {-1: ValueError("a batch that fails"), -2: StopIteration(), -3: Panic()}
+
+
+class Counted(Job):
+    """A job whose batches are counted; pictures are numbers, `FAILURES` fail, and of -4 an answer is missing."""
 
     def compute(self, pictures):
         batches.append([*pictures])
-        if -1 in pictures:
-            raise ValueError("a batch that fails")
+        if error := FAILURES.get(pictures[0]):
+            raise error
+        if -4 in pictures:
+            return []
         gate.result()
         return [*pictures]
 
 
 batches, gate = [], None
+
+
+def counted(views):
+    return Counted((WHOLE,), views)
 
 
 @pytest.fixture
@@ -411,10 +434,13 @@ def held():
 
 
 async def named(batcher, *groups):
-    tasks = []
-    for request, pictures in groups:
-        tasks.append(asyncio.create_task(batcher.name(request, [partial(int, each) for each in pictures])))
-        await asyncio.sleep(0.01)
+    """Has the first group computed, which is held, and those that follow wait for it in order."""
+    tasks, waiting = [], 0
+    for job, pictures in groups:
+        tasks.append(asyncio.create_task(batcher.name(job, [partial(int, each) for each in pictures])))
+        waiting += len(pictures) if len(tasks) > 1 else 0
+        while not batches or len(batcher._waiting) < waiting:
+            await asyncio.sleep(0.001)
     return tasks
 
 
@@ -422,8 +448,8 @@ def test_what_waits_is_named_together_as_many_as_go_and_of_one_kind(held):
     async def talk():
         batcher, one, ten = (
             Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)),
-            Counted((), 1),
-            Counted((), 10),
+            counted(1),
+            counted(10),
         )
         tasks = await named(batcher, (one, [0]), (one, [1]), (ten, [2]), (one, [3, 4]), (one, [*range(5, 40)]))
         held()
@@ -431,12 +457,13 @@ def test_what_waits_is_named_together_as_many_as_go_and_of_one_kind(held):
 
     assert asyncio.run(talk()) == [[0], [1], [2], [3, 4], [*range(5, 40)]]
     assert batches == [[0], [1, *range(3, 34)], [2], [*range(34, 40)]]
-    assert (Counted((), 10).most, Counted((), 1).most) == (3, 32)  # ten views take as long as ten pictures
+    assert (counted(10).most, counted(1).most) == (3, 32)  # ten views take as long as ten pictures
+    assert Counted((WHOLE, Sized(1, 2, 16)), 1).most == 16
 
 
 def test_a_picture_whose_client_is_gone_is_not_computed(held):
     async def talk():
-        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)), Counted((), 1)
+        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)), counted(1)
         first, gone, last = await named(batcher, (one, [0]), (one, [1]), (one, [2]))
         gone.cancel()
         await asyncio.sleep(0)
@@ -452,10 +479,10 @@ def test_a_picture_that_waits_to_be_decoded_past_its_deadline_is_refused_and_nev
 
     async def talk():
         batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.05, ThreadPoolExecutor(1))
-        first = asyncio.create_task(batcher.name(Counted((), 1), [gate.result]))
+        first = asyncio.create_task(batcher.name(counted(1), [gate.result]))
         await asyncio.sleep(0)
         with pytest.raises(Refusal) as refusal:
-            await batcher.name(Counted((), 1), [lambda: decoded.append(1)])
+            await batcher.name(counted(1), [lambda: decoded.append(1)])
         held()
         with pytest.raises(Refusal):
             await first
@@ -465,16 +492,47 @@ def test_a_picture_that_waits_to_be_decoded_past_its_deadline_is_refused_and_nev
     assert (asyncio.run(talk()), decoded, batches) == (503, [], [])
 
 
-def test_a_batch_that_fails_takes_no_other_with_it(held):
+def test_what_a_decoder_raises_is_raised_and_no_thread_that_can_be_started_costs_one_picture(monkeypatch):
+    def stop():
+        raise StopIteration
+
     async def talk():
-        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)), Counted((), 1)
-        tasks = await named(batcher, (one, [0]), (Counted((), 2), [-1]), (one, [2]))
+        batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.05, ThreadPoolExecutor(1))
+        submit = batcher._computing.submit
+        with pytest.raises(RuntimeError):
+            await asyncio.wait_for(batcher.name(Job((WHOLE,), 1), [stop]), 5)
+        monkeypatch.setattr(batcher._computing, "submit", lambda run: 1 / 0)
+        with pytest.raises(Refusal):
+            await batcher.name(One((WHOLE,), 1), [tuple])
+        monkeypatch.setattr(batcher._computing, "submit", submit)
+        return await batcher.name(One((WHOLE,), 1), [tuple])
+
+    class One(Job):
+        def compute(self, pictures):
+            return [1.0] * len(pictures)
+
+    assert asyncio.run(talk()) == [1.0]
+
+
+@pytest.mark.parametrize(("proven", "most"), [((1, 2, 3, 4, 6, 16), 16), ((16, 20, 32), 32)])
+def test_as_many_pictures_go_together_as_the_largest_size_that_a_network_has_proven(models, proven, most):
+    pixels = np.zeros((models["toy"].classifier.stored_size,) * 2 + (3,), np.uint8)
+    job = Job((replace(models["toy"], sizes=[*proven]), models["toy"]), 1)
+    assert job.most == most
+    assert len(job.compute([(pixels, pixels)] * most)) == most
+
+
+@pytest.mark.parametrize(("picture", "kind"), [(-1, ValueError), (-2, RuntimeError), (-3, Panic), (-4, ValueError)])
+def test_a_batch_that_fails_is_answered_and_takes_no_other_with_it(held, picture, kind):
+    async def talk():
+        batcher, one = Batcher(Metrics(lambda: 0, lambda: True), 10, ThreadPoolExecutor(1)), counted(1)
+        tasks = await named(batcher, (one, [0]), (counted(2), [picture]), (one, [2]))
         held()
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
 
     first, failed, last = asyncio.run(talk())
     assert (first, last) == ([0], [2])
-    assert isinstance(failed, ValueError)
+    assert isinstance(failed, kind)
 
 
 @pytest.mark.parametrize("name", ["waiting", "bytes", "pixels", "files", "deadline", "drain"])

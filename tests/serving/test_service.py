@@ -230,14 +230,16 @@ def test_an_index_of_another_network_is_one_line_before_the_socket_opens(alexnet
 
 
 def test_a_picture_that_waits_past_its_deadline_is_refused_with_503_and_is_never_computed():
-    from alexnet.serving.batcher import Batcher, Request
+    from alexnet.serving.batcher import Batcher, Job
     from alexnet.serving.front import refused
     from alexnet.serving.limits import Refusal
     from alexnet.serving.metrics import Metrics
 
     computed = []
 
-    class Slow(Request):
+    class Slow(Job):
+        most = 1
+
         def compute(self, pictures):
             computed.append(len(pictures))
             threading.Event().wait(0.3)
@@ -385,10 +387,10 @@ def test_a_network_that_answers_wrongly_is_never_ready(run):
     from alexnet.errors import CheckpointError
     from alexnet.serving.limits import Limits
     from alexnet.serving.served import open_runs
-    from alexnet.serving.service import Service as Served
+    from alexnet.serving.service import Service as Whole
 
     models = open_runs([run], "float32")
-    service = Served(models, Limits(), None, False)
+    service = Whole(models, Limits(), None, False)
     models["toy"].classifier.model.fc8.bias.data += 1.0 - 2.0 * (models["toy"].classifier.model.fc8.bias.data > 0)
     models["toy"].classifier.model.fc8.bias.data[0] += 5
     asyncio.run(service.prove())

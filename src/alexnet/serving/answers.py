@@ -80,7 +80,7 @@ class Map(Record, frozen=True, kw_only=True):
     scores: dict[str, float]
 
 
-class Neighbour(Record, frozen=True, kw_only=True):
+class IndexedPicture(Record, frozen=True, kw_only=True):
     """A picture of the index, and how far its features are."""
 
     picture: str
@@ -93,7 +93,7 @@ class Neighbour(Record, frozen=True, kw_only=True):
 class Neighbours(Record, frozen=True, kw_only=True):
     """The pictures of the index that are most alike, the nearest first."""
 
-    neighbours: tuple[Neighbour, ...]
+    neighbours: tuple[IndexedPicture, ...]
 
 
 class Activations(Record, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from alexnet.serving.bodies import File
 from alexnet.serving.corrections import Corrections
 from alexnet.serving.front import Front, as_json, refused
 from alexnet.serving.limits import Refusal
-from alexnet.serving.served import Pixels, Served
+from alexnet.serving.served import Pixels, ServedNetwork
 from alexnet.serving.service import Service
 
 PAGE = Path(__file__).parent / "page"
@@ -124,7 +124,7 @@ class Calls:
         """Tells Prometheus how it goes."""
         return Response(self._service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _drawn(self, request: Request, function: Callable[[Served, Pixels], Result]) -> Result:
+    async def _drawn(self, request: Request, function: Callable[[ServedNetwork, Pixels], Result]) -> Result:
         (model, *_) = self._service.chosen(request.query_params.get("model"))
         async with self._service.gate.files(request) as files:
             return await self._service.draw(_only(files), model, lambda pixels: function(model, pixels))

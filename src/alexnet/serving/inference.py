@@ -21,7 +21,7 @@ from alexnet.serving.batcher import Row
 from alexnet.serving.bodies import File
 from alexnet.serving.front import as_json
 from alexnet.serving.limits import Refusal
-from alexnet.serving.served import Served
+from alexnet.serving.served import ServedNetwork
 from alexnet.serving.service import Service
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
@@ -129,7 +129,7 @@ class _Calls:
                 raise Refusal(422, f"{file.name}: {row.reason}")
         return _reply(model, question, [row for row in rows if not isinstance(row, BadImage)])
 
-    def _model(self, request: Request) -> Served:
+    def _model(self, request: Request) -> ServedNetwork:
         if request.path_params.get("version", "1") != "1":
             raise Refusal(404, "every network here has version 1 alone")
         return self._service.chosen(request.path_params["name"].replace(",", "/"))[0]
@@ -174,7 +174,7 @@ def _split(data: bytes, size: object) -> Sequence[bytes]:
     return elements
 
 
-def _reply(model: Served, question: _Question, rows: Sequence[Row]) -> Response:
+def _reply(model: ServedNetwork, question: _Question, rows: Sequence[Row]) -> Response:
     whole = np.stack(rows)
     names = [model.classifier.classes[i] for i in whole.argmax(1)]
     is_packed = bool(question.parameters.get("binary_data_output"))

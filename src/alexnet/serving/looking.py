@@ -17,11 +17,11 @@ from alexnet.explaining.explain import explain_picture, label_of, preprocessed
 from alexnet.explaining.maps import Method
 from alexnet.models.variants import VARIANTS
 from alexnet.searching.index import Index
-from alexnet.serving.answers import Activations, Map, Neighbour, Neighbours
-from alexnet.serving.served import Pixels, Served
+from alexnet.serving.answers import Activations, IndexedPicture, Map, Neighbours
+from alexnet.serving.served import Pixels, ServedNetwork
 
 
-def open_index(path: str | Path | None, models: Iterable[Served]) -> Index | None:
+def open_index(path: str | Path | None, models: Iterable[ServedNetwork]) -> Index | None:
     """Opens an index of pictures, as one of the networks describes them; no path is no index.
 
     Raises:
@@ -36,13 +36,13 @@ def open_index(path: str | Path | None, models: Iterable[Served]) -> Index | Non
     return index
 
 
-def neighbours(served: Served, picture: Pixels, index: Index, top: int) -> Neighbours:
+def neighbours(served: ServedNetwork, picture: Pixels, index: Index, top: int) -> Neighbours:
     """Returns the pictures of the network's own index that are most alike, by the folder and name of their files."""
     (near,) = index.nearest(served.classifier.outputs(picture[None], index.contents.layer), top)
     names = labels(index.contents.classes)
     return Neighbours(
         neighbours=tuple(
-            Neighbour(
+            IndexedPicture(
                 picture="/".join(Path(one.path).parts[-2:]),
                 class_name=one.class_name,
                 label=names[one.class_name],
@@ -54,7 +54,7 @@ def neighbours(served: Served, picture: Pixels, index: Index, top: int) -> Neigh
     )
 
 
-def explanation(served: Served, picture: Pixels, method: Method, class_name: str | None) -> Map:
+def explanation(served: ServedNetwork, picture: Pixels, method: Method, class_name: str | None) -> Map:
     """Returns where a network looks on a picture for a class, by its name or words; None takes the first guess.
 
     Raises:
@@ -75,8 +75,8 @@ def explanation(served: Served, picture: Pixels, method: Method, class_name: str
     )
 
 
-def activations(served: Served, picture: Pixels, layer: str) -> Activations:
-    """Returns the maps of a layer of `Served.layers`, a picture a tower, all on one scale from zero to the largest."""
+def activations(served: ServedNetwork, picture: Pixels, layer: str) -> Activations:
+    """Returns the maps of a layer that has some, a picture a tower, all on one scale from zero to the largest."""
     model = served.exact.model
     with torch.inference_mode():
         maps = model.activations(preprocessed(served.exact, picture)[None], layer)[layer][0].numpy()

@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
+class ServedNetwork:
     """A trained network that is served."""
 
     name: str
@@ -104,7 +104,7 @@ class Served:
         return float(np.interp(confidence, points, values))
 
 
-def open_runs(runs: Sequence[str | Path], precision: str) -> dict[str, Served]:
+def open_runs(runs: Sequence[str | Path], precision: str) -> dict[str, ServedNetwork]:
     """Loads trained networks, name -> network; each gives the outputs that its file records, or is refused.
 
     Raises:
@@ -126,12 +126,12 @@ def _name(run: str | Path) -> str:
     return name
 
 
-def _opened(name: str, run: str | Path, precision: str) -> Served:
+def _opened(name: str, run: str | Path, precision: str) -> ServedNetwork:
     classifier, path = load(run, numbers=precision), weight_file(run)
     is_exact = classifier.dtype == torch.float32 and precision != "int8" and machine.device().type == "cpu"
     exact = classifier if is_exact else load(run, numbers="float32", device="cpu")
     measured, bins = _measured(run, classifier)
-    return Served(name, classifier, exact, manifest.describe(path).weights.sha256, measured, bins, [])
+    return ServedNetwork(name, classifier, exact, manifest.describe(path).weights.sha256, measured, bins, [])
 
 
 def _measured(run: str | Path, classifier: Classifier) -> tuple[Error | None, tuple[Bin, ...]]:

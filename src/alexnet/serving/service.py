@@ -12,11 +12,11 @@ from alexnet.data import decode
 from alexnet.errors import BadImage, CheckpointError
 from alexnet.searching.index import Index
 from alexnet.serving.answers import Answers, Card, Unread
-from alexnet.serving.batcher import Batcher, Picture, Request, Row
+from alexnet.serving.batcher import Batcher, Job, Picture, Row
 from alexnet.serving.bodies import File, Gate
 from alexnet.serving.limits import Limits, Refusal
 from alexnet.serving.metrics import Metrics
-from alexnet.serving.served import Pixels, Served
+from alexnet.serving.served import Pixels, ServedNetwork
 
 Result = TypeVar("Result")
 
@@ -28,7 +28,7 @@ class Service:
     """Answers what is on pictures by the networks that it serves."""
 
     def __init__(
-        self, models: Mapping[str, Served], limits: Limits, index: Index | None, takes_corrections: bool
+        self, models: Mapping[str, ServedNetwork], limits: Limits, index: Index | None, takes_corrections: bool
     ) -> None:
         self.models, self.limits, self.index, self.takes_corrections = models, limits, index, takes_corrections
         self.gate = Gate(limits)
@@ -60,7 +60,7 @@ class Service:
         if not self.is_proven:
             raise Refusal(503, "the networks are still being tested: try again in a second")
 
-    def chosen(self, names: str | None) -> tuple[Served, ...]:
+    def chosen(self, names: str | None) -> tuple[ServedNetwork, ...]:
         """Returns the networks of a list of names joined by commas; without names, the first.
 
         Raises:
@@ -93,7 +93,7 @@ class Service:
             for model in self.models.values()
         ]
 
-    async def answer(self, models: tuple[Served, ...], files: Sequence[File], views: int, top: int) -> Answers:
+    async def answer(self, models: tuple[ServedNetwork, ...], files: Sequence[File], views: int, top: int) -> Answers:
         """Returns what is on pictures, or of each why it cannot be read.
 
         Raises:
@@ -116,14 +116,14 @@ class Service:
         )
 
     async def probabilities(
-        self, models: tuple[Served, ...], files: Sequence[File], views: int
+        self, models: tuple[ServedNetwork, ...], files: Sequence[File], views: int
     ) -> list[Row | BadImage]:
         """Returns the probabilities of all classes for each picture, or why it cannot be read."""
         self.refuse_unproven()
         pictures = [partial(self._decode, file, models) for file in files]
-        return await self._batcher.name(Request(models, views), pictures)
+        return await self._batcher.name(Job(models, views), pictures)
 
-    async def draw(self, file: File, model: Served, function: Callable[[Pixels], Result]) -> Result:
+    async def draw(self, file: File, model: ServedNetwork, function: Callable[[Pixels], Result]) -> Result:
         """Returns what a function makes of a picture, in a thread of its own, one picture at a time.
 
         Raises:
@@ -142,7 +142,7 @@ class Service:
         finally:
             self._drawings -= 1
 
-    def _decode(self, file: File, models: Sequence[Served]) -> Picture | BadImage:
+    def _decode(self, file: File, models: Sequence[ServedNetwork]) -> Picture | BadImage:
         started = time.monotonic()
         shapes = [(model.classifier.stored_size, model.classifier.square) for model in models]
         try:
