@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import io
 import json
 import logging
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,14 +17,18 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+from PIL import Image
 from running import multipart
 
+from alexnet.data.sources import open_source
+from alexnet.errors import DataError
 from alexnet.evaluation.classifier import load, predict
-from alexnet.records import Bin
+from alexnet.records import Bin, Selection
 from alexnet.serving import bodies, service
 from alexnet.serving.app import application
 from alexnet.serving.batcher import Batcher, Job
 from alexnet.serving.corrections import Corrections
+from alexnet.serving.front import Access
 from alexnet.serving.limits import Limits, Refusal
 from alexnet.serving.metrics import Metrics
 from alexnet.serving.served import open_runs
@@ -91,10 +97,10 @@ def models(run):
 def serve(models):
     """A function (limits, ...) that returns a service and its application."""
 
-    def make(token=None, origins=(), root_path="", corrections=None, **limits):
+    def make(token=None, origins=(), root_path="", corrections=None, is_local=False, **limits):
         one = Service(models, Limits(**limits), None, corrections is not None)
         one.is_proven = True
-        return one, application(one, corrections, token, origins, root_path)
+        return one, application(one, corrections, Access(token, tuple(origins), is_local), root_path)
 
     return make
 
@@ -164,6 +170,41 @@ def test_a_body_that_comes_too_slowly_is_408(serve, monkeypatch):
     one, app = serve()
     assert ask(app, "/predict", chunks=[b"x"] * 100, delay=0.01).code == 408
     assert one.gate.pictures == 0
+
+
+class Dripping:
+    """A request of so many bytes, each in a piece of its own."""
+
+    def __init__(self, length):
+        self.length, self.headers = length, {}
+
+    async def stream(self):
+        for _ in range(self.length):
+            yield b"x"
+
+
+def test_a_body_in_many_pieces_takes_time_in_proportion(serve):
+    one, _ = serve()
+
+    async def read():
+        async with one.gate.body(Dripping(100_000)) as body:
+            assert (len(body), one.gate._bytes) == (100_000, 100_000)
+
+    started = time.process_time()
+    asyncio.run(read())
+    assert time.process_time() - started < 2
+    assert one.gate._bytes == 0
+
+
+def test_whoever_holds_a_body_may_run_out_of_time_without_the_client_s_fault(serve):
+    one, _ = serve()
+
+    async def read():
+        async with one.gate.body(Dripping(1)):
+            raise TimeoutError("of the service")
+
+    with pytest.raises(TimeoutError, match="of the service"):
+        asyncio.run(read())
 
 
 def test_more_maps_than_are_drawn_at_a_time_are_429(serve, picture):
@@ -256,6 +297,35 @@ def test_pages_of_other_origins_may_ask_only_where_they_are_listed(serve, pictur
     assert ask(opened, "/predict", data, origin="https://third.example").code == 403
 
 
+@pytest.mark.parametrize("origin", ["http://[", "//", "http://here.", "here"])
+def test_an_origin_that_is_none_is_another_one(serve, picture, origin):
+    assert ask(serve()[1], "/predict", picture.read_bytes(), origin=origin).code == 403
+
+
+def test_a_page_whose_name_leads_to_this_machine_gets_nothing_of_a_service_without_a_token(serve, picture):
+    _, local = serve(is_local=True)
+    rebound = {"host": "evil.example:8000", "origin": "http://evil.example:8000"}
+    for path, body in (("/corrections?class=red", b"x"), ("/predict", picture.read_bytes()), ("/models", None)):
+        refused = ask(local, path, body, **rebound)
+        assert refused.code == 403
+        assert "`token_file` or `no_token`" in refused.json["error"]
+    for host in ("", "127.0.0.1.evil.example", "localhost@evil.example", "localhost:80:80", "[::1", "::1"):
+        assert ask(local, "/models", host=host).code == 403
+    for host in ("localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000"):
+        assert ask(local, "/predict", picture.read_bytes(), host=host, origin=f"http://{host}").code == 200
+    assert ask(serve()[1], "/models", **rebound).code == 200
+
+
+def test_a_failure_is_a_500_whose_cause_is_in_the_log(serve, caplog, monkeypatch):
+    one, app = serve()
+    monkeypatch.setattr(one, "cards", lambda: 1 / 0)
+    with caplog.at_level(logging.INFO, "alexnet.serving"), pytest.raises(ZeroDivisionError):
+        ask(app, "/models")
+    (line,) = [json.loads(each.message) for each in caplog.records]
+    assert line["code"] == 500
+    assert line["failure"].endswith("ZeroDivisionError: division by zero\n")
+
+
 def test_all_is_reached_below_the_path_of_a_proxy_and_without_it(serve, picture):
     _, app = serve(token=TOKEN, root_path="/alex/net/")
     for path in ("/alex/net/predict", "/predict"):
@@ -328,7 +398,7 @@ def test_networks_are_averaged_by_their_names_and_say_no_error_of_one(models, pi
     two = {"toy": models["toy"], "other": replace(models["toy"], name="other")}
     one = Service(two, Limits(), None, False)
     one.is_proven = True
-    app = application(one, None, None, (), "")
+    app = application(one, None, Access(), "")
     both, alone = (ask(app, f"/predict?model={names}", picture.read_bytes()).json for names in ("toy,other", "other"))
     assert (both["model"], both["error"]) == ("toy,other", None)
     assert both["pictures"][0]["guesses"] == alone["pictures"][0]["guesses"]
@@ -344,6 +414,45 @@ def test_a_correction_is_refused_when_as_many_are_kept_as_may_be(serve, picture,
     assert ask(serve()[1], "/corrections?class=red", picture.read_bytes()).code == 404
 
 
+def test_a_picture_that_is_corrected_twice_has_its_last_class_and_the_table_serves_a_training(pictures, tmp_path):
+    kept = Corrections(tmp_path / "kept")
+    some = [bodies.File("x", each.read_bytes()) for each in sorted(pictures.rglob("*.jpg"))[:4]]
+    cat, dog = "cat", 'a "big", dog'
+    for file, name in zip([*some, some[0]], (cat, cat, cat, dog, dog), strict=True):
+        kept.keep(file, name)
+    source = open_source(tmp_path / "kept", selection=Selection(labels=str(tmp_path / "kept/corrections.csv")))
+    assert source.classes == (dog, cat)
+    assert len((tmp_path / "kept/corrections.csv").read_text().splitlines()) == 5
+
+
+def test_a_table_of_corrections_that_has_a_picture_twice_is_mended_by_the_next(picture, tmp_path):
+    Corrections(tmp_path)
+    (tmp_path / "corrections.csv").write_text("path,label\npictures/a.png,cat\npictures/a.png,dog\n")
+    one = Corrections(tmp_path).keep(bodies.File("x", picture.read_bytes()), "cat")
+    text = (tmp_path / "corrections.csv").read_text()
+    assert text == f"path,label\npictures/a.png,dog\n{one.picture},cat\n"
+
+
+def test_corrections_have_the_decoder_that_names_them(serve, tmp_path):
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "PNG")
+    data, text = buffer.getvalue(), b"XML\0\0" + zlib.compress(bytes(2_000_000))
+    chunk = len(text).to_bytes(4, "big") + b"zTXt" + text + zlib.crc32(b"zTXt" + text).to_bytes(4, "big")
+    _, app = serve(corrections=Corrections(tmp_path))
+    answer = ask(app, "/corrections?class=red", data[:33] + chunk + data[33:])
+    assert (answer.code, answer.json["picture"][-4:]) == (200, ".png")
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_client(serve, picture, tmp_path, monkeypatch):
+    def full(*_):
+        raise DataError("the disk is full")
+
+    _, app = serve(corrections=Corrections(tmp_path))
+    monkeypatch.setattr("alexnet.serving.corrections.write", full)
+    assert ask(app, "/corrections?class=red", picture.read_bytes()).code == 500
+    assert ask(app, "/corrections?class=violet", picture.read_bytes()).code == 400
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -357,12 +466,44 @@ def test_a_correction_is_refused_when_as_many_are_kept_as_may_be(serve, picture,
         ({"data": [{"b64": ""}]}, 422),
         ({"parameters": {"binary_data_size": 1}}, 400),
         ({"parameters": {"binary_data_size": 0}}, 400),
+        ({"parameters": {str(number): 0 for number in range(2_000)}}, 413),
+        ({"name": "x" * 1_000_000}, 400),
     ],
 )
 def test_what_does_not_follow_the_protocol_is_400(serve, picture, change, code):
     data = base64.b64encode(picture.read_bytes()).decode()
     tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1], "data": [data], **change}
-    assert ask(serve()[1], "/v2/models/toy/infer", json.dumps({"inputs": [tensor]}).encode()).code == code
+    answer = ask(serve()[1], "/v2/models/toy/infer", json.dumps({"inputs": [tensor]}).encode())
+    assert answer.code == code
+    assert len(answer.body) < 1_100
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, 200),
+        ({"outputs": [{"name": "class"}, {"name": "probabilities"}]}, 200),
+        ({"outputs": [{"name": "class"}, {"name": "class"}]}, 400),
+        ({"outputs": [{"name": "class"}, {"name": "probabilities"}, {"name": "class"}]}, 400),
+        ({"id": "x" * 1_000}, 200),
+        ({"id": "x" * 1_001}, 400),
+    ],
+)
+def test_an_answer_has_each_output_once_and_is_not_much_longer_than_that(serve, picture, change, code):
+    data = base64.b64encode(picture.read_bytes()).decode()
+    tensor = {"name": "pictures", "datatype": "BYTES", "shape": [1], "data": [data]}
+    assert ask(serve()[1], "/v2/models/toy/infer", json.dumps({"inputs": [tensor], **change}).encode()).code == code
+
+
+@pytest.mark.parametrize("packs", [False, True])
+def test_millions_of_pictures_without_a_byte_are_refused_before_they_are_made(serve, packs):
+    tensor, tail = {"name": "pictures", "datatype": "BYTES", "shape": [4_000_000]}, bytes(16_000_000 if packs else 0)
+    more = {"parameters": {"binary_data_size": len(tail)}} if packs else {"data": [""] * 4_000_000}
+    head = json.dumps({"inputs": [{**tensor, **more}]}).encode()
+    app, started = serve()[1], time.process_time()
+    answer = ask(app, "/v2/models/toy/infer", head + tail, inference_header_content_length=str(len(head)))
+    assert answer.code == 413
+    assert time.process_time() - started < 1
 
 
 def test_an_element_behind_the_protocol_has_the_length_that_it_says(serve, picture):
@@ -552,13 +693,22 @@ def test_a_refusal_is_its_code_and_sentence():
 )
 def test_a_token_is_one_line_of_sixteen_characters_or_more(tmp_path, text, is_one):
     from alexnet.errors import UsageError
-    from alexnet.serving.server import token_for
+    from alexnet.serving.server import access
 
     file = tmp_path / "token"
     file.touch(0o600)
     file.write_text(text)
     if is_one:
-        assert token_for("127.0.0.1", file, False) == text
+        assert access("127.0.0.1", file, False, ["https://there.example"]) == Access(text, ("https://there.example",))
     else:
         with pytest.raises(UsageError, match="holds no token"):
-            token_for("127.0.0.1", file, False)
+            access("127.0.0.1", file, False, ())
+
+
+@pytest.mark.parametrize(
+    ("host", "no_token", "is_local"), [("localhost", False, True), ("127.0.0.1", True, False), ("0.0.0.0", True, False)]
+)
+def test_a_service_without_a_token_is_this_machine_s_alone_unless_it_is_told_to_let_all_in(host, no_token, is_local):
+    from alexnet.serving.server import access
+
+    assert access(host, None, no_token, ()) == Access(None, (), is_local)

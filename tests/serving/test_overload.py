@@ -26,7 +26,8 @@ class Load:
 
     def __init__(self, port, picture):
         self.port = port
-        self.request = b"POST /predict?top=1 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture
+        head = b"POST /predict?top=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(picture)
+        self.request = head + picture
         self.answers, self.lost, self.plan = Counter(), [], asyncio.Queue()
 
     async def client(self):

@@ -135,7 +135,7 @@ def talk(service, *parts, ends=False):
             return b""
 
 
-PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+PREDICT = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
-        b"GET /%00%ff/..%2f..%2fetc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /../../pyproject.toml HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET http://other/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /models?model=%ff&%=&&=\x80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"BREW / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n",
+        b"GET /%00%ff/..%2f..%2fetc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /../../pyproject.toml HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET http://other/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /models?model=%ff&%=&&=\x80 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n",
         PREDICT + b"Content-Length: 1000\r\n\r\nhalf",
         PREDICT + b"Content-Length: -1\r\n\r\n",
         PREDICT + b"Content-Length: 99999999999999999999999\r\n\r\n",
@@ -171,7 +171,7 @@ def test_half_open_and_broken_connections_do_no_harm(service, sent):
 
 def test_a_client_that_goes_on_sending_what_was_refused_still_gets_the_answer(service, files):
     long = PREDICT + b"Content-Length: 30000000\r\n\r\n"
-    last = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    last = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answers = talk(service, long, *[bytes(1_000_000)] * 30, last)
     assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"413", b"200"]
 
@@ -235,22 +235,24 @@ def test_a_picture_that_waits_past_its_deadline_is_refused_with_503_and_is_never
     from alexnet.serving.limits import Refusal
     from alexnet.serving.metrics import Metrics
 
-    computed = []
+    computed, is_refused = [], threading.Event()
 
     class Slow(Job):
         most = 1
 
         def compute(self, pictures):
             computed.append(len(pictures))
-            threading.Event().wait(0.3)
+            is_refused.wait(10)
             return [0] * len(pictures)
 
     async def talk():
-        batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.05, ThreadPoolExecutor(1))
+        batcher = Batcher(Metrics(lambda: 0, lambda: True), 0.3, ThreadPoolExecutor(1))
         first = asyncio.create_task(batcher.name(Slow((), 1), [tuple]))
-        await asyncio.sleep(0.01)
+        while not computed:
+            await asyncio.sleep(0.001)
         with pytest.raises(Refusal) as refusal:
             await batcher.name(Slow((), 1), [tuple])
+        is_refused.set()
         return await first, refused(refusal.value)
 
     answered, response = asyncio.run(talk())
@@ -398,6 +400,69 @@ def test_a_network_that_answers_wrongly_is_never_ready(run):
     assert isinstance(service.failure, CheckpointError)
 
 
+def test_a_proof_that_fails_for_whatever_reason_ends_the_service_with_it():
+    import uvicorn
+
+    from alexnet.serving.limits import Limits
+    from alexnet.serving.server import Server
+    from alexnet.serving.service import Service as Whole
+
+    class Broken:
+        def prove(self):
+            raise RuntimeError("could not create a primitive")
+
+    async def talk():
+        server = Server(uvicorn.Config(None), service, lambda: None)
+        await service.prove()
+        return await server.on_tick(1)
+
+    service = Whole({"broken": Broken()}, Limits(), None, False)
+    assert asyncio.run(talk())
+    with pytest.raises(RuntimeError, match="could not create a primitive"):
+        raise service.failure
+
+
+def test_a_loop_that_cannot_watch_a_listener_still_ends(monkeypatch):
+    import uvicorn
+
+    from alexnet.serving.limits import Limits
+    from alexnet.serving.server import Server, listen
+    from alexnet.serving.service import Service as Whole
+
+    async def talk(listener):
+        def remove_reader(place):
+            raise NotImplementedError  # as Windows' loop does
+
+        config = uvicorn.Config(refuse_all, lifespan="off", log_config=None)
+        server = Server(config, service, lambda: None)
+        config.load()
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([listener])
+        with monkeypatch.context() as windows:
+            windows.setattr(asyncio.get_running_loop(), "remove_reader", remove_reader)
+            await server._take_waiting(listener)
+        await server.shutdown([listener])
+
+    async def refuse_all(scope, receive, send):
+        raise AssertionError
+
+    service = Whole({}, Limits(), None, False)
+    with listen("127.0.0.1", 0) as listener:
+        asyncio.run(talk(listener))
+    assert service.is_leaving
+
+
+@pytest.mark.parametrize(("system", "shares"), [("posix", True), ("nt", False)])
+def test_a_port_is_taken_over_where_that_gives_it_to_one_program_alone(monkeypatch, system, shares):
+    from types import SimpleNamespace
+
+    from alexnet.serving import server
+
+    monkeypatch.setattr(server, "os", SimpleNamespace(name=system))
+    with server.listen("127.0.0.1", 0) as listener:
+        assert bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) == shares
+
+
 async def left_alone(sent, app=None):
     """Returns what a connection gives until it is closed on the service's side, after a patience of 0.1 s."""
     import uvicorn
@@ -448,6 +513,6 @@ def test_a_connection_that_sends_the_rest_of_a_refused_body_or_of_headers_too_sl
     from alexnet.serving.front import refused
     from alexnet.serving.limits import Refusal
 
-    refusal, head = refused(Refusal(413, "too large")), b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    refusal, head = refused(Refusal(413, "too large")), b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
     assert asyncio.run(left_alone(head + b"1000\r\n\r\nx", refusal)).startswith(b"HTTP/1.1 413")
     assert asyncio.run(left_alone(head + b"0\r\n\r\nGET / HT", refusal)).startswith(b"HTTP/1.1 413")

@@ -185,15 +185,19 @@ class Running:
 def _running(words: list[str]) -> Iterator[Running]:
     """Runs a service in a process of its own, and kills it in the end."""
     plain = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
-    with tempfile.NamedTemporaryFile() as log, subprocess.Popen(words, stderr=log, stdout=log, env=plain) as process:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        (place := Path(folder, "log")).open("wb") as log,
+        subprocess.Popen(words, stderr=log, stdout=log, env=plain) as process,
+    ):
         try:
             until = time.monotonic() + START_S
             while time.monotonic() < until and process.poll() is None:
-                if ready := re.search(rb"serving .*at http://[\d.]+:(\d+)\n", Path(log.name).read_bytes()):
+                if ready := re.search(rb"serving .*at http://[\d.]+:(\d+)\n", place.read_bytes()):
                     yield Running(int(ready[1]), process.pid)
                     return
                 time.sleep(0.05)
-            lines = Path(log.name).read_text(errors="replace").splitlines() or ["it says nothing"]
+            lines = place.read_text(errors="replace").splitlines() or ["it says nothing"]
             raise RuntimeError(f"a service did not start within {START_S:g} s: {lines[-1]}")
         finally:
             process.kill()
@@ -227,7 +231,8 @@ class Clients:
     def send(self, since: float) -> None:
         """Sends the next picture, which counts from a moment."""
         picture, client = _photograph(self._count % PICTURES), self._free.pop() if self._free else self._connect()
-        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture)
+        head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(picture)
+        client.sendall(head + picture)
         self._since[client], self._count = since, self._count + 1
 
     def receive(self, seconds: float) -> None:

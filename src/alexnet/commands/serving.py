@@ -34,7 +34,7 @@ def serve(
     index: Annotated[Place, About("INDEX", INDEX)] | None = None,
     corrections: Annotated[Place, About("DIR", CORRECTIONS)] | None = None,
     token_file: Annotated[Place, About("FILE", TOKEN)] | None = None,
-    no_token: Annotated[bool, About(None, "let everybody ask who can reach the address")] = False,
+    no_token: Annotated[bool, About(None, "let everybody ask who can reach the address, by whatever name")] = False,
     cors: Annotated[Sequence[str], About("ORIGIN", CORS)] = (),
     root_path: Annotated[str, About("PATH", ROOT)] = "",
     waiting: Annotated[int, About("K", WAITING)] = 128,
@@ -63,14 +63,14 @@ def serve(
     from alexnet.serving.service import Service
 
     observer, signals = observer or Display(), server.Signals()
-    token = server.token_for(host, None if token_file is None else Path(token_file), no_token)
+    access = server.access(host, None if token_file is None else Path(token_file), no_token, several(cors))
     limits = Limits(waiting, max_bytes, max_pixels, max_files, deadline, drain=drain)
     with signals.handled(), server.listen(host, port) as listener:
         machine.keep_memory()
         models = served.open_runs(several(runs), precision)
         service = Service(models, limits, looking.open_index(index, models.values()), corrections is not None)
         kept = None if corrections is None else Corrections(Path(corrections))
-        app = application(service, kept, token, several(cors), root_path)
+        app = application(service, kept, access, root_path)
         address, started = server.address(listener) + root_path, time.monotonic()
         announce = partial(observer.notice, f"serving {', '.join(models)} at {address}")
         server.run(app, service, listener, signals, announce)

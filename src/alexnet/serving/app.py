@@ -14,13 +14,13 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from alexnet.errors import AlexNetError
+from alexnet.errors import AlexNetError, UsageError
 from alexnet.explaining.explain import label_of
 from alexnet.explaining.maps import Method
 from alexnet.serving import inference, looking, reference
 from alexnet.serving.bodies import File
 from alexnet.serving.corrections import Corrections
-from alexnet.serving.front import Front, as_json, refused
+from alexnet.serving.front import Access, Front, as_json, refused
 from alexnet.serving.limits import Refusal
 from alexnet.serving.served import Pixels, ServedNetwork
 from alexnet.serving.service import Service
@@ -32,9 +32,7 @@ CLASSES = 1_000_000
 Result = TypeVar("Result")
 
 
-def application(
-    service: Service, corrections: Corrections | None, token: str | None, origins: Sequence[str], root_path: str
-) -> ASGIApp:
+def application(service: Service, corrections: Corrections | None, access: Access, root_path: str) -> ASGIApp:
     """Returns the whole application: the page, our routes, and those of the Open Inference Protocol."""
     calls = Calls(service, corrections)
     routes = [
@@ -52,10 +50,12 @@ def application(
     handlers = {Refusal: _refusal, HTTPException: _http, AlexNetError: _mistake}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes, app.router.default = False, StaticFiles(directory=PAGE, html=True)
-    if origins:
+    if access.origins:
         allowed = ["Authorization", "Content-Type"]
-        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=allowed)
-    return Front(app, service, token, origins, root_path)
+        app.add_middleware(
+            CORSMiddleware, allow_origins=access.origins, allow_methods=["GET", "POST"], allow_headers=allowed
+        )
+    return Front(app, service, access, root_path)
 
 
 class Calls:
@@ -157,7 +157,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 async def _mistake(request: Request, error: Exception) -> Response:
-    return refused(Refusal(400, str(error)))
+    return refused(Refusal(400 if isinstance(error, UsageError) else 500, str(error)))
 
 
 async def _http(request: Request, error: Exception) -> Response:

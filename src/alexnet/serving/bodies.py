@@ -1,6 +1,7 @@
 """From the body of a request to picture files, within limits of size, number and time."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -41,22 +42,25 @@ class Gate:
         if length.isdecimal() and int(length) > self.limits.bytes:
             raise self._too_large()
         self._admit(1)
-        chunks: list[bytes] = []
+        body = io.BytesIO()
+        try:
+            await self._receive(request, body)
+            yield body.getvalue()  # the memory that it has already
+        finally:
+            self.pictures -= 1
+            self._bytes -= body.tell()
+
+    async def _receive(self, request: Request, body: io.BytesIO) -> None:
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 async for chunk in request.stream():
-                    chunks.append(chunk)
-                    self._bytes += len(chunk)
-                    if sum(map(len, chunks)) > self.limits.bytes:
+                    self._bytes += body.write(chunk)
+                    if body.tell() > self.limits.bytes:
                         raise self._too_large()
                     if self._bytes > MEMORY * self.limits.bytes:
                         raise Refusal(429, BUSY)
-            yield b"".join(chunks)
         except TimeoutError as error:
             raise Refusal(408, f"the body did not come within {BODY_SECONDS:g} seconds") from error
-        finally:
-            self.pictures -= 1
-            self._bytes -= sum(map(len, chunks))
 
     @asynccontextmanager
     async def files(self, request: Request) -> AsyncIterator[list[File]]:

@@ -6,10 +6,10 @@ import io
 import threading
 from pathlib import Path
 
-from PIL import Image
-
+from alexnet.data import decode
+from alexnet.data.tables import read_table
 from alexnet.errors import UsageError
-from alexnet.files import plain_errors, write
+from alexnet.files import alone_in, plain_errors, write
 from alexnet.serving.answers import Kept
 from alexnet.serving.bodies import File
 from alexnet.serving.limits import Refusal
@@ -20,7 +20,7 @@ MOST = 10_000
 
 
 class Corrections:
-    """A folder of pictures, and a table of their paths and right classes beside it, which is only added to."""
+    """A folder of pictures, and a table of their paths and right classes beside it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._writing = folder, threading.Lock()
@@ -32,19 +32,20 @@ class Corrections:
             raise UsageError(f"{folder / TABLE} is no file: choose another folder for `corrections`")
 
     def keep(self, file: File, class_name: str) -> Kept:
-        """Keeps a picture, under a name that its content gives, and adds a line with its class.
+        """Keeps a picture, under a name that its content gives, with its class, in place of the one it had before.
 
         Raises:
             Refusal: The folder is full.
+            DataError: The disk is full, or the table cannot be read.
         """
-        kind = (Image.open(io.BytesIO(file.data)).format or "jpg").lower()
+        kind = decode.header(file.data, file.name).format.lower()
         name = f"{PICTURES}/{hashlib.sha256(file.data).hexdigest()[:24]}.{kind}"
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow([name, class_name])
-        with self._writing:
+        place, text = self._folder / TABLE, io.StringIO()
+        with self._writing, alone_in(self._folder):
             if sum(1 for _ in (self._folder / PICTURES).iterdir()) >= MOST:
                 raise Refusal(429, f"{MOST:,} corrections are kept already: train with them, and empty the folder")
+            right = {row.path: row.label for row in read_table(TABLE, place.read_bytes())} | {name: class_name}
+            csv.writer(text, lineterminator="\n").writerows([("path", "label"), *right.items()])
             write(self._folder / name, file.data)
-            with (self._folder / TABLE).open("a", encoding="utf-8") as table:
-                table.write(line.getvalue())
+            write(place, text.getvalue())
         return Kept(picture=name, class_name=class_name)

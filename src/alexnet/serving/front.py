@@ -3,9 +3,11 @@
 import hmac
 import json
 import logging
+import re
 import time
-from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
@@ -28,21 +30,34 @@ CALLS = ("/predict", "/models", "/explain", "/neighbours", "/activations", "/cor
 """The beginnings of what needs a token; the page and the health of the service do not."""
 
 ROUTES = (*CALLS, "/openapi.json", "/reference")
+LONGEST = 1_000
+"""Characters of a refusal, which may quote what was sent."""
+
+LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
+"""What a browser on this machine calls it, with its port. Other names may lead here, too (DNS rebinding)."""
+
 LOG = logging.getLogger("alexnet.serving")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may ask."""
+
+    token: str | None = None
+    origins: tuple[str, ...] = ()  # of other pages
+    is_local: bool = False  # only pages and programs that call it by a name of loopback
 
 
 class Front:
     """An ASGI application around another one."""
 
-    def __init__(
-        self, app: ASGIApp, service: Service, token: str | None, origins: Sequence[str], root_path: str
-    ) -> None:
-        self._app, self._service, self._token, self._origins = app, service, token, origins
+    def __init__(self, app: ASGIApp, service: Service, access: Access, root_path: str) -> None:
+        self._app, self._service, self._access = app, service, access
         self._root_path = root_path.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        started, code, sent = time.monotonic(), 499, 0  # 499: the client was gone first
+        started, code, sent, failure = time.monotonic(), 499, 0, ""  # 499: the client was gone first
         path = scope["path"].removeprefix(self._root_path) or "/"
         scope = {**scope, "path": self._root_path + path, "root_path": self._root_path}
 
@@ -65,23 +80,32 @@ class Front:
             await refused(refusal)(scope, receive, finish)
         except ClientDisconnect:
             pass
+        except Exception as error:
+            code, failure = 500, "".join(traceback.format_exception(error))
+            raise
         finally:
             route = next((each for each in ROUTES if path == each or path.startswith(f"{each}/")), "page")
             self._service.metrics.answered(route, code)
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = {"time": when, "method": scope["method"], "path": path, "code": code}
+            line |= {"failure": failure} if failure else {}
             LOG.info("%s", json.dumps({**line, "seconds": round(time.monotonic() - started, 6), "bytes": sent}))
 
     def _refuse(self, headers: Headers, method: str, path: str) -> None:
         """Raises a Refusal for a request without the token, or one that a page of another origin sends."""
-        origin = headers.get("origin")
-        is_other = origin and urlsplit(origin).netloc != headers.get("host") and origin not in self._origins
+        origin, host = headers.get("origin"), headers.get("host", "")
+        if self._access.is_local and not LOOPBACK.fullmatch(host):
+            raise Refusal(
+                403, f"this service is called localhost, not {host[:80]!r}: start it with a `token_file` or `no_token`"
+            )
+        is_other = origin and origin not in (f"http://{host}", f"https://{host}", *self._access.origins)
         if is_other and method not in ("GET", "HEAD", "OPTIONS"):
             raise Refusal(403, "this service takes no requests from pages of another origin")
-        if self._token is None or not path.startswith(CALLS) or path.startswith("/v2/health/") or method == "OPTIONS":
+        token = self._access.token
+        if token is None or not path.startswith(CALLS) or path.startswith("/v2/health/") or method == "OPTIONS":
             return
         given = headers.get("authorization", "").encode("latin-1", "replace")
-        if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
             raise Refusal(401, "this service needs its token: send the header `Authorization: Bearer TOKEN`")
 
 
@@ -94,4 +118,4 @@ def refused(refusal: Refusal) -> Response:
     """Returns the response of a refusal."""
     headers = {"Retry-After": "1"} if refusal.code in (429, 503) else {}
     headers |= {"WWW-Authenticate": "Bearer"} if refusal.code == 401 else {}
-    return as_json({"error": refusal.sentence}, refusal.code, headers)
+    return as_json({"error": refusal.sentence[:LONGEST]}, refusal.code, headers)

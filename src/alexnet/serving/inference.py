@@ -28,6 +28,9 @@ LENGTH_HEADER = "Inference-Header-Content-Length"
 PICTURES = "pictures"
 PROBABILITIES: Final = "probabilities"
 CLASSES: Final = "class"
+COMMAS = 1_000
+"""Commas of a question beside those between its pictures, which bound what is made of it: base64 has none."""
+
 Parameters = dict[str, bool | int | float | str]
 
 
@@ -50,9 +53,13 @@ class _Wanted(msgspec.Struct):
 
 class _Question(msgspec.Struct):
     inputs: Annotated[list[_Input], Meta(min_length=1, max_length=1)]
-    id: str | None = None
+    id: Annotated[str, Meta(max_length=1_000)] | None = None
     parameters: Parameters = {}
-    outputs: list[_Wanted] = []
+    outputs: Annotated[list[_Wanted], Meta(max_length=2)] = []
+
+    def __post_init__(self) -> None:
+        if len({each.name for each in self.outputs}) < len(self.outputs):
+            raise ValueError("an output is wanted twice")
 
 
 class _Tensor(msgspec.Struct, omit_defaults=True):
@@ -118,9 +125,7 @@ class _Calls:
         model = self._model(request)
         self._service.refuse_unproven()
         async with self._service.gate.body(request) as body:
-            question, pictures = _read(body, request.headers.get(LENGTH_HEADER))
-            if len(pictures) > self._service.limits.files:
-                raise Refusal(413, f"a request may have {self._service.limits.files} pictures at most")
+            question, pictures = _read(body, request.headers.get(LENGTH_HEADER), self._service.limits.files)
             with self._service.gate.several(len(pictures) - 1):
                 files = [File(f"picture {number}", data) for number, data in enumerate(pictures)]
                 rows = await self._service.probabilities((model,), files, 1)
@@ -135,41 +140,45 @@ class _Calls:
         return self._service.chosen(request.path_params["name"].replace(",", "/"))[0]
 
 
-def _read(body: bytes, header_length: str | None) -> tuple[_Question, list[bytes]]:
+def _read(body: bytes, header_length: str | None, most: int) -> tuple[_Question, list[bytes]]:
     """Returns a question and its picture files.
 
     Raises:
-        Refusal: The body does not follow the protocol.
+        Refusal: The body does not follow the protocol, or has more than `most` pictures.
     """
     if header_length is not None and not (header_length.isdecimal() and len(header_length) < 10):
         raise Refusal(400, f"`{LENGTH_HEADER}` is no number")
     end = len(body) if header_length is None else int(header_length)
+    if body.count(b",", 0, end) > COMMAS + most:
+        raise Refusal(413, f"a question may have {most} pictures and little beside them")
     try:
         question = msgspec.json.decode(body[:end], type=_Question)
         tensor = question.inputs[0]
         size = tensor.parameters.get("binary_data_size")
         if size is None:
-            texts = [each if isinstance(each, str) else each.b64 for each in tensor.data or []]
+            texts = [each if isinstance(each, str) else each.b64 for each in (tensor.data or [])[: most + 1]]
             pictures = [base64.b64decode(text, validate=True) for text in texts]
         else:
-            pictures = list(_split(body[end:], size))
+            pictures = list(_split(body[end:], size, most))
     except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError) as error:
         raise Refusal(400, f"the body does not follow the protocol: {error}") from error
+    if len(pictures) > most:
+        raise Refusal(413, f"a request may have {most} pictures at most")
     if len(pictures) != np.prod(tensor.shape, dtype=object):
         raise Refusal(400, f"`{PICTURES}` has {len(pictures)} elements, and a shape of {tensor.shape}")
     return question, pictures
 
 
-def _split(data: bytes, size: object) -> Sequence[bytes]:
-    """Returns the elements of a tensor of BYTES, each behind its length in four bytes."""
+def _split(data: bytes, size: object, most: int) -> Sequence[bytes]:
+    """Returns the elements of a tensor of BYTES, each behind its length in four bytes; of too many, one too many."""
     if size != len(data):
         raise ValueError(f"binary_data_size is {size}, and {len(data)} bytes follow")
-    elements, place = [], 0
-    while place < len(data):
+    elements, place = list[bytes](), 0
+    while place < len(data) and len(elements) <= most:
         length = int.from_bytes(data[place : place + 4], "little")
         elements.append(data[place + 4 : place + 4 + length])
         place += 4 + length
-    if place != len(data):
+    if place > len(data):
         raise ValueError("an element is longer than the data")
     return elements
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from alexnet.errors import UsageError
-from alexnet.serving.front import LOG
+from alexnet.serving.front import LOG, Access
 from alexnet.serving.limits import BODY_SECONDS, Limits
 from alexnet.serving.service import Service
 from alexnet.serving.tokens import read_token
@@ -33,8 +33,8 @@ SHORTEST = 16
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def token_for(host: str, file: Path | None, no_token: bool) -> str | None:
-    """Returns the token of a file, or None where requests need none.
+def access(host: str, file: Path | None, no_token: bool, origins: Sequence[str]) -> Access:
+    """Returns who may ask: those with the token of a file, or else this machine alone unless `no_token` says all.
 
     Raises:
         UsageError: The address needs one, the file cannot be read or holds none, or others than its owner may read it.
@@ -42,13 +42,13 @@ def token_for(host: str, file: Path | None, no_token: bool) -> str | None:
     if file is None:
         if host not in LOOPBACK and not no_token:
             raise UsageError(f"others can reach `host={host}`: give a `token_file`, or say `no_token`")
-        return None
+        return Access(None, tuple(origins), is_local=not no_token)
     token = read_token(file)
     if os.name == "posix" and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         raise UsageError(f"others may read {file}, which holds the token: chmod 600 {file}")
     if len(token) < SHORTEST:
         raise UsageError(f"{file} holds no token: write {SHORTEST} or more letters and digits into it, in one line")
-    return token
+    return Access(token, tuple(origins))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -63,7 +63,8 @@ def listen(host: str, port: int) -> socket.socket:
         with contextlib.ExitStack() as failing:
             # Only with its protocol: else asyncio leaves Nagle's algorithm on, which keeps answers back for 40 ms.
             listener = failing.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # on Windows it would give one port to two programs
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             failing.pop_all()
     except (OSError, OverflowError) as error:
@@ -146,7 +147,10 @@ class Server(uvicorn.Server):
 
     async def _take_waiting(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        loop.remove_reader(listener.fileno())
+        try:
+            loop.remove_reader(listener.fileno())
+        except NotImplementedError:  # Windows' loop takes connections as they come
+            return
         with contextlib.suppress(BlockingIOError):
             while True:
                 connection, _ = listener.accept()
@@ -242,7 +246,7 @@ def run(
     """Serves until a signal ends it.
 
     Raises:
-        CheckpointError: A network does not answer as its file records.
+        CheckpointError: A network does not answer as its file records; or whatever else its proof raises.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from alexnet import machine
 from alexnet.data import decode
-from alexnet.errors import BadImage, CheckpointError
+from alexnet.errors import BadImage
 from alexnet.searching.index import Index
 from alexnet.serving.answers import Answers, Card, Unread
 from alexnet.serving.batcher import Batcher, Job, Picture, Row
@@ -33,7 +33,7 @@ class Service:
         self.models, self.limits, self.index, self.takes_corrections = models, limits, index, takes_corrections
         self.gate = Gate(limits)
         self.is_proven = self.is_leaving = False
-        self.failure: CheckpointError | None = None
+        self.failure: Exception | None = None
         self.metrics = Metrics(lambda: self.gate.pictures, lambda: self.is_ready)
         self._decoding = ThreadPoolExecutor(machine.cores(), thread_name_prefix="decode")
         self._batcher = Batcher(self.metrics, limits.deadline, self._decoding)
@@ -50,7 +50,7 @@ class Service:
         try:
             for model in self.models.values():
                 await asyncio.get_running_loop().run_in_executor(self._decoding, model.prove)
-        except CheckpointError as error:
+        except Exception as error:  # which ends the server, and is raised then
             self.failure = error
         else:
             self.is_proven = True
