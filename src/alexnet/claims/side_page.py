@@ -29,7 +29,12 @@ def side_page(result: SideBySide, sides: Sequence[Side]) -> Page:
         sections=(
             Section("errors", "How often they are wrong", "", _errors(result)),
             Section("learning", "How they learned", "", _curves(sides)),
-            Section("settings", "What differs", "", _wide(["", *names], settings) if settings else Markup()),
+            Section(
+                "settings",
+                "What differs",
+                "",
+                draw("table.html", head=["", *names], rows=settings) if settings else Markup(),
+            ),
             Section("cost", "What they cost", "", _costs(result)),
         ),
     )
@@ -49,7 +54,7 @@ def _errors(result: SideBySide) -> Markup:
         for run in result.runs
     ]
     head = ["run", "top-1 error", "top-5 error", "balanced error", "pictures", "views"]
-    return draw("side.html", bars=sections.bars(rows)) + _wide(head, table)
+    return draw("side.html", bars=sections.bars(rows)) + draw("table.html", head=head, rows=table)
 
 
 def _curves(sides: Sequence[Side]) -> Markup:
@@ -78,9 +83,5 @@ def _costs(result: SideBySide) -> Markup:
         ]
         for run in result.runs
     ]
-    return _wide(["run", "started from", "training time", "weight file", "parameters"], rows)
-
-
-def _wide(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    """Draws a table that scrolls by itself where the screen is too narrow."""
+    head = ["run", "started from", "training time", "weight file", "parameters"]
     return draw("table.html", head=head, rows=rows)
