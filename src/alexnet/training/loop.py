@@ -105,7 +105,7 @@ def resume(
     if store.content_hash != description.data.hash:
         raise CheckpointError(f"the data of {run.folder} have changed since it started; start a new run elsewhere")
     with run.alone(team):
-        if team.is_first:  # at every start: one that ended before they were written loses nothing
+        if team.is_first:  # at every start, in case an earlier one ended before it wrote them
             run.keep_pictures(store)
         if source is not None:
             description = run.moved(description, source, team.is_first)
