@@ -207,6 +207,20 @@ def test_whoever_holds_a_body_may_run_out_of_time_without_the_client_s_fault(ser
         asyncio.run(read())
 
 
+@pytest.mark.parametrize(("charset", "code"), [("utf-8", 200), ("idna", 400), ("punycode", 200), ("x" * 60_000, 400)])
+def test_a_form_costs_no_more_than_its_bytes_in_whatever_characters_it_is(serve, picture, charset, code):
+    def body(field):
+        head = b'--b\r\nContent-Disposition: form-data; name="f-'
+        file = b'"; filename="f-"\r\n\r\n' + picture.read_bytes() + b"\r\n--b--\r\n"
+        return head + b'"\r\n\r\n' + field + b"\r\n" + head + file
+
+    app, kind = serve()[1], f"multipart/form-data; boundary=b; charset={charset}"
+    started = time.process_time()
+    assert ask(app, "/predict", body(b"\x80"), content_type=kind).code == code
+    assert ask(app, "/predict", body(b"a" * 200_000), content_type=kind).code == 400
+    assert time.process_time() - started < 1
+
+
 def test_more_maps_than_are_drawn_at_a_time_are_429(serve, picture):
     one, app = serve()
     one._drawings = service.LOOKING
