@@ -509,6 +509,69 @@ def test_a_connection_whose_headers_do_not_end_is_closed():
     assert asyncio.run(left_alone(b"GET / HTTP/1.1\r\nA: " + b"b" * 100_000)).startswith(b"HTTP/1.1 400")
 
 
+async def deaf(answers):
+    """Returns the connections that a service has when its client has read nothing for a while."""
+    import uvicorn
+    from starlette.responses import Response
+    from uvicorn.server import ServerState
+
+    from alexnet.serving.server import Protocol
+
+    class Impatient(Protocol):
+        stalled = 0.1
+
+    config, state = (
+        uvicorn.Config(Response(bytes(10_000_000)), http=Impatient, lifespan="off", log_config=None),
+        ServerState(),
+    )
+    config.load()
+    server = await asyncio.get_running_loop().create_server(lambda: Impatient(config, state, {}), "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * answers)
+    while not state.connections:
+        await asyncio.sleep(0.001)
+    until = asyncio.get_running_loop().time() + 5
+    while state.connections and asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(0.01)
+    connections = len(state.connections)
+    writer.close()
+    server.close()
+    return connections
+
+
+@pytest.mark.parametrize("answers", [1, 2])
+def test_a_client_that_takes_nothing_of_its_answer_holds_no_connection_for_ever(answers):
+    assert asyncio.run(deaf(answers)) == 0
+
+
+@pytest.mark.parametrize(("left", "is_cut"), [([5, 4, 3, 0], False), ([5, 4, 4], True), ([5, 6], True), ([0], False)])
+def test_a_client_is_cut_off_only_when_it_takes_nothing_for_a_while(left, is_cut):
+    import uvicorn
+    from uvicorn.protocols.http.flow_control import FlowControl
+    from uvicorn.server import ServerState
+
+    from alexnet.serving.server import Protocol
+
+    class Transport:
+        was_cut = False
+
+        def get_write_buffer_size(self):
+            return left.pop(0)
+
+        def abort(self):
+            self.was_cut = True
+
+    async def talk():
+        protocol = Protocol(uvicorn.Config(None, lifespan="off", log_config=None), ServerState(), {})
+        protocol.transport, protocol.flow, protocol.stalled = Transport(), FlowControl(None), 0.01
+        protocol.pause_writing()
+        while left:
+            await asyncio.sleep(0.01)
+        return protocol.transport.was_cut
+
+    assert asyncio.run(talk()) == is_cut
+
+
 def test_a_connection_that_sends_the_rest_of_a_refused_body_or_of_headers_too_slowly_is_closed():
     from alexnet.serving.front import refused
     from alexnet.serving.limits import Refusal

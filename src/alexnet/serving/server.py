@@ -27,6 +27,9 @@ CONNECTIONS = 1_000
 LINGER = 0.5
 """Seconds for which connections stay open in the end, for requests that clients were about to send."""
 
+STALLED = 60.0
+"""Seconds after which a connection ends whose client takes nothing of its answer."""
+
 SHORTEST = 16
 """Characters of the shortest token that a service takes for its own."""
 
@@ -166,13 +169,14 @@ class Server(uvicorn.Server):
 
 
 class Protocol(HttpToolsProtocol):
-    """Closes a connection whose request does not come: its headers in time, and of at most `HEADER_BYTES`."""
+    """Closes a connection whose headers do not come, in time and short enough, or whose answer nobody takes."""
 
-    patience = Limits.header
+    patience, stalled = Limits.header, STALLED
     _timer: asyncio.TimerHandle | None = None
     _head = 0  # bytes of headers that are not complete
     _is_refused = False  # what still comes is the body of a request that is answered
     _is_leaving = False
+    _stalling: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Waits for the headers of the first request."""
@@ -182,7 +186,18 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Waits no more."""
         self._stop()
+        self._watch(0)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Waits for the client to take what is sent to it, but not for ever."""
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Goes on sending to a client that takes it."""
+        self._watch(0)
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Refuses headers that do not end."""
@@ -209,6 +224,7 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Closes a connection that goes on sending what was refused."""
         super().on_response_complete()
+        self._watch(self.transport.get_write_buffer_size())
         if self.cycle.more_body and not self.transport.is_closing():
             self._await_headers()
             self._is_refused = True
@@ -233,6 +249,19 @@ class Protocol(HttpToolsProtocol):
     def _await_headers(self) -> None:
         self._stop()
         self._timer = self.loop.call_later(self.patience, self.transport.close)
+
+    def _watch(self, unsent: int) -> None:
+        """Ends the connection when `STALLED` seconds from here its client has taken none of so many bytes."""
+        if self._stalling is not None:
+            self._stalling.cancel()
+        self._stalling = self.loop.call_later(self.stalled, self._end_stalled, unsent) if unsent else None
+
+    def _end_stalled(self, before: int) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent >= before:
+            self.transport.abort()
+        else:
+            self._watch(unsent)
 
     def _stop(self) -> None:
         if self._timer is not None:
