@@ -44,8 +44,7 @@ def refuse(data: bytes) -> None:
         elif marker == _SCAN:
             if not is_progressive and content[:1] == components:  # the only scan that is read
                 return
-            scans += 1
-            if scans > _MOST_SCANS:
+            if (scans := scans + 1) > _MOST_SCANS:
                 raise Unreadable(f"a JPEG of more than {_MOST_SCANS} scans, as no program writes it: save it anew")
 
 
@@ -90,9 +89,6 @@ def mend(data: bytes) -> bytes:
     kind, frame = next(((marker, content) for marker, content in segments if marker in _FRAMES), (0, b""))
     parts = [START]
     for marker, content in segments:
-        if marker == _CODED:
-            parts.append(_without_padding(content))
-            continue
         if marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= 14:
             content = content[:5] + b"\1\1" + content[7:]
         elif marker == _ADOBE and content.startswith(b"Adobe") and len(content) >= 12 and content[11] > 2:
@@ -100,26 +96,24 @@ def mend(data: bytes) -> bytes:
         elif marker == _SCAN and kind in _SEQUENTIAL:
             content = content[:-3] + _WHOLE_BLOCK
         if marker not in _METADATA:
-            parts += [bytes((0xFF, marker)), (len(content) + 2).to_bytes(2, "big"), content]
+            head = [] if marker == _CODED else [bytes((0xFF, marker)), (len(content) + 2).to_bytes(2, "big")]
+            parts += [*head, content]
     markers = [marker for marker, _ in segments]
     holds_all = kind in _SEQUENTIAL and markers.count(_SCAN) == 1
     return b"".join(parts) + (END if holds_all or _END in markers else b"")
 
 
 def _without_padding(scan: bytes) -> bytes:
-    """Returns coded pixels without the zeros at their end, or 8 and more of another byte; FF keeps the zero behind it.
-
-    The time grows with the length, as that of no regular expression does which looks for a run at the end.
-    """
+    """Returns coded pixels without zeros at their end, or 8 and more of another byte; FF keeps the zero behind it."""
     last = scan[-1:]
-    rest = scan.rstrip(last)
+    rest = scan.rstrip(last)  # a regular expression for a run at the end takes the square of the length
     if last == b"\0":
         return rest + b"\0" if rest.endswith(b"\xff") else rest
     return scan if len(scan) - len(rest) < 8 else rest
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields markers and what belongs to them, and `_CODED` with coded pixels, up to the end of the first picture.
+    """Yields markers and what belongs to them, and `_CODED` with pixels without padding, to the end of the picture.
 
     Raises:
         Unreadable: There are more than any program writes.
@@ -142,7 +136,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         if marker == _SCAN:
             following = _AFTER_SCAN.search(data, end)
             at = following.start() if following else len(data)
-            yield _CODED, data[end:at].rstrip(b"\xff")
+            yield _CODED, _without_padding(data[end:at].rstrip(b"\xff"))
     raise Unreadable(f"a JPEG of more than {_MOST:,} segments, as no program writes it: save it anew")
 
 

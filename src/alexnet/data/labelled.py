@@ -81,11 +81,7 @@ def _has_labels(table: Table) -> bool:
 
 
 def content_of(source: Path, name: str) -> bytes:
-    """Returns the content of a file in a folder or an archive, or so much of it that reading it as a table is refused.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+    """Returns the content of a file of a source, or enough to be refused; raises DataError where it cannot be read."""
     try:
         if source.is_dir():
             with (source / name).open("rb") as file:

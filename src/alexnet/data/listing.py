@@ -157,8 +157,7 @@ def digest(data: bytes) -> int:
 
 def spread(count: int, most: int) -> list[int]:
     """Returns the positions of `most` of `count` pictures, evenly from the first to the last, or of all of fewer."""
-    positions: list[int] = np.linspace(0, count - 1, min(most, count)).astype(np.int64).tolist()
-    return positions
+    return list(map(int, np.linspace(0, count - 1, min(most, count))))
 
 
 def drawn(

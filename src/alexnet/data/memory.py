@@ -15,26 +15,17 @@ _free = MOST
 @contextmanager
 def room(pixels: int) -> Iterator[None]:
     """Waits until so many pixels more may be decoded, and counts them meanwhile; one picture always may."""
+    global _free
     if pixels < _SMALL:
         yield
         return
     pixels = min(pixels, MOST)
-    _take(pixels)
-    try:
-        yield
-    finally:
-        _give(pixels)
-
-
-def _take(pixels: int) -> None:
-    global _free
     with _changed:
         _changed.wait_for(lambda: _free >= pixels)
         _free -= pixels
-
-
-def _give(pixels: int) -> None:
-    global _free
-    with _changed:
-        _free += pixels
-        _changed.notify_all()
+    try:
+        yield
+    finally:
+        with _changed:
+            _free += pixels
+            _changed.notify_all()

@@ -73,7 +73,7 @@ def load(picture: TiffImageFile, data: bytes) -> None:
     """Decodes a picture in the file `data`.
 
     Raises:
-        Unreadable: It has so many strips that to check them would take minutes.
+        Unreadable: It has more strips than any program writes, each of which costs libtiff and `fax` microseconds.
         Exception: It is damaged: whatever Pillow likes, and ValueError.
     """
     lengths = picture.tag_v2.get(STRIPBYTECOUNTS) or picture.tag_v2.get(_TILE_LENGTHS) or ()

@@ -54,8 +54,8 @@ def check_out(path: Path) -> None:
     """
     if path.suffix not in WRITERS:
         raise UsageError(f"{path} ends in none of {', '.join(WRITERS)}: choose one of these formats")
-    if path.suffix == ".parquet":
-        _check_pyarrow()
+    if path.suffix == ".parquet" and not find_spec("pyarrow"):
+        raise UsageError("Parquet needs: pip install 'alexnet[parquet]'; or choose .npz or .safetensors")
     check_free(path)
 
 
@@ -152,11 +152,6 @@ def _write_parquet(file: BinaryIO, account: Account, store: Store, shape: Shape,
             columns = [[batch.split] * len(classes), list(batch.names), classes]
             arrays = [*(pyarrow.array(column, text) for column in columns), values]
             writer.write_batch(pyarrow.record_batch(arrays, schema=schema))
-
-
-def _check_pyarrow() -> None:
-    if not find_spec("pyarrow"):
-        raise UsageError("Parquet needs: pip install 'alexnet[parquet]'; or choose .npz or .safetensors")
 
 
 Writer = Callable[[BinaryIO, Account, Store, Shape, Iterator[Batch]], None]

@@ -3,7 +3,6 @@
 import mmap
 import struct
 import tempfile
-import zlib
 from pathlib import Path
 from typing import IO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -11,6 +10,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.data.zips import ERRORS
 from alexnet.errors import CheckpointError, UsageError
 from alexnet.foreign import caffe, convnet, torchvision
 from alexnet.foreign.imported import Imported
@@ -24,9 +24,6 @@ _MAX_MEAN = 64 << 20  # bytes of a file with a mean image
 
 # The keys of a NetParameter's name, layers (V1), input and layer (V2).
 _CAFFE_STARTS = (b"\x0a", b"\x12", b"\x1a", b"\xa2\x06")
-
-# The errors of zipfile over a damaged archive.
-_ARCHIVE_FAULTS = (BadZipFile, OSError, EOFError, ValueError, OverflowError, RuntimeError, struct.error, zlib.error)
 
 
 def read(path: Path, variant: str | None = None) -> Imported:
@@ -113,7 +110,7 @@ def _read_zip(path: Path, data: memoryview, variant: str | None) -> Imported:
                     _unpack(archive, members[0], file)
                     unpacked = _map(file)
                 return convnet.read(name, unpacked, variant)
-    except _ARCHIVE_FAULTS as error:
+    except ERRORS as error:
         raise CheckpointError(f"{path} is no zip archive that can be read: {error}") from error
     shown = ", ".join(sorted(names)[:3])
     raise CheckpointError(f"{path} is a zip archive of {shown}; expected {EXPECTED}")
