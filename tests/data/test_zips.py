@@ -125,6 +125,13 @@ def test_a_file_without_an_ending_that_begins_beyond_the_end_is_damage(tmp_path)
         open_source(path)
 
 
+def test_a_member_without_a_name_is_damage(tmp_path):
+    path = packed(tmp_path / "pets.zip", [*PETS, "%"])
+    path.write_bytes(path.read_bytes().replace(b"%", b"\0"))
+    with pytest.raises(DataError, match=r"pets\.zip is damaged .*fetch it again"):
+        open_source(path)
+
+
 def test_a_damaged_table_in_a_zip_file_is_an_error_in_one_line(tmp_path):
     path = packed(tmp_path / "pets.zip", PETS)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:

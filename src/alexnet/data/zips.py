@@ -86,7 +86,7 @@ def scan_zip(path: Path) -> Tree:
                 name = posixpath.normpath(member.filename.replace("\\", "/"))
                 if bad := hidden_in_archive(name):
                     tree.left_out += [bad] if bad not in tree.left_out[-1:] else []
-                elif member.is_dir():
+                elif member.filename.endswith("/"):  # `is_dir` fails where there is no name
                     tree.folders.append(name)
                 elif bad := _no_picture(archive, member, name):
                     tree.left_out.append(bad)
