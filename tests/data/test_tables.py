@@ -146,6 +146,18 @@ def test_a_table_that_is_too_large_is_refused_and_never_cut(tmp_path, monkeypatc
         open_source(source, draw="names", selection=Selection(labels=labels))
 
 
+def test_a_table_that_no_picture_could_be_packed_like_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "birds.zip", "w") as archive:
+        for i in range(4):
+            archive.writestr(f"images/{i}.jpg", encoded())
+        table = "file_name,label\n" + "".join(f"images/{i}.jpg,{'ab'[i % 2]}\n" for i in range(4))
+        archive.writestr("metadata.csv", table, zipfile.ZIP_BZIP2)
+    with pytest.raises(
+        DataError, match=r"metadata\.csv in .*birds\.zip is packed in a way that is not read: pack it as"
+    ):
+        open_source(tmp_path / "birds.zip")
+
+
 def test_a_missing_table_and_several_labels_are_refused(flat, tmp_path):
     with pytest.raises(DataError, match=r"none\.csv cannot be read"):
         opened(flat, tmp_path / "none.csv")

@@ -17,7 +17,7 @@ from alexnet.data.listing import TAR_ERRORS, Integers
 from alexnet.data.scan import Tree, as_text
 from alexnet.data.splits import split_of
 from alexnet.data.tables import LARGEST, NoColumns, Row, read_table
-from alexnet.data.zips import ERRORS
+from alexnet.data.zips import ERRORS, METHODS, UNREAD
 from alexnet.errors import DataError
 from alexnet.records import LeftOut
 
@@ -92,7 +92,10 @@ def content_of(source: Path, name: str) -> bytes:
                 opened = tar.extractfile(entry) if entry else None
                 return opened.read(LARGEST + 1) if opened else b""
         with zipfile.ZipFile(source) as archive:
-            member = next(each for each in archive.namelist() if posixpath.normpath(each.replace("\\", "/")) == name)
+            entries = ((posixpath.normpath(each.filename.replace("\\", "/")), each) for each in archive.infolist())
+            member = next(entry for path, entry in entries if path == name)
+            if member.compress_type not in METHODS:
+                raise DataError(f"{name} in {source} is {UNREAD}")
             with archive.open(member) as file:
                 return file.read(LARGEST + 1)
     except (*TAR_ERRORS, *ERRORS) as error:

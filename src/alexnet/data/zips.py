@@ -25,7 +25,8 @@ ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, Overflo
 """What `zipfile` raises on damaged archives, and on forged ones."""
 
 LARGEST = 1 << 29  # bytes of a picture, unpacked
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+UNREAD = "packed in a way that is not read: pack it as ordinary zip"
 _SIGNATURE = b"PK\3\4"
 _HEADER = struct.Struct("<26xHH")  # of a member: the lengths of its name and of what is added to it
 
@@ -105,8 +106,8 @@ def _no_picture(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) ->
     if member.file_size > LARGEST or len(os.fsencode(name)) > LONGEST_NAME:
         reason = f"{member.file_size:,} bytes unpacked, or a name longer than any picture has"
         return LeftOut(path=path[:LONGEST_NAME], cause="special", reason=reason)
-    if member.compress_type not in _METHODS:
-        return LeftOut(path=path, cause="special", reason="packed in a way that is not read: pack it as ordinary zip")
+    if member.compress_type not in METHODS:
+        return LeftOut(path=path, cause="special", reason=UNREAD)
     return leaving.no_picture(path, partial(_beginning, archive, member))
 
 
