@@ -20,6 +20,14 @@ HEADERS = {
 
 
 class _Handler(SimpleHTTPRequestHandler):
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        is_local = self.headers.get("Host", "").partition(":")[0] in (LOOPBACK, "localhost")
+        if not is_local:  # the name of a page from elsewhere may lead here, too (DNS rebinding)
+            self.send_error(403, "This machine is called localhost here")
+        return is_local
+
     def end_headers(self) -> None:
         for name, value in HEADERS.items():
             self.send_header(name, value)
