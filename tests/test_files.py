@@ -27,6 +27,20 @@ def test_a_file_is_written_and_replaced(tmp_path, content, stored):
     assert names(tmp_path) == ["a"]
 
 
+def test_a_folder_is_not_new_below_a_file_or_where_nothing_may_be_written(tmp_path, monkeypatch):
+    (tmp_path / "holiday.jpg").write_text("")
+    with pytest.raises(
+        UsageError, match=r"holiday.jpg/x/y cannot be written \(Not a directory\): choose another folder"
+    ):
+        files.check_new(tmp_path / "holiday.jpg/x/y")
+    with pytest.raises(UsageError, match="File name too long"):
+        files.check_new(tmp_path / ("x" * 300))
+    files.check_new(tmp_path / "a/b")
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
+    with pytest.raises(UsageError, match=r"a/b cannot be written \(Permission denied\)"):
+        files.check_new(tmp_path / "a/b")
+
+
 def test_a_file_is_known_by_the_sha256_of_its_content(tmp_path):
     write(tmp_path / "a", "abc")  # NIST's example
     assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -54,13 +54,29 @@ def _is_in_cache(place: Path) -> bool:
 
 
 def check_new(folder: Path) -> None:
-    """Checks that a folder to make does not exist yet, or is empty.
+    """Checks that a folder to make does not exist yet, or is empty, and can be written.
 
     Raises:
-        UsageError: The folder holds something, or is a file.
+        UsageError: The folder holds something, is a file, or cannot be made.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already; give a new folder")
+    with plain_errors(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} exists already; give a new folder")
+        check_place(folder)
+
+
+def check_place(folder: Path) -> None:
+    """Checks that a folder can be made and written.
+
+    Raises:
+        UsageError: What it would lie in is no folder, or may not be written.
+    """
+    with plain_errors(folder):
+        above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def check_free(path: Path) -> None:

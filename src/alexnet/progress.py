@@ -26,7 +26,7 @@ class Display(Observer):
         self.stop = threading.Event()
         self.signal: int | None = None  # the number of the signal that asked to stop
         self._bar: Any = None  # tqdm has no types
-        self._what, self._unit = "", "pictures"
+        self._what, self._unit, self._is_named = "", "pictures", False  # named: a bar has shown what it is
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +41,7 @@ class Display(Observer):
     def began(self, what: str, unit: str = "pictures") -> None:
         """Ends the bar of the part before."""
         self._close()
-        self._what, self._unit = what, unit
+        self._what, self._unit, self._is_named = what, unit, False
 
     def advanced(self, done: int, total: int) -> None:
         """Moves the bar of what is counted."""
@@ -58,9 +58,9 @@ class Display(Observer):
     def stepped(self, step: int, total: int, loss: float, images_per_s: float) -> None:
         """Moves the bar of a training."""
         if self._bar is None:
-            if self._what:
+            if self._what and not self._is_named:
                 self.notice(self._what)
-            self._bar = _tqdm()(total=total, initial=step - 1, desc="training", unit=" steps", disable=None)
+            self._bar = _tqdm()(total=total, initial=step, desc="training", unit=" steps", disable=None)
         self._bar.set_postfix_str(f"loss {loss:.3f}, {images_per_s:.0f} images/s", refresh=False)
         self._bar.update(step - self._bar.n)
 
@@ -76,10 +76,11 @@ class Display(Observer):
         _tqdm().write(printable(text), file=sys.stderr)
 
     def _move(self, done: int, total: int | None, delay: float = 0) -> None:
-        if self._bar is None:
+        if self._bar is None:  # What is done already took an unknown time, and is left out of the rate.
             is_bytes = self._unit == "B"
             unit = {"unit": self._unit if is_bytes else f" {self._unit}", "unit_scale": is_bytes}
-            self._bar = _tqdm()(total=total, desc=self._what, disable=None, smoothing=0.1, delay=delay, **unit)
+            about = {"total": total, "initial": done, "desc": self._what, "smoothing": 0.1, "delay": delay}
+            self._bar, self._is_named = _tqdm()(disable=None, **about, **unit), True
         self._bar.update(done - self._bar.n)
 
     def _close(self) -> None:

@@ -1,6 +1,7 @@
 """A run folder: what a training leaves behind, and the only place that knows the names of its files."""
 
 import platform
+import shlex
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from alexnet import __version__, config, records
 from alexnet.config import Train
 from alexnet.data.store import Store
 from alexnet.errors import CheckpointError, DataError, UsageError
-from alexnet.files import alone_in, make_folder, write
+from alexnet.files import alone_in, check_place, make_folder, write
 from alexnet.models.network import Network
 from alexnet.records import Ancestor, Description, Evaluation, Examples, Gain, Header, StepRow, ValidationRow
 from alexnet.team import Team
@@ -84,18 +85,18 @@ class Run:
         write(self.config, records.sealed(description) + "\n")
 
     def check_new(self) -> None:
-        """Checks that the folder does not exist yet, or is empty.
+        """Checks that the folder does not exist yet, or is empty, and can be written.
 
         Raises:
-            UsageError: The folder holds something, or is a file.
+            UsageError: The folder holds something, is a file, or cannot be made.
         """
         folder = self.folder
         # An attempt to create the run that was cut short leaves only these files.
         cut_short = {f"{CONFIG}.tmp", self.planted.name, f"{self.planted.name}.tmp"}
         if folder.exists() and (not folder.is_dir() or any(p.name not in cut_short for p in folder.iterdir())):
-            raise UsageError(
-                f"{folder} exists already; choose another folder, or continue it with: alexnet train --resume {folder}"
-            )
+            go_on = f", or continue it with: alexnet train --resume {shlex.quote(str(folder))}" * self.exists
+            raise UsageError(f"{folder} exists already; choose another folder{go_on}")
+        check_place(folder)
 
     def check_room(self, weights: int) -> None:
         """Checks that the disk can hold all that a training of `weights` bytes of weights writes.

@@ -1,6 +1,7 @@
 """`alexnet compare`: two runs on the pictures that both know nothing of, and what is refused."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -30,6 +31,7 @@ def test_runs_are_compared_by_what_their_folders_say(runs, tmp_path, capsys):
     main(["compare", *map(str, runs), "--out", str(tmp_path / "out")])
     shown = capsys.readouterr().out
     assert "two/pets and one/pets may be level: +0.0 points" in shown
+    assert re.search(r" \d\.\d MB  ", shown)
     assert (tmp_path / "out/index.html").is_file()
     file = tmp_path / "out/comparison.json"
     result = read(SideBySide, file.read_bytes(), file, CheckpointError, "")

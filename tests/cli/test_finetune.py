@@ -36,6 +36,27 @@ def test_a_table_stands_before_the_training_and_the_stages_behind_it(alexnet, pi
     assert "frozen features" in report
 
 
+@pytest.mark.parametrize(
+    ("place", "told"), [("", "exists already; choose another folder\n"), ("x", "(Not a directory)")]
+)
+def test_the_place_is_looked_at_before_anything_is_read_or_said(place, told, alexnet, pictures, run, tmp_path):
+    (tmp_path / "holiday.jpg").write_text("")
+    out = tmp_path / "holiday.jpg" / place
+    code, _, err = alexnet("train", "finetune", "--from", run, "--data", pictures, "--out", out, *FEW)
+    assert (code, err.count("\n")) == (2, 1)
+    assert told in err
+    assert "--resume" not in err
+
+
+def test_hints_after_a_training_are_whole_commands(alexnet, run, make_folder, tmp_path):
+    mixed = make_folder(tmp_path / "mixed", {"blue": 8, "green": 8, "red": 8})
+    out = tmp_path / "my run"
+    code, told, _ = alexnet("train", "finetune", "--from", run, "--data", mixed, "--out", out, "--epochs", 0)
+    assert code == 0
+    assert f"all: alexnet evaluate '{out}' --split train+val\n" in told
+    assert "all: --split train+val\n" in alexnet("evaluate", out)[1]
+
+
 def test_zero_epochs_and_few_pictures_stop_at_the_head(alexnet, pictures, run, tmp_path):
     start = ["train", "finetune", "--from", run, "--data", pictures, "--json"]
     code, out, err = alexnet(*start, "--out", tmp_path / "few")

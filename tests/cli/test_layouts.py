@@ -30,6 +30,27 @@ def test_a_dry_run_says_what_is_understood_and_packs_nothing(alexnet, data, tmp_
     assert not (tmp_path / "store").exists()
 
 
+def test_a_name_has_no_lines_of_its_own(alexnet, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "new\nline\x1b[2J", {"red": 6, "blue": 4})
+    assert alexnet("pack", folder, "--dry-run")[1].splitlines() == [
+        "new line [2J: a folder for each class, without splits",
+        "2 classes; 10 train, of which about 25% of every class is held out as val",
+    ]
+
+
+def test_a_link_to_a_folder_around_it_is_left_out_by_its_name(alexnet, make_folder, tmp_path):
+    folder = make_folder(tmp_path / "loops", {"red": 6, "blue": 4})
+    for link in ("loop", "red/up"):
+        (folder / link).symlink_to(folder)
+    code, out, err = alexnet("pack", folder, "--dry-run")
+    assert code == 0, err
+    assert out.splitlines()[1:] == [
+        "2 classes; 10 train, of which about 25% of every class is held out as val",
+        "left out loop: a link to a folder around it",
+        "left out red/up: a link to a folder around it",
+    ]
+
+
 def test_a_dry_run_needs_no_store_and_answers_in_json(alexnet, make_folder, tmp_path):
     folder = make_folder(tmp_path / "flat", {"red": 6, "blue": 4, "test/unlabelled": 0, ".hidden/red": 1})
     shutil.rmtree(folder / "test")

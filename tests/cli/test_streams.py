@@ -82,6 +82,29 @@ def test_an_output_that_is_closed_is_no_error():
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["train", "--help"], ["--print-completion", "bash"], ["weights", "list"]]
+)
+def test_an_output_that_does_not_fit_on_the_disk_is_an_error(words):
+    with FULL.open("w") as full:
+        ended = run("-m", "alexnet", *words, stdout=full)
+    assert (ended.returncode, ended.stderr) == (2, "alexnet: No space left on device\n")
+
+
+def test_a_folder_that_was_deleted_is_no_place_to_work_in_but_help_is_given(tmp_path):
+    def from_nowhere(*words):
+        (tmp_path / "gone").mkdir()
+        there = tmp_path / "gone"
+        return run("-m", "alexnet", *words, preexec_fn=lambda: [os.chdir(there), there.rmdir()])
+
+    told = "alexnet: the current folder no longer exists: cd to another\n"
+    ended = from_nowhere("predict", "tiny-imagenet", "/a.jpg")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", told)
+    assert from_nowhere("--version").stdout.startswith("alexnet ")
+    assert from_nowhere("predict", "--help").stdout.startswith("usage: alexnet predict")
+
+
 def test_ctrl_c_during_the_first_imports_ends_without_a_traceback():
     body = """
 import os, signal, sys

@@ -229,6 +229,7 @@ def test_the_command_makes_a_run_that_predict_and_evaluate_read(run, pictures, t
     assert code == 0
     assert "shared, retrained" in out
     assert "9 pictures of val" in out
+    assert "top-5" not in out  # of three classes
 
 
 def test_the_command_takes_pictures_as_the_network_does(run, tmp_path, monkeypatch, alexnet):

@@ -13,7 +13,7 @@ from alexnet import machine
 from alexnet.errors import UsageError
 from alexnet.evaluation.classifier import load
 from alexnet.explaining import maps
-from alexnet.explaining.explain import preprocessed
+from alexnet.explaining.explain import label_of, preprocessed
 from alexnet.serving.looking import activations, explanation
 from alexnet.serving.served import open_runs
 
@@ -67,6 +67,25 @@ def test_a_class_that_the_network_lacks_is_named_before_a_folder_is_made(run, pi
     with pytest.raises(UsageError, match="does not know the class 'zebra'; it knows blue, green, red"):
         alexnet.explain(run, picture, class_name="zebra", out=tmp_path / "maps")
     assert not (tmp_path / "maps").exists()
+
+
+def test_classes_are_named_in_the_words_by_which_they_can_be_chosen():
+    classes = ["n01443537", "n02012849", "n03126707", "n02124075", *map(str, range(9))]
+    for words, label in (("goldfish, Carassius auratus", 0), ("n02012849 crane", 1), ("Egyptian cat", 3)):
+        assert label_of(classes, words) == label
+    for name, told in (
+        ("goldfish", "perhaps 'goldfish, Carassius auratus'"),
+        ("egyptian cta", "perhaps 'Egyptian cat'"),
+        ("cat", "perhaps 'Egyptian cat'"),
+        (
+            "wibble",
+            "it knows 'goldfish, Carassius auratus', n02012849 crane, n03126707 crane, Egyptian cat, 0, 1, 2, 3, ",
+        ),
+    ):
+        with pytest.raises(UsageError, match=f"does not know the class '{name}'; {told}"):
+            label_of(classes, name)
+    with pytest.raises(UsageError, match=r"4, 5, \.\.\.$"):
+        label_of(classes, "wibble")
 
 
 def test_a_folder_that_holds_something_is_left_alone(run, picture, tmp_path):

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             given = vars(parser().parse_args(arguments))
             name, is_json = given.pop("command"), given.pop("json")
             command = COMMANDS[name]
+            _check_folder()
             given |= config.assignments(given.pop("settings", []))
             with _Terminal(is_json) as display:
                 observed = {"observer": display} if "observer" in command.__annotations__ else {}
@@ -53,6 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:  # A path that somebody pasted may be as long as it likes.
         place = f"{str(error.filename)[:200]}: " if error.filename is not None else ""
         _exit(printable(f"{place}{error.strerror or error}"), 2)
+
+
+def _check_folder() -> None:
+    """Refuses to work from a folder that was deleted, where torch's libraries end the program as they are loaded."""
+    try:
+        os.getcwd()  # noqa: PTH109  # the question itself, without a path around it
+    except FileNotFoundError as error:
+        raise UsageError("the current folder no longer exists: cd to another") from error
 
 
 @contextmanager
@@ -100,9 +109,9 @@ def _print(name: str, result: object, is_json: bool) -> None:
 
     if os.environ.get("RANK", "0") == "0":
         if is_json:
-            show.show(result.to_json() if hasattr(result, "to_json") else records.to_json(result))
-        elif text := show.TEXTS[name](result):
-            show.show(text)
+            show.show((result.to_json() if hasattr(result, "to_json") else records.to_json(result)).split("\n"))
+        elif lines := show.TEXTS[name](result):
+            show.show(lines)
     if problem := getattr(result, "problem", None):
         raise UsageError(problem)
 

@@ -5,6 +5,7 @@ import difflib
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
@@ -39,8 +40,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints the message, of several processes only the first, and exits with 2."""
         is_first, words = os.environ.get("RANK", "0") == "0", self._in_order()
+        if re.search(r"expected (at least )?one argument|unrecognized arguments: -[^-]", message):
+            message += " (a path that begins with a dash is written ./-...)"
         order = f"it takes {' '.join(words)}; " if len(words) > 1 else ""
         self.exit(2, f"{self.prog}: {message}; {order}see {self.prog} --help\n" if is_first else None)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Prints help or an error; unlike argparse's own it does not hide that a disk is full."""
+        print(message, end="", file=file or sys.stderr, flush=True)
 
     def _in_order(self) -> list[str]:
         """Returns the names of what has no flag; who forgets the first is told that the last is missing."""
@@ -67,7 +74,7 @@ class Version(argparse._VersionAction):
         """Prints the version, and exits."""
         from alexnet import __version__
 
-        print(f"alexnet {__version__}")
+        print(f"alexnet {__version__}", flush=True)
         raise SystemExit(0)
 
 
@@ -78,7 +85,7 @@ class PrintCompletion(argparse.Action):
         """Prints the script, and exits."""
         from alexnet.cli.completion import script
 
-        print(script(parser(), str(values)))
+        print(script(parser(), str(values)), flush=True)
         raise SystemExit(0)
 
 

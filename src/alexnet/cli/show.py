@@ -4,11 +4,11 @@ import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from alexnet.cli.show_alike import indexed, searched
-from alexnet.cli.show_networks import compressed, converted, exported, listed_or_fetched, summarised
+from alexnet.cli.show_networks import compressed, converted, errors, exported, listed_or_fetched, summarised
 from alexnet.cli.show_runs import compared
 from alexnet.cli.show_speed import bench, doctor
 from alexnet.commands import results
@@ -37,48 +37,48 @@ FROM_SCRATCH = 0.203
 """Top-1 error of the recipe `demo-from-scratch` on solar cells, as docs/reference/results.md has it."""
 
 
-def show(text: str) -> None:
-    """Prints lines as they come, with a space for what could move the cursor; names have no lines of their own."""
-    print("\n".join(map(printable, text.split("\n"))), flush=True)
+def show(lines: Sequence[str]) -> None:
+    """Prints lines as they come, with a space for what could move the cursor, as a line's end in a name would."""
+    print("\n".join(map(printable, lines)), flush=True)
 
 
-def _packed(store: "results.Packed | Understanding | Verified") -> str:
+def _packed(store: "results.Packed | Understanding | Verified") -> list[str]:
     if isinstance(store, Understanding):
-        return "\n".join(store.lines())
+        return list(store.lines())
     if not isinstance(store, results.Packed):
         return _verified(store)
     counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
     lines = [f"{store.store}: {len(store.classes)} classes; {counts}", *left_out_lines(store.left_out, most=0)]
-    return "\n".join([*lines, *results.left_out(store.quarantine), *results.doubtful(store.doubtful)])
+    return [*lines, *results.left_out(store.quarantine), *results.doubtful(store.doubtful)]
 
 
-def _verified(store: "Verified") -> str:
+def _verified(store: "Verified") -> list[str]:
     lines = [f"{store.store}: {store.files} files"]
     for file in store.damaged:
         lines += [f"{file.file} is {'missing' if file.is_missing else 'damaged'}", *(f"  {n}" for n in file.pictures)]
-    return "\n".join(lines if store.damaged else [*lines, "everything is as it was packed"])
+    return lines if store.damaged else [*lines, "everything is as it was packed"]
 
 
-def _trained(result: results.Trained) -> str:
+def _trained(result: results.Trained) -> list[str]:
     if result.evaluation is None:
         from alexnet.data.remote import is_remote
 
         data = ["--data", result.source] if is_remote(result.source) else []
         again = shlex.join(["alexnet", "train", "--resume", result.run, *data])
-        return f"stopped and saved; continue with: {again}"
-    gained = f"{_gained(result.gain)}\n" if result.gain else ""
-    return f"{_evaluation(result.evaluation)}\n{gained}report: {result.run}/report.html"
+        return [f"stopped and saved; continue with: {again}"]
+    gained, again = _gained(result.gain) if result.gain else [], f"alexnet evaluate {shlex.quote(result.run)} "
+    return [*_evaluation(result.evaluation, again), *gained, f"report: {result.run}/report.html"]
 
 
-def _gained(gain: Gain) -> str:
+def _gained(gain: Gain) -> list[str]:
     low, high = gain.gain_interval
-    return (
-        f"frozen features: {in_words(gain.frozen_error, gain.frozen_interval)}\n"
-        f"fine-tuning gained {100 * gain.gain:.1f} points (95 % interval, paired: {100 * low:.1f} to {100 * high:.1f})"
-    )
+    return [
+        f"frozen features: {in_words(gain.frozen_error, gain.frozen_interval)}",
+        f"fine-tuning gained {100 * gain.gain:.1f} points (95 % interval, paired: {100 * low:.1f} to {100 * high:.1f})",
+    ]
 
 
-def _demonstrated(result: results.Trained) -> str:
+def _demonstrated(result: results.Trained) -> list[str]:
     """Returns the end of the demo's training, beside a baseline and what the paper on these photographs reached.
 
     Source: Deitsch et al. 2019, Automatic classification of defective photovoltaic module cells in
@@ -96,40 +96,44 @@ def _demonstrated(result: results.Trained) -> str:
         ("VGG-19 pretrained on ImageNet (same paper)", 0.116),
     ]
     table = [f"  {name:<54}{error:6.1%}" for name, error in rows]
-    return "\n".join([_trained(result), "", "top-1 error on solar cells", *table])
+    return [*_trained(result), "", "top-1 error on solar cells", *table]
 
 
-def _evaluated(result: results.Measured | results.Precisions) -> str:
+def _evaluated(result: results.Measured | results.Precisions) -> list[str]:
     if isinstance(result, Evaluation):
-        return f"{_evaluation(result)}\n{_where(result)}"
-    lines = [f"{'precision':<10}{'weights':>12}{'top-1 error':>13}{'top-5 error':>13}"]
-    for each in result.precisions:
+        return [*_evaluation(result), _where(result)]
+    head, *columns = errors(result.precisions)
+    lines = [f"{'precision':<10}{'weights':>12}{head}"]
+    for each, column in zip(result.precisions, columns, strict=True):
         size = f"{(each.weight_bytes or 0) / 1e6:.1f} MB"
-        lines.append(f"{each.precision:<10}{size:>12}{each.top1_error:>13.2%}{each.top5_error:>13.2%}")
+        lines.append(f"{each.precision:<10}{size:>12}{column}")
     first = result.precisions[0]
-    return "\n".join([*lines, f"{_measured(first)}; {_trained_on(first)}", f"{first.precision}: {_where(first)}"])
+    return [*lines, f"{_measured(first)}; {_trained_on(first)}", f"{first.precision}: {_where(first)}"]
 
 
-def _evaluation(result: Evaluation) -> str:
+def _evaluation(result: Evaluation, again: str = "") -> list[str]:
+    """Returns the errors; `again` is the command with which hints on flags begin, where they are not of this one."""
     lines = [result.in_words]
     if len(result.classes) > 5:  # five guesses out of five classes are never wrong
         lines.append(in_words(result.top5_error, result.top5_interval, "top-5"))
     if result.is_uneven and result.balanced_error is not None:
         lines.append(f"balanced error {result.balanced_error:.1%}: the mean of the classes' top-1 errors")
-    lines.append(f"{_measured(result)}; {_trained_on(result)}")
+    lines.append(f"{_measured(result)}; {_trained_on(result, again)}")
     if result.ties:
         lines.append(f"{result.ties:,} of them have ties, which count in part: as if drawn by lot")
     if gone := [printable(row.name) for row in result.per_class if not row.n]:
         more = f" and {len(gone) - results.NAMED:,} more" * (len(gone) > results.NAMED)
         lines.append(f"classes without pictures: {', '.join(gone[: results.NAMED])}{more}")
     if result.is_split_drawn and result.split == "val":
-        lines.append("val is the quarter that training holds out of data without a split; all: --split train+val")
+        lines.append(
+            f"val is the quarter that training holds out of data without a split; all: {again}--split train+val"
+        )
     if len(result.per_class) <= 20:
         label = short_labels([row.name for row in result.per_class], LABEL)
         names = [printable(label[row.name]) for row in result.per_class]
         rows, width = zip(names, result.per_class, strict=True), max(map(len, names))
         lines += [f"  {name:<{width}} {row.top1_error:7.1%} of {row.n:,}" for name, row in rows if row.n]
-    return "\n".join([*lines, *results.left_out(result.quarantined)])
+    return [*lines, *results.left_out(result.quarantined)]
 
 
 def _where(result: results.Measured) -> str:
@@ -142,52 +146,51 @@ def _measured(result: Evaluation) -> str:
     return f"{result.n:,} pictures of {result.split}, {models}{result.views} view{'s' * (result.views > 1)}"
 
 
-def _trained_on(result: Evaluation) -> str:
+def _trained_on(result: Evaluation, again: str = "") -> str:
     if result.trained_on is None:
         return "whether training had some of them is not known"
     if result.left_out:
-        return f"{result.left_out:,} more are left out, training had them: --include-training"
+        return f"{result.left_out:,} more are left out, training had them: {again}--include-training"
     return f"training had {f'{result.trained_on:,}' if result.trained_on else 'none'} of them"
 
 
-def prediction(answer: Prediction) -> str:
+def prediction(answer: Prediction) -> list[str]:
     """Returns names and bars for one picture."""
-    image = printable(answer.image)
     if answer.error is not None:
-        return f"{image}: {printable(answer.error)}"
+        return [f"{answer.image}: {answer.error}"]
     names = [printable(f"{guess.class_name} {guess.words or ''}".strip()) for guess in answer.predictions]
-    width, lines = max(map(len, names)), [image]
+    width, lines = max(map(len, names)), [answer.image]
     for name, chance in zip(names, [guess.probability for guess in answer.predictions], strict=True):
         lines.append(f"  {name:<{width}} {chance:6.1%} {_block() * round(chance * BAR_WIDTH)}")
-    return "\n".join(lines)
+    return lines
 
 
-def _extracted(result: results.Extracted) -> str:
+def _extracted(result: results.Extracted) -> list[str]:
     shape, rate = " x ".join(f"{side:,}" for side in result.shape), result.shape[0] / max(result.seconds, 1e-9)
     lines = [f"{result.file}: {result.layer}, {shape}, {result.bytes / 1e6:,.1f} MB"]
     lines.append(f"{result.shape[0]:,} pictures in {duration(result.seconds)}, {rate:,.0f} a second")
-    return "\n".join([*lines, *results.left_out(result.quarantine)])
+    return [*lines, *results.left_out(result.quarantine)]
 
 
-def _explained(result: results.Explained) -> str:
+def _explained(result: results.Explained) -> list[str]:
     lines = [f"{bad.image}: {bad.error}" for bad in result.unread]
     for one in result.explanations:
         trust = f"not to be trusted: {one.failure}" if one.failure else "passes its checks"
         lines.append(f"{one.image}: {one.words or one.class_name} {one.probability:.1%}, {one.method}: {trust}")
-    return "\n".join([*lines, f"page: {result.page}"])
+    return [*lines, f"page: {result.page}"]
 
 
-def _examined(result: results.Examined) -> str:
+def _examined(result: results.Examined) -> list[str]:
     lines = []
     for one in result.units:
         lines.append(
             f"{one.unit} sees {one.field} x {one.field} pixels" + ", and nothing excites it" * (not one.excitations)
         )
         lines += [f"  {each.output:8.2f}  {each.picture.class_name}  {each.picture.name}" for each in one.excitations]
-    return "\n".join([*lines, *results.left_out(result.quarantine), f"page: {result.page}"])
+    return [*lines, *results.left_out(result.quarantine), f"page: {result.page}"]
 
 
-def _audited(result: Audit) -> str:
+def _audited(result: Audit) -> list[str]:
     from alexnet.auditing.page import price_in_words
 
     oddities = Counter(one.oddity for one in result.odd)
@@ -205,19 +208,23 @@ def _audited(result: Audit) -> str:
         why = "their names" if one.mixed_up is None else f"a head confuses {one.mixed_up:.0%} of them"
         lines.append(f"the classes {one.first} and {one.second} may be one: {why}")
     lines.append(f"the largest class has {result.imbalance:.1f} times as many pictures as the smallest")
-    return "\n".join([*lines, *map(price_in_words, result.prices), f"page: {result.page}"])
+    return [*lines, *map(price_in_words, result.prices), f"page: {result.page}"]
 
 
-def _lectured(result: "Written") -> str:
+def _lectured(result: "Written") -> list[str]:
     if result.folder is None:
-        return ""
+        return []
     size = f"{result.bytes / 1e6:.1f} MB"
-    return f"{result.folder}: {size}; open {result.folder}/index.html, or put the folder on a web server"
+    return [f"{result.folder}: {size}; open {result.folder}/index.html, or put the folder on a web server"]
 
 
-def _claimed(result: results.Claims | results.Claimed) -> str:
+def _claimed(result: results.Claims | results.Claimed) -> list[str]:
     if isinstance(result, results.Claims):
-        return "\n\n".join(f"{name}: {claim.statement}\n  {_about(claim)}" for name, claim in result.claims.items())
+        rows = (
+            (f"{name}: {claim.statement}", *(f"  {line.strip()}" for line in _about(claim)))
+            for name, claim in result.claims.items()
+        )
+        return [line for row in rows for line in ("", *row)][1:]
     if result.result is None:
         request = result.request
         words = ["alexnet", "claim", request.name, "--data", request.source, "--budget", request.budget]
@@ -225,14 +232,14 @@ def _claimed(result: results.Claims | results.Claimed) -> str:
         for name, number in (("--seeds", request.seeds), ("--pictures", request.pictures)):
             words += [name, str(number)] if number is not None else []
         words += [word for name, value in request.changes.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-        return f"stopped and saved; the same command goes on: {shlex.join(words)}"
+        return [f"stopped and saved; the same command goes on: {shlex.join(words)}"]
     outcome, cost = result.result.outcome, result.result.outcome.cost
     spent = [f"{duration(cost.seconds)} of training, {cost.images:,} pictures"] if cost.seconds else []
-    about = [_about(result.result.claim), *spent, f"{outcome.verdict}: {result.page}"]
-    return "\n".join([*outcome.table(), "", *outcome.answer, *about])
+    about = [*_about(result.result.claim), *spent, f"{outcome.verdict}: {result.page}"]
+    return [*outcome.table(), "", *outcome.answer, *about]
 
 
-def _cached(result: CacheContent) -> str:
+def _cached(result: CacheContent) -> list[str]:
     def size(count: int) -> str:
         return f"{count / 1e6:,.1f} MB"
 
@@ -242,11 +249,11 @@ def _cached(result: CacheContent) -> str:
         source = f"  of {entry.source}" if entry.source is not None else ""
         lines.append(f"{entry.name:<{width}}  {entry.kind:<8}{size(entry.bytes):>12}  {entry.last_used[:10]}{source}")
     total = sum(entry.bytes for entry in result.entries)
-    return "\n".join([*lines, f"{result.folder}: {size(total)}"])
+    return [*lines, f"{result.folder}: {size(total)}"]
 
 
-def _about(claim: "Claim") -> str:
-    return f"{claim.where}\n  paper: {claim.paper}\n  notes of 2012: {claim.log}"
+def _about(claim: "Claim") -> list[str]:
+    return [claim.where, f"  paper: {claim.paper}", f"  notes of 2012: {claim.log}"]
 
 
 def _block() -> str:
@@ -258,23 +265,23 @@ def _block() -> str:
     return "█"
 
 
-TEXTS: dict[str, Callable[[Any], str]] = {  # each takes what the command of its name returns
+TEXTS: dict[str, Callable[[Any], list[str]]] = {  # each takes what the command of its name returns
     "demo": _demonstrated,
     "summary": summarised,
     "pack": _packed,
     "train": _trained,
     "evaluate": _evaluated,
-    "predict": lambda result: "",  # every picture is shown as soon as it is named
+    "predict": lambda result: [],  # every picture is shown as soon as it is named
     "features": _extracted,
     "explain": _explained,
     "units": _examined,
     "index": indexed,
     "search": searched,
-    "serve": lambda served: f"served for {duration(served.seconds)}",
+    "serve": lambda served: [f"served for {duration(served.seconds)}"],
     "audit": _audited,
     "compress": compressed,
     "compare": compared,
-    "report": lambda page: str(page.report),
+    "report": lambda page: [str(page.report)],
     "convert": converted,
     "export": exported,
     "weights": listed_or_fetched,

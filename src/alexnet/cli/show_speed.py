@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alexnet.benches.proposal import Proposal
 
 
-def bench(result: "Bench") -> str:
+def bench(result: "Bench") -> list[str]:
     """Returns the rows with their ratios, the machine's limits, and the layers."""
     facts = result.machine
     lines = [f"{facts.gpu or facts.cpu}, {facts.threads} threads, torch {facts.torch}"]
@@ -28,10 +28,10 @@ def bench(result: "Bench") -> str:
         figures = (layer.forward_ms, layer.backward_ms, layer.flop / 1e9, layer.bytes / 1e6)
         columns = (*figures, layer.operations_ms, layer.bytes_ms)
         lines.append(f"{layer.name:<8}" + "".join(f"{value:14,.2f}" for value in columns))
-    return "\n".join(lines)
+    return lines
 
 
-def doctor(examination: "Examination") -> str:
+def doctor(examination: "Examination") -> list[str]:
     """Returns the machine, the rates, what bounds training, and what to do."""
     from alexnet.benches.doctor import Stage
 
@@ -61,7 +61,7 @@ def doctor(examination: "Examination") -> str:
     lines += ["", f"training is bound by: {examination.bound_by}", *[f"  {each}" for each in examination.advice]]
     if examination.proposal and examination.data:
         lines += ["", *_proposed(examination.proposal, shlex.quote(examination.data))]
-    return "\n".join(lines)
+    return lines
 
 
 def _proposed(proposal: "Proposal", data: str) -> list[str]:

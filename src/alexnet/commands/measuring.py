@@ -313,7 +313,7 @@ def pictures_of(places: Sequence[Place]) -> Iterator[Path]:
 
     paths = [path for place in places for path in _matching(Path(place))]
     for path in paths:
-        if not (path.is_file() or path.is_dir()):
+        if not path.exists():
             raise UsageError(f"there is no picture {path}")
     for path in paths:
         below = pictures_below(path) if path.is_dir() else [path]

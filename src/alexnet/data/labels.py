@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from alexnet.data.imagenet import words
 
@@ -9,6 +10,15 @@ from alexnet.data.imagenet import words
 def in_words(name: str) -> str:
     """Returns a class with its words: "n02012849 crane"; a class that is none of ImageNet's as it is."""
     return f"{name} {words(name) or ''}".strip()
+
+
+def unknown(name: str, classes: Sequence[str]) -> str:
+    """Returns a sentence on a class that a network does not know: the nearest of its classes, or else the first ten."""
+    whole = {part: label for label in classes for part in (label, *label.split(", "))}
+    close = get_close_matches(name, whole, 3) or [part for part in whole if name.lower() in part.lower().split()][:3]
+    some = " or ".join(dict.fromkeys(repr(whole[part]) for part in close))
+    few = ", ".join(repr(label) if ", " in label else label for label in classes[:10]) + ", ..." * (len(classes) > 10)
+    return f"the network does not know the class {name!r}; {f'perhaps {some}' if some else f'it knows {few}'}"
 
 
 def labels(classes: Sequence[str]) -> dict[str, str]:

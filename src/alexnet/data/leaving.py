@@ -4,8 +4,10 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable
+from pathlib import Path
 
 from alexnet.data.kinds import RAW, RAW_ENDINGS
+from alexnet.errors import BadImage
 from alexnet.records import Cause, LeftOut
 
 # The endings of picture names. The decoder refuses some of the last, so that each such picture is named.
@@ -64,6 +66,18 @@ def hidden(path: str) -> tuple[Cause, str] | None:
 def special(path: str, mode: int) -> LeftOut:
     """Returns what is said of something that is neither a file nor a folder, by its mode in `stat`."""
     return LeftOut(path=path, cause="special", reason=_SPECIAL.get(stat.S_IFMT(mode), "not an ordinary file"))
+
+
+def contents(path: Path) -> bytes:
+    """Returns the bytes of a file that was named as a picture.
+
+    Raises:
+        BadImage: It is a pipe, a socket or a device.
+        OSError: It cannot be read.
+    """
+    if not stat.S_ISREG(mode := path.stat().st_mode):
+        raise BadImage(str(path), special("", mode).reason)
+    return path.read_bytes()
 
 
 def no_picture(path: str, beginning: Callable[[], bytes]) -> LeftOut | None:

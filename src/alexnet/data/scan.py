@@ -103,7 +103,7 @@ class _Folder(NamedTuple):
     path: str  # below the root, with a slash at its end; empty for the root
     names: bytes  # separated by zeros
     facts: "array[int]"  # all kinds, then all sizes, then all times; zeros for what has no status, as a dead link
-    above: _Above
+    above: _Above  # empty for a link back to a folder above, which is not read again
 
     @property
     def length(self) -> int:
@@ -145,8 +145,8 @@ def _read(root: Path, path: str, above: _Above) -> _Folder:
     folder = root / path
     try:
         own = folder.stat()
-        if (own.st_dev, own.st_ino) in above:  # a link back to a folder above counts as an empty folder
-            return _Folder(path, b"", array("q"), above)
+        if (own.st_dev, own.st_ino) in above:
+            return _Folder(path, b"", array("q"), frozenset())
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries)
         states = _states(folder, names)
@@ -187,6 +187,8 @@ def _scan(root: Path, folders: Mapping[str, _Folder]) -> Scan:
             path = folder.path + name
             if why := leaving.hidden(name):
                 scan.left_out.append(LeftOut(path=as_text(path), cause=why[0], reason=why[1]))
+            elif kind == stat.S_IFDIR and not folders[f"{path}/"].above:
+                scan.left_out.append(LeftOut(path=as_text(path), cause="copy", reason="a link to a folder around it"))
             elif kind == stat.S_IFDIR:
                 scan.folders.append(path)
                 add(folders[f"{path}/"])

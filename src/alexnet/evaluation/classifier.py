@@ -16,6 +16,7 @@ from alexnet.data import decode
 from alexnet.data.augment import augment
 from alexnet.data.augment import views as make_views
 from alexnet.data.imagenet import words
+from alexnet.data.leaving import contents
 from alexnet.errors import BadImage, CheckpointError, UsageError
 from alexnet.evaluation import quantise
 from alexnet.models.network import Network
@@ -106,17 +107,17 @@ class Classifier:
         """Reads a picture file, or several, the way the training data were read: (N, S, S, 3).
 
         Raises:
-            BadImage: A picture cannot be decoded.
+            BadImage: A picture cannot be decoded, or is no file.
             OSError: A file cannot be read.
         """
         paths = [paths] if isinstance(paths, str | Path) else paths
-        files = ((Path(path).read_bytes(), str(path)) for path in paths)
+        files = ((contents(Path(path)), str(path)) for path in paths)
         return np.stack([decode.load(data, name, self.stored_size, self.square) for data, name in files])
 
     def read_or_reason(self, path: Path) -> NDArray[np.uint8] | BadImage:
         """Returns a picture file as `read` does, (S, S, 3), or why it cannot be read."""
         try:
-            return decode.load(path.read_bytes(), str(path), self.stored_size, self.square)
+            return decode.load(contents(path), str(path), self.stored_size, self.square)
         except OSError as error:
             return BadImage(str(path), error.strerror or str(error))
         except BadImage as error:

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from alexnet.data.labels import unknown
 from alexnet.data.listing import spread
 from alexnet.data.open import check_square
 from alexnet.data.pictures import Pictures, prefetch
@@ -165,11 +166,10 @@ def _translate(classifiers: Sequence[Namer], store: Store) -> NDArray[np.int64]:
             raise UsageError("networks of different classes cannot be averaged; train them on the same data")
         check_size(classifier, store)
     place_of = {name: place for place, name in enumerate(classes)}
-    if unknown := [name for name in store.classes if name not in place_of]:
+    if strange := [name for name in store.classes if name not in place_of]:
         gone = sorted(place_of.keys() - set(store.classes), key=place_of.__getitem__)
         was = f"; the data have no {gone[0]!r}: rename it back if that is the same class" if gone else ""
-        knows = f"it knows {', '.join(classes[:10])}" + ", ..." * (len(classes) > 10)
-        raise UsageError(f"the network does not know the class {unknown[0]!r}; {knows}{was}")
+        raise UsageError(f"{unknown(strange[0], classes)}{was}")
     return np.array([place_of[name] for name in store.classes], np.int64)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from alexnet.data.augment import augment, margin, views
 from alexnet.data.imagenet import words
+from alexnet.data.labels import labels, unknown
 from alexnet.errors import BadImage, UsageError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.explaining.checks import Mapped, check
@@ -134,7 +135,8 @@ def label_of(classes: Sequence[str], name: str) -> int:
     Raises:
         UsageError: There is no such class.
     """
+    plain = labels(classes)
     for label, own in enumerate(classes):
-        if name in (own, words(own)):
+        if name in (own, words(own), plain[own]):
             return label
-    raise UsageError(f"the network does not know the class {name!r}; it knows {', '.join(classes[:10])}")
+    raise UsageError(unknown(name, list(plain.values())))

@@ -12,7 +12,8 @@ from msgspec import structs
 from urllib3 import BaseHTTPResponse
 
 from alexnet.data.imagenet import words
-from alexnet.errors import UsageError
+from alexnet.data.leaving import contents
+from alexnet.errors import BadImage, UsageError
 from alexnet.records import Guess, Prediction, Record, read
 from alexnet.web import Unreachable, Web
 
@@ -60,9 +61,11 @@ class Client:
 
     def _predict(self, web: Web, address: str, path: Path) -> Prediction:
         try:
-            content = path.read_bytes()
+            content = contents(path)
         except OSError as error:
             return Prediction(image=str(path), error=error.strerror or str(error))
+        except BadImage as error:
+            return Prediction(image=str(path), error=error.reason)
         response = self._sent(web, address, content)
         if response.status in UNREADABLE:
             return Prediction(image=str(path), error=_sentence(response))
