@@ -93,7 +93,8 @@ def explain(
     """Draws where on pictures a network finds what it names, and checks that the maps show the network.
 
     Beside every map stands how much of it is left when the network's weights are shuffled, layer after layer from the
-    top, and what deleting the marked pixels costs. A map that fails is marked as such.
+    top, and what deleting the marked pixels costs. A map that fails is marked as such. Probabilities are of float32;
+    those of predict differ slightly where it takes bf16.
 
     Raises:
         UsageError: There is no such picture or class, or the folder exists.
