@@ -444,9 +444,13 @@ def test_weights_that_are_spoiled_never_replace_good_ones(settings, store, tmp_p
 
 def test_a_run_folder_that_holds_something_is_left_alone(settings, store, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"exists already; choose another folder, or .* --resume"):
+    with pytest.raises(UsageError, match=r"exists already; choose another folder$"):
         train(settings, store, "colours", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "config.json").write_text("{}")  # as a run has it
+    with pytest.raises(UsageError, match=r"exists already; choose another folder, or .* --resume"):
+        train(settings, store, "colours", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "mine.txt"]
 
 
 @pytest.mark.parametrize("place", ["mine.txt", "mine.txt/run"])
