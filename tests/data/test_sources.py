@@ -248,13 +248,17 @@ FORGED = {
 }
 
 
+REFUSED = r"forged\.tar is (no plain tar \(.+\): uncompress it|damaged or truncated at byte [\d,]+: fetch it again)"
+"""Later versions of Python end where a header is forged, as if the file did; the rest gives it away."""
+
+
 @pytest.mark.parametrize("kind", FORGED)
 def test_a_forged_tar_is_refused_in_one_line(tmp_path, kind):
     pictures = b"".join(tar_header(f"{label}/{i}.jpg", data=encoded()) for label in "ab" for i in range(4))
     path = tmp_path / "forged.tar"
     for before in (b"", pictures):
         path.write_bytes(before + FORGED[kind] + pictures + bytes(1024))
-        with pytest.raises(DataError, match=r"forged\.tar is no plain tar \(.+\): uncompress it") as error:
+        with pytest.raises(DataError, match=REFUSED) as error:
             open_source(path)
         assert len(str(error.value)) < 1000
 

@@ -32,7 +32,7 @@ def test_a_folder_of_maps_with_a_page(run, picture, tmp_path):
         (str(picture), "gradient"),
     ]
     assert [bad.image for bad in result.unread] == [str(tmp_path / "broken.jpg")]
-    assert result.problem == "1 pictures could not be read"
+    assert result.problem == "1 picture could not be read"
     for one in result.explanations:
         with Image.open(one.map) as drawn:
             assert drawn.size == (67, 67)

@@ -60,7 +60,7 @@ def test_a_search_writes_a_page_of_rows_and_names_what_it_cannot_read(filled, pi
     query = pictures / "val/red/000.jpg"
     result = alexnet.search(filled, [tmp_path / "broken.jpg", query], top=3, precision="float32", out=tmp_path / "page")
     assert [bad.image for bad in result.unread] == [str(tmp_path / "broken.jpg")]
-    assert result.problem == "1 pictures could not be read"
+    assert result.problem == "1 picture could not be read"
     (answer,) = result.queries
     assert [near.path for near in answer.neighbours][:1] == [str(query)] == [answer.image]
     assert len(answer.neighbours) == 3

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from alexnet.errors import printable
+from alexnet.pages.markup import plural
 from alexnet.records import (
     CompressionStep,
     Description,
@@ -117,7 +118,7 @@ class Predictions(Record, frozen=True, kw_only=True):
     def problem(self) -> str | None:
         """How many pictures could not be read; None if all could."""
         bad = sum(prediction.error is not None for prediction in self.images)
-        return f"{bad} of {len(self.images)} pictures could not be read" if bad else None
+        return f"{bad} of {plural(len(self.images), 'picture')} could not be read" if bad else None
 
 
 class Compressed(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,7 +153,7 @@ class Explained(Record, frozen=True, kw_only=True):
     @property
     def problem(self) -> str | None:
         """How many pictures could not be read; None if all could."""
-        return f"{len(self.unread)} pictures could not be read" if self.unread else None
+        return f"{plural(len(self.unread), 'picture')} could not be read" if self.unread else None
 
 
 class Examined(Record, frozen=True, kw_only=True):
@@ -196,7 +197,7 @@ class Searched(Record, frozen=True, kw_only=True):
     @property
     def problem(self) -> str | None:
         """How many pictures could not be read; None if all could."""
-        return f"{len(self.unread)} pictures could not be read" if self.unread else None
+        return f"{plural(len(self.unread), 'picture')} could not be read" if self.unread else None
 
 
 class Written(Record, frozen=True, kw_only=True):

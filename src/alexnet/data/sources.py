@@ -89,9 +89,12 @@ def _open(
 
 def _is_tar(path: Path) -> bool:
     try:
-        return tarfile.is_tarfile(path)
+        if tarfile.is_tarfile(path):
+            return True
     except TAR_ERRORS:  # a damaged tar file: another file never gets as far as these errors
         return True
+    with path.open("rb") as file:  # later versions of Python say no to some damaged ones
+        return file.read(262)[257:] == b"ustar"
 
 
 def open_solar_cells(seed: int) -> Source:
