@@ -63,7 +63,7 @@ def test_all_gives_rows_limits_layers_and_facts(answers, tiny, notices, monkeypa
     columns = ["forward_ms", "backward_ms", "flop", "bytes", "operations_ms", "bytes_ms"]
     assert list(written["layers"][0]) == ["name", *columns]
     assert any(line.startswith("left out: OpenVINO float32") for line in notices.lines)
-    shown = show_speed.bench(result)
+    shown = "\n".join(show_speed.bench(result))
     assert "conv1" in shown
     assert "x plain PyTorch" in shown
 

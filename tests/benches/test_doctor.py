@@ -45,7 +45,7 @@ def test_the_findings_name_what_bounds_training(store):
     assert findings.rates["training"] < 100
     assert any("step" in sentence for sentence in findings.advice)
     assert not any("packs" in sentence for sentence in findings.advice)
-    shown = show_speed.doctor(findings)
+    shown = "\n".join(show_speed.doctor(findings))
     assert "training is bound by: step" in shown
     assert findings.machine.cpu in shown
 
@@ -59,7 +59,9 @@ def test_the_time_of_a_training_follows_from_the_rates(store, pictures, monkeypa
         each = 0.0101 + (0 if kept else 0.001 + 1 / findings.rates["disk"])
         assert findings.pictures == len(store.splits["train"])
         assert findings.epoch_s == pytest.approx(each * findings.pictures)
-        assert f"training on these {findings.pictures} pictures\n  an epoch about" in show_speed.doctor(findings)
+        assert f"training on these {findings.pictures} pictures\n  an epoch about" in "\n".join(
+            show_speed.doctor(findings)
+        )
     assert doctor.examine(None, "toy", size=SIZE).epoch_s is None
 
 
