@@ -163,8 +163,7 @@ def plain_training(size: Size, store: str, folder: str) -> float:
         images, labels = next(batches)
         return step(images.to(device), labels.to(device))
 
-    times = laps(lap, size.seconds, AHEAD + size.steps)[AHEAD:]
-    return size.batch * len(times) / sum(times)
+    return _training_rate(lap, size)
 
 
 def training(size: Size, store: str | None = None, memory_budget: int = 0) -> float:
@@ -181,7 +180,11 @@ def training(size: Size, store: str | None = None, memory_budget: int = 0) -> fl
             if memory_budget:
                 feed.pictures.read(range(len(feed.split)))  # what is kept decoded is there from the first step
         learning_rate = step.train.learning_rate
-        times = laps(lambda: step(*next(batches), 0, learning_rate), size.seconds, AHEAD + size.steps)[AHEAD:]
+        return _training_rate(lambda: step(*next(batches), 0, learning_rate), size)
+
+
+def _training_rate(step: Callable[[], object], size: Size) -> float:
+    times = laps(step, size.seconds, AHEAD + size.steps)[AHEAD:]
     return size.batch * len(times) / sum(times)
 
 

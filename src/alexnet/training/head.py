@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from alexnet import machine
 from alexnet.config import Train
 from alexnet.data.augment import ALL_TURNS, MIRROR, Draws, augment, centre
+from alexnet.data.listing import spread
 from alexnet.data.store import Store
 from alexnet.evaluation.evaluate import over
 from alexnet.models.network import Network
@@ -135,7 +136,7 @@ def _features(settings: Train, store: Store, model: Network, observer: Observer,
                 views.append(model.before_head(images).float().cpu().numpy())
         return np.stack(views, 1)
 
-    chosen = np.unique(np.linspace(0, len(split) - 1, min(MOST, len(split))).astype(np.int64))
+    chosen = np.array(spread(len(split), MOST))
     rows = []
     for _, answers in over(split, store.size, function, team, chosen):
         rows.append(answers)
